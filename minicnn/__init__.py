@@ -1,0 +1,26 @@
+"""minicnn: a convolutional-network library written by hand; every backward pass is in the open.
+
+The public names, and nothing else.  Pictures and folders: `minicnn.data`; plots: `minicnn.plots`.
+Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
+"""
+from . import callbacks, layers, losses, metrics, networks, optimizers
+from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from .errors import ArgumentError, DataError, MinicnnError, ModelFileError, NonFiniteError, ShapeError, StateError
+from .layers import (
+    AveragePool2D, Conv2D, Dense, Dropout, Flatten, GlobalAveragePool2D, LeakyReLU, MaxPool2D, ReLU, Sigmoid, Softmax,
+)  # fmt: skip
+from .losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, SparseCategoricalCrossEntropy
+from .model import Sequential, load_model
+from .optimizers import SGD, Adam, AdamW
+from .training import History
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BinaryCrossEntropy", "CSVLogger", "Callback",
+    "CategoricalCrossEntropy", "Conv2D", "DataError", "Dense", "Dropout", "EarlyStopping", "Flatten",
+    "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError", "ModelCheckpoint",
+    "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Sequential", "ShapeError", "Sigmoid", "Softmax",
+    "SparseCategoricalCrossEntropy", "StateError", "callbacks", "layers", "load_model", "losses", "metrics", "networks",
+    "optimizers",
+]  # fmt: skip

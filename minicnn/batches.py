@@ -1,0 +1,92 @@
+"""Cut samples into batches, in an order that depends on the seed and the epoch alone.
+
+`fit`, `evaluate` and `predict` wrap arrays in `ArrayBatches`; `data.Loader` builds on it to decode and
+augment pictures.  Anything with the same four members can be trained on.
+"""
+from collections.abc import Iterator
+
+import numpy as np
+
+from .errors import ArgumentError, ShapeError
+
+
+class ArrayBatches:
+    """Batches of arrays in memory; the last one may be short.
+
+    Parameters
+    ----------
+    x : array (N, ...)
+    y : array (N, ...), optional
+    sample_weight : array (N,), optional
+    batch_size : int
+    shuffle : bool
+        A new order each epoch, drawn from (seed, epoch).
+    seed : int
+
+    Raises
+    ------
+    ShapeError
+        If x, y and weights differ in length.
+    ArgumentError
+        If there is nothing to batch, or the batch size is below 1.
+
+    Examples
+    --------
+    >>> batches = ArrayBatches(np.arange(5), np.arange(5), batch_size=2)
+    >>> [x.tolist() for x, y, weight in batches.batches(epoch=0)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(self, x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=0):
+        self.x, self.y = np.asarray(x), None if y is None else np.asarray(y)
+        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ArgumentError("batch_size", "an int of at least 1", repr(batch_size), "Give for example 32.")
+        if self.x.ndim == 0 or len(self.x) == 0:
+            raise ArgumentError("batches", "at least one sample", "none", "Give a non-empty array.")
+        for name, array in (("y", self.y), ("sample_weight", self.sample_weight)):
+            if array is not None and (array.ndim == 0 or len(array) != len(self.x)):
+                raise ShapeError(name, f"{len(self.x)} values, one a sample", f"shape {array.shape}", "Check that x and y belong together.")
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.x)
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        return -(-self.samples // self.batch_size)
+
+    def batches(self, epoch: int = 0) -> Iterator[tuple]:
+        """The epoch's batches in order: (x, y, sample_weight), the last two None where not given."""
+        for batch in range(len(self)):
+            yield self.take(self.indices(epoch, batch), epoch)
+
+    def indices(self, epoch: int, batch: int) -> np.ndarray:
+        """Which samples make up a batch."""
+        order = np.arange(self.samples)
+        if self.shuffle:
+            np.random.default_rng([self.seed, epoch]).shuffle(order)
+        return order[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def take(self, indices: np.ndarray, epoch: int) -> tuple:
+        """(x, y, sample_weight) of these samples."""
+        return tuple(None if array is None else array[indices] for array in (self.x, self.y, self.sample_weight))
+
+    def describe(self, epoch: int, batch: int) -> str:
+        """A batch's samples in words, for a message."""
+        return "samples " + shorten(map(str, self.indices(epoch, batch).tolist()))
+
+
+def shorten(names, most: int = 8) -> str:
+    """The first names, and how many more there are.
+
+    Examples
+    --------
+    >>> shorten("abc", most=2)
+    'a, b and 1 more'
+    """
+    names = list(names)
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,218 @@
+"""What happens between epochs: stop early, keep the best, lower the rate, write a log.
+
+A callback is called by `training.py` with `logs`, the epoch's numbers by name ("loss", "val_accuracy",
+...).  Write your own by subclassing `Callback`; set `self.model.stop_training = True` to end training.
+Names, defaults and rules are Keras's, save that EarlyStopping restores the best weights whenever it was
+asked to, not only when it was the one that stopped.
+"""
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from .errors import ArgumentError
+
+
+class Callback:
+    """The base: every method does nothing.  `self.model` is set when training begins.
+
+    Examples
+    --------
+    >>> class PrintLoss(Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         print(epoch, logs["loss"])
+    >>> PrintLoss().on_epoch_end(0, {"loss": 0.5})
+    0 0.5
+    """
+
+    model = None
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch; the first is 0."""
+
+    def on_batch_end(self, batch: int, logs: dict) -> None:
+        """After a training step."""
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """After an epoch and its validation."""
+
+    def on_train_end(self) -> None:
+        """After the last epoch, also when Ctrl-C or an error ended training."""
+
+
+class Monitor:
+    """Follow one number and say when it improves.
+
+    Parameters
+    ----------
+    name : str
+        A name of the logs, for example ``"val_loss"``.
+    min_delta : float
+        Changes up to this do not count.
+    mode : "auto", "min" or "max"
+        "auto" takes the largest accuracy or AUC and the least of anything else.
+
+    Examples
+    --------
+    >>> monitor = Monitor("val_loss")
+    >>> [monitor.improves({"val_loss": loss}) for loss in (0.7, 0.6, 0.65)], monitor.best
+    ([True, True, False], 0.6)
+    """
+
+    def __init__(self, name: str, min_delta: float = 0.0, mode: str = "auto"):
+        if mode not in ("auto", "min", "max"):
+            raise ArgumentError("mode", '"auto", "min" or "max"', repr(mode), "Choose one of these.")
+        self.name, self.min_delta = name, abs(min_delta)
+        rises = any(part in name for part in ("acc", "auc"))
+        self.sign = 1 if mode == "max" or mode == "auto" and rises else -1
+        self.best = -self.sign * np.inf
+
+    def improves(self, logs: dict) -> bool:
+        """Whether this epoch is the best so far; if so it is remembered."""
+        if self.name not in logs:
+            raise ArgumentError(
+                "monitor", "one of " + ", ".join(logs), repr(self.name), "Give validation_data or another metric, or monitor one of these."
+            )
+        better = self.sign * (logs[self.name] - self.best) > self.min_delta
+        if better:
+            self.best = logs[self.name]
+        return bool(better)
+
+
+class EarlyStopping(Callback):
+    """Stop when the monitored number has not improved for `patience` epochs.
+
+    Parameters
+    ----------
+    monitor, min_delta, mode : as in `Monitor`
+    patience : int
+        0 stops at the first epoch that is no improvement.
+    restore_best_weights : bool
+        Put the best epoch's weights back at the end, however training ended.
+    start_from_epoch : int
+        Epochs before this one are not judged.
+
+    Attributes
+    ----------
+    best_epoch, stopped_epoch : int or None
+    """
+
+    def __init__(self, monitor="val_loss", min_delta=0.0, patience=0, mode="auto", restore_best_weights=False, start_from_epoch=0):
+        self.settings = (monitor, min_delta, mode)
+        self.patience, self.restore_best_weights, self.start_from_epoch = patience, restore_best_weights, start_from_epoch
+
+    def on_train_begin(self):
+        self.monitor = Monitor(*self.settings)
+        self.wait, self.best_epoch, self.stopped_epoch, self.best_weights = 0, None, None, None
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch < self.start_from_epoch:
+            return
+        if self.monitor.improves(logs):
+            self.wait, self.best_epoch = 0, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            return
+        self.wait += 1
+        if self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self):
+        if self.best_weights is not None:
+            self.model.set_weights(self.best_weights)
+
+
+class ModelCheckpoint(Callback):
+    """Save the model after each epoch, or after each that is the best so far.
+
+    Parameters
+    ----------
+    path : str or Path
+        May hold fields such as ``{epoch:02d}`` (from 1) and ``{val_loss:.2f}``.
+    monitor, mode : as in `Monitor`; only used by `save_best_only`
+    save_best_only : bool
+    """
+
+    def __init__(self, path, monitor="val_loss", save_best_only=False, mode="auto"):
+        self.path, self.settings, self.save_best_only = str(path), (monitor, 0.0, mode), save_best_only
+
+    def on_train_begin(self):
+        self.monitor = Monitor(*self.settings)
+
+    def on_epoch_end(self, epoch, logs):
+        if not self.save_best_only or self.monitor.improves(logs):
+            try:
+                path = self.path.format(epoch=epoch + 1, **logs)
+            except KeyError as error:
+                raise ArgumentError(
+                    "ModelCheckpoint path", "fields among epoch, " + ", ".join(logs), self.path, "Rename the field."
+                ) from error
+            self.model.save(path)
+
+
+class ReduceLROnPlateau(Callback):
+    """Multiply the learning rate by `factor` when the monitored number has stood still.
+
+    Parameters
+    ----------
+    monitor, min_delta, mode : as in `Monitor`
+    factor : float in (0, 1)
+    patience : int
+        Epochs without improvement before the rate falls.
+    cooldown : int
+        Epochs after a fall in which nothing is counted.
+    min_lr : float
+        The rate never falls below this.
+    """
+
+    def __init__(self, monitor="val_loss", factor=0.1, patience=10, min_delta=1e-4, cooldown=0, min_lr=0.0, mode="auto"):
+        if not 0 < factor < 1:
+            raise ArgumentError("ReduceLROnPlateau factor", "a number in (0, 1)", repr(factor), "Give for example 0.1.")
+        self.settings, self.factor, self.patience = (monitor, min_delta, mode), factor, patience
+        self.cooldown, self.min_lr = cooldown, min_lr
+
+    def on_train_begin(self):
+        self.monitor = Monitor(*self.settings)
+        self.wait = self.resting = 0
+
+    def on_epoch_end(self, epoch, logs):
+        if self.resting > 0:
+            self.resting -= 1
+            self.wait = 0
+        if self.monitor.improves(logs):
+            self.wait = 0
+        elif self.resting == 0:
+            self.wait += 1
+            optimizer = self.model.optimizer
+            if self.wait >= self.patience and optimizer.learning_rate > self.min_lr:
+                optimizer.learning_rate = max(optimizer.learning_rate * self.factor, self.min_lr)
+                self.resting, self.wait = self.cooldown, 0
+
+
+class CSVLogger(Callback):
+    """Write one row an epoch, complete on disk as soon as the epoch ends.
+
+    Parameters
+    ----------
+    path : str or Path
+        Overwritten when training begins.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def on_train_begin(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("")
+
+    def on_epoch_end(self, epoch, logs):
+        row = {"epoch": epoch} | {name: repr(float(value)) for name, value in logs.items()}
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(row)

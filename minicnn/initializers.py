@@ -1,0 +1,88 @@
+"""Where weights begin: random values whose spread keeps signals neither growing nor dying.
+
+Called by the layers when they are built; the generator is always passed in.  Formulas are Keras's.
+"""
+import math
+
+import numpy as np
+
+from .errors import ArgumentError
+
+# The standard deviation of a normal distribution cut at two standard deviations.
+TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many inputs feed one output, and how many outputs one input feeds.
+
+    Parameters
+    ----------
+    shape : (in, out) or (KH, KW, C, OC)
+
+    Returns
+    -------
+    (fan_in, fan_out) : for a convolution both include the KH*KW positions of the kernel.
+
+    Examples
+    --------
+    >>> fans((3, 3, 32, 64))
+    (288, 576)
+    """
+    *window, fan_in, fan_out = shape
+    return fan_in * math.prod(window), fan_out * math.prod(window)
+
+
+def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype="float32") -> np.ndarray:
+    """Uniform in [-limit, limit] with limit = sqrt(6 / (fan_in + fan_out)); Keras's default.
+
+    References
+    ----------
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+    networks", section 4.2.1, equation 16.
+
+    Examples
+    --------
+    >>> bool(abs(glorot_uniform((3, 3, 8, 16), np.random.default_rng(0))).max() <= (6 / 216) ** 0.5)
+    True
+    """
+    limit = math.sqrt(6 / sum(fans(shape)))
+    return rng.uniform(-limit, limit, shape).astype(dtype)
+
+
+def he_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype="float32") -> np.ndarray:
+    """Normal with standard deviation sqrt(2 / fan_in), cut at two deviations of the uncut normal.
+
+    References
+    ----------
+    He et al. 2015, "Delving Deep into Rectifiers", section 2.2, equation 10.
+
+    Examples
+    --------
+    >>> he_normal((10000, 2), np.random.default_rng(0)).std().round(4) == np.float32((2 / 10000) ** 0.5).round(4)
+    np.True_
+    """
+    values = rng.standard_normal(shape)
+    while (far := np.abs(values) > 2).any():
+        values[far] = rng.standard_normal(np.count_nonzero(far))
+    return (values * (math.sqrt(2 / fans(shape)[0]) / TRUNCATED_STANDARD_DEVIATION)).astype(dtype)
+
+
+def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype="float32") -> np.ndarray:
+    """All zeros; `rng` is not used."""
+    return np.zeros(shape, dtype)
+
+
+BY_NAME = {function.__name__: function for function in (glorot_uniform, he_normal, zeros)}
+
+
+def check_name(name: str, where: str) -> str:
+    """`name`, if it is an initialiser's.
+
+    Raises
+    ------
+    ArgumentError
+        With the names that there are.
+    """
+    if name not in BY_NAME:
+        raise ArgumentError(where, "one of " + ", ".join(BY_NAME), repr(name), "Choose one of these names.")
+    return name

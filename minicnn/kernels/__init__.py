@@ -1,0 +1,66 @@
+"""The arithmetic of the layers: arrays in, arrays out; kernels never see a layer.
+
+Three sets share one contract; a model is built with one of them (`Sequential(layers, kernels="im2col")`):
+
+    reference   the definitions, loops straight from the equation       <- read this one first
+    im2col      the textbook route: columns, one matrix product, numba loops
+    fast        (its place; not written yet)
+
+Axes, everywhere: N batch, H W height and width, C in-channels, OC out-channels, KH KW kernel,
+SH SW strides, OH OW output.  Pictures are NHWC, convolution weights (KH, KW, C, OC), dense weights
+(in, out).  `strides` is (SH, SW) and `padding` ((top, bottom), (left, right)): `geometry` resolves
+what the user wrote.  The contract:
+
+    conv2d_forward(x, weight, bias, strides, padding)                -> y
+    conv2d_backward(dy, x, weight, strides, padding, need_dx)        -> dx or None, dweight, dbias
+    maxpool2d_forward(x, pool, strides, padding)                     -> y, winner
+    maxpool2d_backward(dy, winner, x_shape, pool, strides, padding)  -> dx
+    averagepool2d_forward(x, pool, strides, padding)                 -> y
+    averagepool2d_backward(dy, x_shape, pool, strides, padding)      -> dx
+    dense_forward(x, weight, bias)                                   -> y
+    dense_backward(dy, x, weight, need_dx)                           -> dx or None, dweight, dbias
+    relu_forward(x)                                                  -> y
+    relu_backward(dy, y)                                             -> dx
+
+`bias` may be None.  No function changes its inputs; float32 and float64 keep their type; NaN and
+infinity travel as in `reference`.
+"""
+from types import ModuleType
+
+from ..errors import ArgumentError
+
+NAMES = ("reference", "im2col")
+
+
+def kernel_set(name: str) -> ModuleType:
+    """The kernel set of that name; imported when first asked for.
+
+    Parameters
+    ----------
+    name : {"reference", "im2col"}
+
+    Returns
+    -------
+    module
+        It holds the functions of the contract above.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no set of that name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> kernel_set("reference").relu_forward(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
+    if name == "reference":
+        from . import reference
+
+        return reference
+    if name == "im2col":
+        from . import im2col
+
+        return im2col
+    raise ArgumentError("kernels", " or ".join(map(repr, NAMES)), repr(name), "Choose one of these names.")

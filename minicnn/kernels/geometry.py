@@ -1,0 +1,138 @@
+"""Where windows lie on a picture: int-or-pair options, padding, and the one output-size formula.
+
+Convolution and pooling both ask here, once, when a layer is built; kernels receive numbers only.
+Read `reference.py` next.
+"""
+from collections.abc import Sequence
+
+from ..errors import ArgumentError, ShapeError
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+
+def pair(value: int | Sequence[int], where: str, least: int = 1) -> Pair:
+    """An int or a pair of ints as (height, width).
+
+    Parameters
+    ----------
+    value : int or two ints, each at least `least`
+    where : str
+        The option's name, for the message.
+    least : int
+
+    Raises
+    ------
+    ArgumentError
+        If `value` is anything else.
+
+    Examples
+    --------
+    >>> pair(3, "kernel_size"), pair((2, 5), "kernel_size")
+    ((3, 3), (2, 5))
+    """
+    values = (value, value) if isinstance(value, int) else value
+    good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == 2
+    if not good or any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in values):
+        raise ArgumentError(where, f"an int or a pair of ints, each at least {least}", repr(value), "Give for example 3 or (3, 5).")
+    return int(values[0]), int(values[1])
+
+
+def check_padding(padding, where: str):
+    """`padding` in its simplest written form: "valid", "same" or ((top, bottom), (left, right)).
+
+    Parameters
+    ----------
+    padding : "valid", "same", an int, (height, width), or ((top, bottom), (left, right))
+    where : str
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> check_padding("same", "Conv2D padding"), check_padding((1, 2), "Conv2D padding")
+    ('same', ((1, 1), (2, 2)))
+    """
+    if padding in ("valid", "same"):
+        return padding
+    if isinstance(padding, Sequence) and not isinstance(padding, str) and len(padding) == 2:
+        sides = [pair(side, where, least=0) for side in padding]
+        return sides[0], sides[1]
+    if isinstance(padding, int):
+        return (pair(padding, where, least=0),) * 2
+    raise ArgumentError(
+        where, '"valid", "same", an int, a pair or two pairs', repr(padding), 'Give for example "same", 1 or ((0, 1), (0, 1)).'
+    )
+
+
+def output_size(size: int, kernel: int, stride: int, before: int, after: int) -> int:
+    """How many windows fit: floor((size + before + after - kernel) / stride) + 1.
+
+    Examples
+    --------
+    >>> output_size(64, kernel=3, stride=1, before=0, after=0)
+    62
+    >>> output_size(8, kernel=3, stride=2, before=0, after=1)
+    4
+    """
+    return (size + before + after - kernel) // stride + 1
+
+
+def same_padding(size: int, kernel: int, stride: int) -> Pair:
+    """The padding (before, after) that makes ceil(size / stride) windows; an odd one goes after.
+
+    Examples
+    --------
+    >>> same_padding(8, kernel=3, stride=1), same_padding(8, kernel=3, stride=2)
+    ((1, 1), (0, 1))
+    """
+    windows = -(-size // stride)
+    total = max((windows - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def place_windows(input_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding, where: str) -> tuple[Padding, Pair]:
+    """The padding in numbers and the output's height and width.
+
+    Parameters
+    ----------
+    input_shape : (H, W, C)
+    kernel, strides : pairs, at least 1
+    padding : as `check_padding` returns it
+    where : str
+        Who asks, for the message.
+
+    Returns
+    -------
+    padding : ((top, bottom), (left, right))
+    size : (OH, OW)
+
+    Raises
+    ------
+    ShapeError
+        If the input is no picture, or smaller than the window.
+
+    Examples
+    --------
+    >>> place_windows((8, 8, 3), (3, 3), (2, 2), "same", "Conv2D")
+    (((0, 1), (0, 1)), (4, 4))
+    """
+    if len(input_shape) != 3:
+        raise ShapeError(where, "pictures (height, width, channels)", f"shape {input_shape}", "Put it before Flatten and Dense.")
+    pads, sizes = [], []
+    for axis in (0, 1):
+        size, k, s = input_shape[axis], kernel[axis], strides[axis]
+        before, after = same_padding(size, k, s) if padding == "same" else (0, 0) if padding == "valid" else padding[axis]
+        if size + before + after < k:
+            raise ShapeError(
+                where,
+                f"pictures of at least {kernel[0]}x{kernel[1]}",
+                f"{input_shape[0]}x{input_shape[1]}",
+                'Use larger pictures, fewer layers or padding="same".',
+            )
+        pads.append((before, after))
+        sizes.append(output_size(size, k, s, before, after))
+    return (pads[0], pads[1]), (sizes[0], sizes[1])

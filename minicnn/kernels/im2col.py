@@ -1,0 +1,213 @@
+"""The textbook route: copy every window into a row (im2col), then one matrix product does it all.
+
+    columns[(n, oh, ow), (kh, kw, c)] = x[n, oh*SH + kh, ow*SW + kw, c]
+    y = columns @ weight + bias             (N*OH*OW, KH*KW*C) @ (KH*KW*C, OC)
+    dweight = columns^T @ dy
+    dx = col2im(dy @ weight^T)              col2im adds each value back to where im2col read it
+
+Columns are made for a block of pictures at a time, so that they stay in the processor's cache and
+memory stays bounded; backward makes them again rather than keep them.  The numba loops are serial on
+purpose: the product's threads own the cores, and a second pool of threads that wakes between two
+products made each step up to ten times slower.  Definitions: `reference.py`.
+"""
+import numpy as np
+from numba import njit
+
+from .geometry import output_size
+from .reference import dense_backward, dense_forward, relu_backward, relu_forward, winner_dtype
+
+__all__ = [
+    "averagepool2d_backward", "averagepool2d_forward", "col2im", "conv2d_backward", "conv2d_forward",
+    "dense_backward", "dense_forward", "im2col", "maxpool2d_backward", "maxpool2d_forward",
+    "relu_backward", "relu_forward",
+]  # fmt: skip
+
+COLUMN_BYTES = 4 << 20  # a block's columns: larger ones leave the cache, much smaller ones starve the product
+
+
+# ------------------------------------------------------------------------------- convolution
+def conv2d_forward(x, weight, bias, strides, padding):
+    """y = im2col(x) @ weight + bias; the equation is in `reference.conv2d_forward`."""
+    x = np.ascontiguousarray(x)
+    KH, KW, C, OC = weight.shape
+    OH, OW = _output_size(x.shape, (KH, KW), strides, padding)
+    y = np.empty((len(x), OH, OW, OC), x.dtype)
+    matrix = weight.reshape(KH * KW * C, OC)
+    for block, columns in _blocks(x, OH, OW, KH, KW):
+        im2col(x[block], columns, strides, padding)
+        np.matmul(_rows(columns), matrix, out=y[block].reshape(-1, OC))
+    if bias is not None:
+        y += bias
+    return y
+
+
+def conv2d_backward(dy, x, weight, strides, padding, need_dx=True):
+    """dweight = im2col(x)^T @ dy,  dx = col2im(dy @ weight^T),  dbias = the sum of dy."""
+    x = np.ascontiguousarray(x)
+    KH, KW, C, OC = weight.shape
+    _, OH, OW, _ = dy.shape
+    matrix = weight.reshape(KH * KW * C, OC)
+    dmatrix = np.zeros_like(matrix)
+    dx = np.zeros_like(x) if need_dx else None
+    for block, columns in _blocks(x, OH, OW, KH, KW):
+        dy_rows = dy[block].reshape(-1, OC)
+        im2col(x[block], columns, strides, padding)
+        dmatrix += _rows(columns).T @ dy_rows
+        if need_dx:
+            np.matmul(dy_rows, matrix.T, out=_rows(columns))
+            col2im(columns, dx[block], strides, padding)
+    return dx, dmatrix.reshape(weight.shape), dy.sum((0, 1, 2))
+
+
+@njit(cache=True, nogil=True)
+def im2col(x, columns, strides, padding):
+    """Copy each window into columns (N, OH, OW, KH, KW, C); a window's part in the padding is 0."""
+    N, H, W, C = x.shape
+    _, OH, OW, KH, KW, _ = columns.shape
+    (SH, SW), ((top, _), (left, _)) = strides, padding
+    for n in range(N):
+        for oh in range(OH):
+            for ow in range(OW):
+                for kh in range(KH):
+                    h = oh * SH + kh - top
+                    for kw in range(KW):
+                        w = ow * SW + kw - left
+                        if 0 <= h < H and 0 <= w < W:
+                            for c in range(C):
+                                columns[n, oh, ow, kh, kw, c] = x[n, h, w, c]
+                        else:
+                            for c in range(C):
+                                columns[n, oh, ow, kh, kw, c] = 0
+
+
+@njit(cache=True, nogil=True)
+def col2im(columns, dx, strides, padding):
+    """The transpose of im2col: add each value of columns to dx, where im2col had read it."""
+    N, H, W, C = dx.shape
+    _, OH, OW, KH, KW, _ = columns.shape
+    (SH, SW), ((top, _), (left, _)) = strides, padding
+    for n in range(N):
+        for oh in range(OH):
+            for ow in range(OW):
+                for kh in range(KH):
+                    h = oh * SH + kh - top
+                    for kw in range(KW):
+                        w = ow * SW + kw - left
+                        if 0 <= h < H and 0 <= w < W:
+                            for c in range(C):
+                                dx[n, h, w, c] += columns[n, oh, ow, kh, kw, c]
+
+
+def _output_size(x_shape, kernel, strides, padding):
+    return tuple(output_size(x_shape[1 + i], kernel[i], strides[i], *padding[i]) for i in (0, 1))
+
+
+def _blocks(x, OH, OW, KH, KW):
+    """Pairs (slice of pictures, columns to fill), over the whole batch; the columns are one buffer."""
+    N, C = len(x), x.shape[3]
+    picture = OH * OW * KH * KW * C
+    size = max(1, min(N, COLUMN_BYTES // max(picture * x.itemsize, 1)))
+    columns = np.empty((size, OH, OW, KH, KW, C), x.dtype)
+    for start in range(0, N, size):
+        block = slice(start, min(start + size, N))
+        yield block, columns[: block.stop - start]
+
+
+def _rows(columns):
+    """(n, OH, OW, KH, KW, C) -> (n*OH*OW, KH*KW*C), the same memory."""
+    n, OH, OW, KH, KW, C = columns.shape
+    return columns.reshape(n * OH * OW, KH * KW * C)
+
+
+# ----------------------------------------------------------------------------------- pooling
+def maxpool2d_forward(x, pool, strides, padding):
+    """y = the largest value of each window, winner = where it stood; see `reference`."""
+    OH, OW = _output_size(x.shape, pool, strides, padding)
+    y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
+    winner = np.empty(y.shape, winner_dtype(pool))
+    _maxpool2d_forward(np.ascontiguousarray(x), y, winner, pool, strides, padding)
+    return y, winner
+
+
+@njit(cache=True, nogil=True)
+def _maxpool2d_forward(x, y, winner, pool, strides, padding):
+    _, H, W, C = x.shape
+    N, OH, OW, _ = y.shape
+    (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
+    for n in range(N):
+        for oh in range(OH):
+            for ow in range(OW):
+                first = True
+                for kh in range(KH):
+                    h = oh * SH + kh - top
+                    for kw in range(KW):
+                        w = ow * SW + kw - left
+                        if not (0 <= h < H and 0 <= w < W):
+                            continue
+                        at = kh * KW + kw
+                        if first:
+                            for c in range(C):
+                                y[n, oh, ow, c] = x[n, h, w, c]
+                                winner[n, oh, ow, c] = at
+                            first = False
+                        else:
+                            for c in range(C):
+                                value, best = x[n, h, w, c], y[n, oh, ow, c]
+                                larger = (value > best) | ((value != value) & (best == best))  # a NaN beats a number
+                                y[n, oh, ow, c] = value if larger else best
+                                winner[n, oh, ow, c] = at if larger else winner[n, oh, ow, c]
+
+
+def maxpool2d_backward(dy, winner, x_shape, pool, strides, padding):
+    """dx[winner of the window] += dy."""
+    dx = np.zeros(x_shape, dy.dtype)
+    _maxpool2d_backward(np.ascontiguousarray(dy), winner, dx, pool, strides, padding)
+    return dx
+
+
+@njit(cache=True, nogil=True)
+def _maxpool2d_backward(dy, winner, dx, pool, strides, padding):
+    N, OH, OW, C = dy.shape
+    (_, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
+    for n in range(N):
+        for oh in range(OH):
+            for ow in range(OW):
+                for c in range(C):
+                    at = np.int64(winner[n, oh, ow, c])
+                    dx[n, oh * SH + at // KW - top, ow * SW + at % KW - left, c] += dy[n, oh, ow, c]
+
+
+def averagepool2d_forward(x, pool, strides, padding):
+    """y = the mean of each window over its positions on the picture."""
+    OH, OW = _output_size(x.shape, pool, strides, padding)
+    y = np.zeros((len(x), OH, OW, x.shape[3]), x.dtype)
+    _averagepool2d(np.ascontiguousarray(x), y, pool, strides, padding, True)
+    return y
+
+
+def averagepool2d_backward(dy, x_shape, pool, strides, padding):
+    """dx[window] += dy / count."""
+    dx = np.zeros(x_shape, dy.dtype)
+    _averagepool2d(dx, np.ascontiguousarray(dy), pool, strides, padding, False)
+    return dx
+
+
+@njit(cache=True, nogil=True)
+def _averagepool2d(x, y, pool, strides, padding, forward):
+    """One walk over the windows: forward gathers x into y, backward spreads y over x."""
+    _, H, W, C = x.shape
+    N, OH, OW, _ = y.shape
+    (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
+    for n in range(N):
+        for oh in range(OH):
+            h0, h1 = max(oh * SH - top, 0), min(oh * SH - top + KH, H)
+            for ow in range(OW):
+                w0, w1 = max(ow * SW - left, 0), min(ow * SW - left + KW, W)
+                count = (h1 - h0) * (w1 - w0)
+                for h in range(h0, h1):
+                    for w in range(w0, w1):
+                        for c in range(C):
+                            if forward:
+                                y[n, oh, ow, c] += x[n, h, w, c] / count
+                            else:
+                                x[n, h, w, c] += y[n, oh, ow, c] / count

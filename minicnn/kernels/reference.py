@@ -1,0 +1,159 @@
+"""The definitions: each operation as its equation says, in plain Python loops and NumPy.
+
+Slow on purpose, and the judge of every other kernel set.  Read it first; then `im2col.py`, which
+computes the same with one matrix product.  Shapes and axis letters: the package's docstring.
+"""
+import numpy as np
+
+
+# ------------------------------------------------------------------------------- convolution
+def conv2d_forward(x, weight, bias, strides, padding):
+    """y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, oc] + bias[oc].
+
+    Cross-correlation: the kernel is not flipped.  Outside the picture x is 0.
+    Cost: N*OH*OW*KH*KW*C*OC multiply-adds.
+    """
+    x = _pad(x, padding)
+    KH, KW, _, OC = weight.shape
+    OH, OW = _windows(x, (KH, KW), strides)
+    y = np.empty((len(x), OH, OW, OC), x.dtype)
+    for n, oh, ow in np.ndindex(y.shape[:3]):
+        window = _window(x[n], oh, ow, (KH, KW), strides)  # (KH, KW, C)
+        y[n, oh, ow] = np.einsum("hwc,hwco->o", window, weight)
+    return y if bias is None else y + bias
+
+
+def conv2d_backward(dy, x, weight, strides, padding, need_dx=True):
+    """Each output passes its gradient to the window it saw and to the weights it used.
+
+    dweight[:, :, :, oc] += window * dy[n, oh, ow, oc]
+    dx[window]           += sum over oc of weight[:, :, :, oc] * dy[n, oh, ow, oc]
+    dbias[oc]             = sum over n, oh, ow of dy[n, oh, ow, oc]
+
+    Cost: as forward, once for dweight and once for dx.
+    """
+    x_padded = _pad(x, padding)
+    dx_padded = np.zeros_like(x_padded)
+    dweight = np.zeros_like(weight)
+    kernel = weight.shape[:2]
+    for n, oh, ow in np.ndindex(dy.shape[:3]):
+        window = _window(x_padded[n], oh, ow, kernel, strides)
+        dweight += window[..., None] * dy[n, oh, ow]  # (KH, KW, C, 1) * (OC,)
+        if need_dx:
+            dwindow = _window(dx_padded[n], oh, ow, kernel, strides)
+            dwindow += weight @ dy[n, oh, ow]  # (KH, KW, C, OC) @ (OC,)
+    return _crop(dx_padded, padding) if need_dx else None, dweight, dy.sum((0, 1, 2))
+
+
+# ----------------------------------------------------------------------------------- pooling
+def maxpool2d_forward(x, pool, strides, padding):
+    """y = the largest value of each window, a channel at a time; winner = where it stood, kh*KW + kw.
+
+    A tie goes to the first in row-major order; a NaN beats every number; padding never wins.
+    """
+    x = _pad(x, padding, value=-np.inf)
+    inside = _inside(x.shape, padding)
+    OH, OW = _windows(x, pool, strides)
+    C = x.shape[3]
+    y = np.empty((len(x), OH, OW, C), x.dtype)
+    winner = np.empty(y.shape, winner_dtype(pool))
+    for n, oh, ow, c in np.ndindex(y.shape):
+        window = _window(x[n], oh, ow, pool, strides)[:, :, c].ravel()
+        seen = np.flatnonzero(_window(inside, oh, ow, pool, strides).ravel())
+        winner[n, oh, ow, c] = seen[np.argmax(window[seen])]  # argmax: the first maximum, a NaN if there is one
+        y[n, oh, ow, c] = window[winner[n, oh, ow, c]]
+    return y, winner
+
+
+def maxpool2d_backward(dy, winner, x_shape, pool, strides, padding):
+    """dx[winner of the window] += dy; every other position of the window gets nothing."""
+    dx = np.zeros(_padded_shape(x_shape, padding), dy.dtype)
+    for n, oh, ow, c in np.ndindex(dy.shape):
+        kh, kw = divmod(int(winner[n, oh, ow, c]), pool[1])
+        dx[n, oh * strides[0] + kh, ow * strides[1] + kw, c] += dy[n, oh, ow, c]
+    return _crop(dx, padding)
+
+
+def averagepool2d_forward(x, pool, strides, padding):
+    """y = the mean of each window; positions in the padding are not counted."""
+    inside = _inside(_padded_shape(x.shape, padding), padding)
+    x = _pad(x, padding)
+    OH, OW = _windows(x, pool, strides)
+    y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
+    for n, oh, ow in np.ndindex(y.shape[:3]):
+        count = np.count_nonzero(_window(inside, oh, ow, pool, strides))
+        y[n, oh, ow] = _window(x[n], oh, ow, pool, strides).sum((0, 1)) / count
+    return y
+
+
+def averagepool2d_backward(dy, x_shape, pool, strides, padding):
+    """dx[window] += dy / count: each position of the window has the same share."""
+    dx = np.zeros(_padded_shape(x_shape, padding), dy.dtype)
+    inside = _inside(dx.shape, padding)
+    for n, oh, ow in np.ndindex(dy.shape[:3]):
+        count = np.count_nonzero(_window(inside, oh, ow, pool, strides))
+        dwindow = _window(dx[n], oh, ow, pool, strides)
+        dwindow += dy[n, oh, ow] / count
+    return _crop(dx, padding)
+
+
+def winner_dtype(pool):
+    """One byte a winner where the window has at most 256 positions."""
+    return np.uint8 if pool[0] * pool[1] <= 256 else np.int32
+
+
+# ------------------------------------------------------------------------- dense, activation
+def dense_forward(x, weight, bias):
+    """y[n, o] = sum over i of x[n, i] * weight[i, o] + bias[o]."""
+    y = x @ weight
+    return y if bias is None else y + bias
+
+
+def dense_backward(dy, x, weight, need_dx=True):
+    """dweight = x^T dy,  dbias = the sum of dy over the batch,  dx = dy weight^T."""
+    return dy @ weight.T if need_dx else None, x.T @ dy, dy.sum(0)
+
+
+def relu_forward(x):
+    """y = max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def relu_backward(dy, y):
+    """dx = dy where y > 0, else 0; the slope at 0 itself is taken as 0."""
+    return np.where(y > 0, dy, 0).astype(dy.dtype, copy=False)
+
+
+# ----------------------------------------------------------------------------------- windows
+def _windows(x_padded, kernel, strides):
+    """(OH, OW): how many windows fit on a picture that is padded already."""
+    _, H, W, _ = x_padded.shape
+    return (H - kernel[0]) // strides[0] + 1, (W - kernel[1]) // strides[1] + 1
+
+
+def _window(picture, oh, ow, kernel, strides):
+    """The view of `picture` that output (oh, ow) looks at."""
+    top, left = oh * strides[0], ow * strides[1]
+    return picture[top : top + kernel[0], left : left + kernel[1]]
+
+
+def _pad(x, padding, value=0):
+    return np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=value)
+
+
+def _crop(x_padded, padding):
+    (top, bottom), (left, right) = padding
+    _, H, W, _ = x_padded.shape
+    return x_padded[:, top : H - bottom, left : W - right]
+
+
+def _padded_shape(x_shape, padding):
+    N, H, W, C = x_shape
+    return N, H + sum(padding[0]), W + sum(padding[1]), C
+
+
+def _inside(padded_shape, padding):
+    """(H, W) of a padded picture: True on the picture, False on the padding."""
+    inside = np.zeros(padded_shape[1:3], bool)
+    _crop(inside[None, :, :, None], padding)[:] = True
+    return inside

@@ -1,0 +1,141 @@
+"""The layer protocol: build, forward, backward, parameters.
+
+    build(input_shape, rng, dtype) -> output_shape     shapes without the batch axis; makes the parameters
+    forward(x, training=False) -> y                    when not training nothing is written on the layer
+    backward(dy) -> dx                                 writes parameter.grad; frees what forward kept
+
+`Sequential` in model.py calls these in order; every other file of this folder implements them.
+"""
+import re
+from types import ModuleType
+
+import numpy as np
+
+from .. import initializers
+from ..errors import StateError
+from ..kernels import kernel_set
+
+Shape = tuple[int, ...]
+
+
+class Parameter:
+    """A named array that training changes, and the loss's gradient with respect to it.
+
+    Parameters
+    ----------
+    name : str
+        ``"weight"`` in a layer alone, ``"conv2d_1/weight"`` in a model.
+    shape : tuple of int
+    value : ndarray or None
+        None where only the shape is known yet (a model about to be loaded).
+
+    Attributes
+    ----------
+    grad : ndarray or None
+        Same shape as `value`; written by `backward`.
+    """
+
+    def __init__(self, name: str, shape: Shape, value: np.ndarray | None):
+        self.name, self.shape, self.value = name, shape, value
+        self.grad: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r}, shape={self.shape})"
+
+
+class Layer:
+    """The base of every layer; it holds parameters and what forward keeps for backward.
+
+    Attributes
+    ----------
+    name : str
+        The class in lower case; `Sequential` adds a number.
+    parameters : list of Parameter
+        In a fixed order; empty before build and in layers without weights.
+    kernels : module
+        The kernel set; `Sequential` sets it before build.
+    needs_dx : bool
+        False in a network's first layer, whose backward returns None: nobody reads that gradient.
+    rng : numpy.random.Generator or None
+        Only in layers that are random in training.
+    """
+
+    needs_dx = True
+    rng: np.random.Generator | None = None
+
+    def __init__(self):
+        self.name = snake_case(type(self).__name__)
+        self.parameters: list[Parameter] = []
+        self.kernels: ModuleType = kernel_set("im2col")
+        self._kept = None
+
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype="float32") -> Shape:
+        """Make the parameters for pictures of `input_shape` and say what shape comes out.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Without the batch axis: (H, W, C) or (features,).
+        rng : numpy.random.Generator or None
+            None makes parameters that have a shape and no value.
+        dtype : "float32" or "float64"
+
+        Raises
+        ------
+        ShapeError
+            If the layer cannot work on that shape.
+        """
+        return input_shape
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        """y for a batch x; keeps what backward needs only when `training`."""
+        raise NotImplementedError
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """dx, the loss's gradient with respect to x, from dy; also writes each parameter's grad."""
+        raise NotImplementedError
+
+    @property
+    def config(self) -> dict:
+        """The constructor's arguments, as JSON can hold them."""
+        return {}
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications with an addition in one picture's forward pass; 0 where there are none to speak of."""
+        return 0
+
+    def parameter(self, name: str, shape: Shape, initializer: str, rng, dtype) -> Parameter:
+        """Make one parameter and list it."""
+        value = None if rng is None else initializers.BY_NAME[initializer](shape, rng, dtype)
+        made = Parameter(name, shape, value)
+        self.parameters.append(made)
+        return made
+
+    def keep(self, training: bool, *arrays) -> None:
+        """Hold what backward needs until it comes; in inference hold and write nothing."""
+        if training:
+            self._kept = arrays
+
+    def kept(self) -> tuple:
+        """What the last forward kept; it is forgotten here, so that memory is free after backward."""
+        if self._kept is None:
+            raise StateError(
+                f"{self.name}.backward", "a forward(x, training=True) before it", "none", "Call forward with training=True first."
+            )
+        arrays, self._kept = self._kept, None
+        return arrays
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.config.items())})"
+
+
+def snake_case(name: str) -> str:
+    """The class name as a layer name.
+
+    Examples
+    --------
+    >>> [snake_case(name) for name in ("Conv2D", "GlobalAveragePool2D", "LeakyReLU", "MaxPool2D")]
+    ['conv2d', 'global_average_pool2d', 'leaky_relu', 'max_pool2d']
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReLU", "Relu")).lower()

@@ -1,0 +1,100 @@
+"""Conv2D: slide small filters over the picture; each output is one filter's match at one place.
+
+The arithmetic is in `kernels/` (start with `kernels/reference.py`); here are its shapes and weights.
+"""
+import math
+
+
+from ..errors import ArgumentError
+from ..initializers import check_name
+from ..kernels.geometry import check_padding, pair, place_windows
+from .base import Layer
+
+
+class Conv2D(Layer):
+    """Two-dimensional convolution (cross-correlation) over NHWC pictures.
+
+    y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, oc] + bias[oc]
+
+    Parameters
+    ----------
+    filters : int
+        OC, the number of filters and of channels that come out; at least 1.
+    kernel_size : int or (KH, KW)
+    strides : int or (SH, SW)
+    padding : "valid", "same", int, (height, width) or ((top, bottom), (left, right))
+        "valid" adds nothing, "same" keeps ceil(size / stride) outputs, numbers are zeros added on each side.
+    use_bias : bool
+    kernel_initializer : "glorot_uniform", "he_normal" or "zeros"
+
+    Raises
+    ------
+    ArgumentError
+        For an option outside its range.
+
+    Notes
+    -----
+    Forward: OH*OW*KH*KW*C*OC multiply-adds a picture; backward twice that.  Keeps x for backward.
+
+    References
+    ----------
+    LeCun et al. 1998, "Gradient-based learning applied to document recognition", section II.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = Conv2D(8, 3, padding="same")
+    >>> layer.build((5, 6, 3), np.random.default_rng(0))
+    (5, 6, 8)
+    >>> layer.forward(np.ones((2, 5, 6, 3), "float32")).shape
+    (2, 5, 6, 8)
+    """
+
+    def __init__(self, filters, kernel_size, strides=1, padding="valid", use_bias=True, kernel_initializer="glorot_uniform"):
+        super().__init__()
+        if not isinstance(filters, int) or filters < 1:
+            raise ArgumentError("Conv2D filters", "an int of at least 1", repr(filters), "Give for example 32.")
+        self.filters = filters
+        self.kernel_size = pair(kernel_size, "Conv2D kernel_size")
+        self.strides = pair(strides, "Conv2D strides")
+        self.padding = check_padding(padding, "Conv2D padding")
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = check_name(kernel_initializer, "Conv2D kernel_initializer")
+
+    def build(self, input_shape, rng, dtype="float32"):
+        self._pads, (OH, OW) = place_windows(input_shape, self.kernel_size, self.strides, self.padding, "Conv2D")
+        C, OC = input_shape[2], self.filters
+        self.parameters = []
+        self.weight = self.parameter("weight", (*self.kernel_size, C, OC), self.kernel_initializer, rng, dtype)
+        self.bias = self.parameter("bias", (OC,), "zeros", rng, dtype) if self.use_bias else None
+        self._multiply_adds = OH * OW * math.prod(self.weight.shape)
+        return OH, OW, OC
+
+    def forward(self, x, training=False):
+        self.keep(training, x)
+        bias = self.bias.value if self.use_bias else None
+        return self.kernels.conv2d_forward(x, self.weight.value, bias, self.strides, self._pads)
+
+    def backward(self, dy):
+        (x,) = self.kept()
+        dx, self.weight.grad, dbias = self.kernels.conv2d_backward(
+            dy, x, self.weight.value, self.strides, self._pads, self.needs_dx
+        )
+        if self.use_bias:
+            self.bias.grad = dbias
+        return dx
+
+    @property
+    def config(self):
+        return {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer,
+        }
+
+    @property
+    def multiply_adds(self):
+        return self._multiply_adds

@@ -1,0 +1,72 @@
+"""Dense: every output is a weighted sum of every input.  The smallest layer with weights."""
+
+from ..errors import ArgumentError, ShapeError
+from ..initializers import check_name
+from .base import Layer
+
+
+class Dense(Layer):
+    """y = x @ weight + bias.
+
+    Backward: dx = dy @ weight^T,  dweight = x^T @ dy,  dbias = the sum of dy over the batch.
+
+    Parameters
+    ----------
+    units : int
+        How many values come out; at least 1.
+    use_bias : bool
+    kernel_initializer : "glorot_uniform", "he_normal" or "zeros"
+
+    Raises
+    ------
+    ArgumentError
+        For an option outside its range.
+
+    Notes
+    -----
+    in*units multiply-adds a sample forward, twice that backward.  Keeps x for backward.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = Dense(2)
+    >>> layer.build((3,), np.random.default_rng(0))
+    (2,)
+    >>> layer.weight.value[:] = [[1, 0], [0, 1], [1, 1]]
+    >>> layer.forward(np.array([[1, 2, 3]], "float32"))
+    array([[4., 5.]], dtype=float32)
+    """
+
+    def __init__(self, units, use_bias=True, kernel_initializer="glorot_uniform"):
+        super().__init__()
+        if not isinstance(units, int) or units < 1:
+            raise ArgumentError("Dense units", "an int of at least 1", repr(units), "Give for example 128.")
+        self.units, self.use_bias = units, bool(use_bias)
+        self.kernel_initializer = check_name(kernel_initializer, "Dense kernel_initializer")
+
+    def build(self, input_shape, rng, dtype="float32"):
+        if len(input_shape) != 1:
+            raise ShapeError("Dense", "a vector a sample", f"shape {input_shape}", "Put Flatten() before it.")
+        self.parameters = []
+        self.weight = self.parameter("weight", (input_shape[0], self.units), self.kernel_initializer, rng, dtype)
+        self.bias = self.parameter("bias", (self.units,), "zeros", rng, dtype) if self.use_bias else None
+        return (self.units,)
+
+    def forward(self, x, training=False):
+        self.keep(training, x)
+        return self.kernels.dense_forward(x, self.weight.value, self.bias.value if self.use_bias else None)
+
+    def backward(self, dy):
+        (x,) = self.kept()
+        dx, self.weight.grad, dbias = self.kernels.dense_backward(dy, x, self.weight.value, self.needs_dx)
+        if self.use_bias:
+            self.bias.grad = dbias
+        return dx
+
+    @property
+    def config(self):
+        return {"units": self.units, "use_bias": self.use_bias, "kernel_initializer": self.kernel_initializer}
+
+    @property
+    def multiply_adds(self):
+        return self.weight.shape[0] * self.units

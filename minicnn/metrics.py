@@ -1,0 +1,212 @@
+"""How good predictions are, in numbers a person can use.  Each function takes (target, prediction).
+
+Targets are class numbers (N,), a column (N, 1), or one-hot rows (N, K); predictions are probabilities:
+(N, 1) for one sigmoid, where class 1 is predicted when p > 0.5, or (N, K) for a softmax.  Metrics are
+computed on all samples at once, never averaged over batches.  Called by `training.py` and the examples.
+"""
+import math
+
+import numpy as np
+
+from .errors import ArgumentError, ShapeError
+
+
+class Proportion(float):
+    """A share of samples, together with how sure one may be of it.
+
+    A float in every use; `standard_error` = sqrt(p (1 - p) / n) tells how far another sample of the
+    same size would typically lie.
+
+    Examples
+    --------
+    >>> accuracy = Proportion(640, 800)
+    >>> accuracy, accuracy > 0.79, str(accuracy)
+    (Proportion(640, 800), True, '0.8000 ± 0.0141')
+    """
+
+    def __new__(cls, hits: int, count: int):
+        self = super().__new__(cls, hits / count if count else math.nan)
+        self.hits, self.count = hits, count
+        return self
+
+    def __getnewargs__(self):
+        return self.hits, self.count
+
+    @property
+    def standard_error(self) -> float:
+        return math.sqrt(self * (1 - self) / self.count) if self.count else math.nan
+
+    def __repr__(self) -> str:
+        return f"Proportion({self.hits}, {self.count})"
+
+    def __str__(self) -> str:
+        return f"{float(self):.4f} ± {self.standard_error:.4f}"
+
+
+def classes(prediction: np.ndarray) -> np.ndarray:
+    """The predicted class numbers (N,): p > 0.5 for one column, else the largest.
+
+    Examples
+    --------
+    >>> classes(np.array([[0.5], [0.6]])), classes(np.array([[0.2, 0.8]]))
+    (array([0, 1]), array([1]))
+    """
+    if prediction.ndim == 2 and prediction.shape[1] > 1:
+        return prediction.argmax(1)
+    return (prediction.reshape(len(prediction)) > 0.5).astype(np.int64)
+
+
+def labels(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """The true class numbers (N,), whichever form the targets have.
+
+    Raises
+    ------
+    ShapeError
+        If there are not as many targets as predictions.
+    """
+    target, prediction = np.asarray(target), np.asarray(prediction)
+    if len(target) != len(prediction):
+        raise ShapeError("metrics", f"{len(prediction)} targets", f"{len(target)}", "Give one target for each prediction.")
+    one_hot = target.ndim == 2 and target.shape[1] > 1
+    return target.argmax(1) if one_hot else target.reshape(-1).astype(np.int64)
+
+
+def accuracy(target, prediction) -> Proportion:
+    """The share of samples whose predicted class is the true one, with its standard error.
+
+    Examples
+    --------
+    >>> str(accuracy([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]])))
+    '0.7500 ± 0.2165'
+    """
+    right = classes(np.asarray(prediction)) == labels(target, prediction)
+    return Proportion(int(right.sum()), len(right))
+
+
+def confusion_matrix(target, prediction) -> np.ndarray:
+    """counts[i, j]: samples of true class i that were predicted as class j.
+
+    Examples
+    --------
+    >>> confusion_matrix([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]]))
+    array([[1, 0],
+           [1, 2]])
+    """
+    prediction = np.asarray(prediction)
+    K = max(2, prediction.shape[1] if prediction.ndim == 2 else 2)
+    counts = np.zeros((K, K), np.int64)
+    np.add.at(counts, (labels(target, prediction), classes(prediction)), 1)
+    return counts
+
+
+def precision(target, prediction) -> np.ndarray:
+    """Of the samples predicted as a class, the share that is of it; one value a class, NaN where none was predicted.
+
+    Examples
+    --------
+    >>> precision([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]]))
+    array([0.5, 1. ])
+    """
+    counts = confusion_matrix(target, prediction)
+    return _ratio(counts.diagonal(), counts.sum(0))
+
+
+def recall(target, prediction) -> np.ndarray:
+    """Of the samples of a class, the share that was found; one value a class, NaN where there is none.
+
+    Examples
+    --------
+    >>> recall([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]])).round(3)
+    array([1.   , 0.667])
+    """
+    counts = confusion_matrix(target, prediction)
+    return _ratio(counts.diagonal(), counts.sum(1))
+
+
+def f1_score(target, prediction) -> np.ndarray:
+    """The harmonic mean of precision and recall, 2 hits / (predicted + true); one value a class.
+
+    Examples
+    --------
+    >>> f1_score([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]])).round(3)
+    array([0.667, 0.8  ])
+    """
+    counts = confusion_matrix(target, prediction)
+    return _ratio(2 * counts.diagonal(), counts.sum(0) + counts.sum(1))
+
+
+def roc_auc(target, prediction) -> float:
+    """The probability that a random sample of a class scores above a random sample outside it.
+
+    Ties count half.  More than two classes: the mean over classes, each against the rest.  NaN when only
+    one class is there.
+
+    References
+    ----------
+    Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve".
+
+    Examples
+    --------
+    >>> roc_auc([0, 0, 1, 1], np.array([[0.1], [0.4], [0.35], [0.8]]))
+    0.75
+    """
+    prediction = np.asarray(prediction).reshape(len(prediction), -1)
+    true = labels(target, prediction)
+    if prediction.shape[1] == 1:
+        return _area(true == 1, prediction[:, 0])
+    return float(np.mean([_area(true == k, prediction[:, k]) for k in range(prediction.shape[1])]))
+
+
+def log_loss(target, prediction) -> float:
+    """The mean of -log p(true class), with p kept 1e-7 away from 0: a confident mistake costs most.
+
+    Examples
+    --------
+    >>> round(log_loss([1, 0], np.array([[0.5], [0.5]])), 6)
+    0.693147
+    """
+    prediction = np.asarray(prediction, np.float64).reshape(len(prediction), -1)
+    p = np.hstack([1 - prediction, prediction]) if prediction.shape[1] == 1 else prediction
+    of_truth = np.take_along_axis(p, labels(target, prediction)[:, None], 1)
+    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
+
+
+def _ratio(part, whole):
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _area(positive, score):
+    """The rank-sum form of the area: average ranks for ties, less the least rank sum possible."""
+    n1 = np.count_nonzero(positive)
+    n0 = len(positive) - n1
+    if n0 == 0 or n1 == 0 or np.isnan(score).any():
+        return math.nan
+    _, which, counts = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(counts) - (counts - 1) / 2  # the mean rank of each distinct score, from 1
+    return float((rank[which][positive].sum() - n1 * (n1 + 1) / 2) / (n0 * n1))
+
+
+BY_NAME = {"accuracy": accuracy, "auc": roc_auc, "log_loss": log_loss}
+
+
+def find_metrics(metrics) -> dict:
+    """Names or functions as a dictionary from name to function.
+
+    Raises
+    ------
+    ArgumentError
+        For a name that is not a metric's.
+
+    Examples
+    --------
+    >>> list(find_metrics(["accuracy", log_loss]))
+    ['accuracy', 'log_loss']
+    """
+    found = {}
+    for metric in metrics:
+        if not callable(metric) and metric not in BY_NAME:
+            raise ArgumentError(
+                "metrics", "one of " + ", ".join(BY_NAME) + ", or a function of (target, prediction)", repr(metric), "Choose one."
+            )
+        found[metric.__name__ if callable(metric) else metric] = metric if callable(metric) else BY_NAME[metric]
+    return found

@@ -1,0 +1,394 @@
+"""Sequential: layers in a row, from building their shapes to training, predicting and saving.
+
+The step that teaches (`train_step`) is here; the loop around it is in training.py, the arithmetic in
+`layers/` and `kernels/`.  `load_model` reads back what `Sequential.save` wrote.
+"""
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import layers as layer_classes
+from . import losses, optimizers, serialization, training
+from .batches import ArrayBatches
+from .errors import ArgumentError, MinicnnError, ModelFileError, NonFiniteError, ShapeError, StateError
+from .kernels import kernel_set
+from .layers import Layer, Parameter
+from .metrics import classes, find_metrics
+from .summary import summary
+
+
+class Sequential:
+    """A network of layers, each fed by the one before.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    kernels : "im2col" or "reference"
+        Which set computes: the quick textbook route, or the slow definition.
+    name : str
+
+    Attributes
+    ----------
+    parameters : list of Parameter
+        All weights in order, with `.name`, `.value` and `.grad`.
+    class_names : list of str or None
+        What the outputs mean; saved with the weights.
+    preprocessing : dict or None
+        How a file becomes an input; saved with the weights.
+    optimizer, loss, metrics
+        As `compile` set them.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no layer, one is no Layer or stands twice.
+
+    Examples
+    --------
+    >>> from minicnn.layers import Dense, ReLU, Sigmoid
+    >>> model = Sequential([Dense(8), ReLU(), Dense(1), Sigmoid()]).build((2,), seed=1)
+    >>> model.compile(optimizer=optimizers.Adam(0.05), loss="binary_crossentropy", metrics=["accuracy"])
+    >>> x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+    >>> history = model.fit(x, y, epochs=200, verbose=0)
+    >>> model.predict_classes(x)
+    array([0, 1, 1, 0])
+    """
+
+    def __init__(self, layers: Sequence[Layer], kernels: str = "im2col", name: str = "sequential"):
+        self.layers = list(layers)
+        if not self.layers:
+            raise ArgumentError("Sequential", "at least one layer", "none", "Give for example [Flatten(), Dense(1), Sigmoid()].")
+        for layer in self.layers:
+            if not isinstance(layer, Layer):
+                raise ArgumentError("Sequential", "layers", repr(layer), "Write ReLU(), not ReLU or 'relu'.")
+        if len({id(layer) for layer in self.layers}) < len(self.layers):
+            raise ArgumentError("Sequential", "every layer once", "one object twice", "Make a new layer for each place.")
+        self.kernels_name, self.name = kernels, name
+        self.class_names: list[str] | None = None
+        self.preprocessing: dict | None = None
+        self.stop_training = False
+        self.input_shape: tuple[int, ...] | None = None
+        self.optimizer = None
+        kernel_set(kernels)
+
+    # ------------------------------------------------------------------------------- building
+    def build(self, input_shape: Sequence[int], seed: int | None = 0, dtype="float32") -> "Sequential":
+        """Make all weights for samples of `input_shape`.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Without the batch axis: (height, width, channels) or (features,).
+        seed : int or None
+            The same seed gives the same weights.  None leaves them without values, to be loaded.
+        dtype : "float32" or "float64"
+
+        Returns
+        -------
+        Sequential
+            Itself.
+
+        Raises
+        ------
+        ShapeError
+            Naming the layer that cannot work on what the one before gives.
+        """
+        if str(np.dtype(dtype)) not in ("float32", "float64"):
+            raise ArgumentError("dtype", "float32 or float64", repr(dtype), "Choose one of these.")
+        shape = tuple(input_shape)
+        if not shape or not all(isinstance(size, (int, np.integer)) and size > 0 for size in shape):
+            raise ShapeError("Sequential.build", "sizes of at least 1, without the batch", repr(input_shape), "Give for example (64, 64, 3).")
+        self.dtype, self.input_shape = np.dtype(dtype), shape
+        rng = None if seed is None else np.random.default_rng(seed)
+        self.output_shapes, counts = [], {}
+        for number, layer in enumerate(self.layers, 1):
+            base = layer_classes.base.snake_case(type(layer).__name__)
+            counts[base] = counts.get(base, 0) + 1
+            layer.name = f"{base}_{counts[base]}"
+            layer.kernels = kernel_set(self.kernels_name)
+            layer.needs_dx = number > 1
+            try:
+                shape = layer.build(shape, rng, self.dtype)
+            except ShapeError as error:
+                raise error.within(f"layer {number}:") from None
+            self.output_shapes.append(shape)
+            for parameter in layer.parameters:
+                parameter.name = f"{layer.name}/{parameter.name}"
+        return self
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All weights, layer by layer."""
+        return [parameter for layer in self.layers for parameter in layer.parameters]
+
+    def summary(self) -> None:
+        """Print layers, shapes, parameters, multiply-adds and memory of one picture."""
+        self._need_build("summary")
+        print(summary(self))
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights, in the order of `parameters`."""
+        return [parameter.value.copy() for parameter in self.parameters]
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Put weights back, in the order of `parameters`.
+
+        Raises
+        ------
+        ShapeError
+            If their number or a shape differs; then nothing is changed.
+        """
+        shapes, wanted = [np.shape(weight) for weight in weights], [parameter.shape for parameter in self.parameters]
+        if shapes != wanted:
+            raise ShapeError("set_weights", str(wanted), str(shapes), "Take weights from a model of the same layers.")
+        for parameter, weight in zip(self.parameters, weights, strict=True):
+            parameter.value = np.array(weight, self.dtype)
+
+    # --------------------------------------------------------------------- forward, backward
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        """The network's output for a batch; with `training` the layers keep what backward needs.
+
+        Raises
+        ------
+        ShapeError
+            If the batch does not have the shape that the network was built for.
+        """
+        return self._run(self.layers, self._input(x), training)
+
+    def backward(self, dy: np.ndarray) -> None:
+        """From the gradient of the output to the `.grad` of every parameter, last layer first."""
+        self._run_back(self.layers, dy)
+
+    # ------------------------------------------------------------------------------- training
+    def compile(self, optimizer="adam", loss="binary_crossentropy", metrics: Sequence = ("accuracy",)) -> None:
+        """Choose how to learn.
+
+        Parameters
+        ----------
+        optimizer : "sgd", "adam", "adamw" or an Optimizer
+        loss : "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy",
+            "mean_squared_error" or a Loss
+        metrics : sequence of "accuracy", "auc", "log_loss" or functions of (target, prediction)
+
+        Raises
+        ------
+        ArgumentError
+            For a name that is not known.
+        """
+        self.optimizer = _named(optimizer, optimizers.BY_NAME, optimizers.Optimizer, "optimizer")
+        self.loss = _named(loss, losses.BY_NAME, losses.Loss, "loss")
+        self.metrics = find_metrics(metrics)
+
+    def train_step(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
+        """Forward, loss, backward, update: one batch.
+
+        Returns
+        -------
+        loss : float
+        prediction : array, from before the update
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss is not finite; then no weight has changed.
+        """
+        loss, prediction, dscore, head = self._score(x, y, sample_weight, training=True)
+        if not np.isfinite(loss):
+            raise NonFiniteError("loss", "a finite number", str(loss), "Lower the learning rate.")
+        self._run_back(head, dscore)
+        self.optimizer.step(self.parameters)
+        return loss, prediction
+
+    def test_step(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
+        """(loss, prediction) of one batch; nothing is written."""
+        loss, prediction, *_ = self._score(x, y, sample_weight, training=False)
+        return loss, prediction
+
+    def fit(
+        self, x, y=None, *, validation_data=None, epochs: int = 1, batch_size: int = 32, callbacks: Sequence = (),
+        verbose="auto", shuffle: bool = True, seed: int = 0, sample_weight=None, class_weight: dict | None = None,
+    ) -> training.History:  # fmt: skip
+        """Train.
+
+        Parameters
+        ----------
+        x : array (N, ...) or loader
+        y : array, unless x is a loader
+        validation_data : (x, y) or loader, optional
+            Judged after each epoch.
+        epochs, batch_size : int
+            A loader has its own batch size.
+        callbacks : sequence of Callback
+        verbose : "auto", 0, 1 or 2
+            A bar on a terminal and a line an epoch elsewhere; silent; bar; line.
+        shuffle, seed
+            The order of an epoch comes from (seed, epoch).
+        sample_weight : array (N,), optional
+        class_weight : dict from class number to weight, optional
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        NonFiniteError
+            When a loss is not finite; the batch is named.
+        """
+        self._need_compile("fit")
+        if not isinstance(epochs, int) or epochs < 1:
+            raise ArgumentError("epochs", "an int of at least 1", repr(epochs), "Give for example 10.")
+        if y is None and not hasattr(x, "batches"):
+            raise ArgumentError("fit", "targets y", "none", "Give y, or a loader with labels.")
+        batches = _as_batches(x, y, sample_weight, batch_size, shuffle, seed)
+        validation = validation_data
+        if validation is not None and not hasattr(validation, "batches"):
+            validation = _as_batches(*validation, batch_size=batch_size)
+        return training.fit(self, batches, validation, epochs, callbacks, class_weight, verbose)
+
+    def evaluate(self, x, y=None, *, batch_size: int = 32, sample_weight=None) -> dict:
+        """The loss and each metric over all samples, by name.
+
+        Parameters
+        ----------
+        x, y, batch_size, sample_weight : as in `fit`
+        """
+        self._need_compile("evaluate")
+        return training.evaluate(self, _as_batches(x, y, sample_weight, batch_size))
+
+    def predict(self, x, batch_size: int = 32) -> np.ndarray:
+        """The outputs for all samples, in order.
+
+        Parameters
+        ----------
+        x : array (N, ...) or loader
+        batch_size : int
+            How many are computed at once; the answers do not depend on it beyond rounding.
+        """
+        batches = _as_batches(x, batch_size=batch_size)
+        return np.concatenate([self.forward(batch[0]) for batch in batches.batches(0)])
+
+    def predict_classes(self, x, batch_size: int = 32) -> np.ndarray:
+        """The class numbers for all samples: p > 0.5 for one output, else the largest."""
+        return classes(self.predict(x, batch_size))
+
+    # --------------------------------------------------------------------------------- saving
+    def save(self, path) -> None:
+        """Write weights, architecture, class names and preprocessing to one safetensors file."""
+        self._need_build("save")
+        description = {
+            "name": self.name,
+            "input_shape": self.input_shape,
+            "dtype": str(self.dtype),
+            "kernels": self.kernels_name,
+            "layers": [{"class": type(layer).__name__, "config": layer.config} for layer in self.layers],
+            "class_names": self.class_names,
+            "preprocessing": self.preprocessing,
+        }
+        serialization.write(path, {parameter.name: parameter.value for parameter in self.parameters}, description)
+
+    # -------------------------------------------------------------------------------- private
+    def _score(self, x, y, sample_weight, training):
+        """Loss, prediction, the gradient where backward starts, and the layers it goes through.
+
+        Where the loss can take logits and the last layer is its activation, both work on the logit.
+        """
+        self._need_compile("training" if training else "evaluate")
+        x, last, loss_function = self._input(x), self.layers[-1], self.loss
+        if type(last).__name__ != loss_function.activation or loss_function.from_logits:
+            prediction = self._run(self.layers, x, training)
+            loss, dprediction = loss_function(y, prediction, sample_weight)
+            return loss, prediction, dprediction, self.layers
+        head = self.layers[:-1]
+        logits = self._run(head, x, training)
+        loss, dlogits = losses.with_logits(loss_function)(y, logits, sample_weight)
+        return loss, last.forward(logits), dlogits, head
+
+    def _input(self, x):
+        self._need_build("forward")
+        x = np.asarray(x)
+        if x.shape[1:] != self.input_shape or x.ndim == 0:
+            raise ShapeError(
+                "input", "(N, " + ", ".join(map(str, self.input_shape)) + ")", str(x.shape),
+                "A single sample needs a batch axis: x[None].",
+            )  # fmt: skip
+        return x.astype(self.dtype, copy=False)
+
+    @staticmethod
+    def _run(layers, x, training):
+        for layer in layers:
+            x = layer.forward(x, training)
+        return x
+
+    @staticmethod
+    def _run_back(layers, dy):
+        for layer in reversed(layers):
+            dy = layer.backward(dy)
+
+    def _need_build(self, what):
+        if self.input_shape is None:
+            raise StateError(what, "a built model", "one that is not", "Call build(input_shape) first.")
+
+    def _need_compile(self, what):
+        self._need_build(what)
+        if self.optimizer is None:
+            raise StateError(what, "a compiled model", "one that is not", "Call compile(optimizer=, loss=) first.")
+
+
+def load_model(path, kernels: str | None = None) -> Sequential:
+    """Read a model that `Sequential.save` wrote; nothing else is needed to predict with it.
+
+    Parameters
+    ----------
+    path : str or Path
+    kernels : str, optional
+        Another kernel set than it was saved with.
+
+    Returns
+    -------
+    Sequential
+        Built, with its weights, `class_names` and `preprocessing`; compile it again to train or evaluate.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, foreign, or its weights do not fit its architecture.
+    """
+    tensors, description = serialization.read(path)
+    try:
+        layers = [_make_layer(entry) for entry in description["layers"]]
+        model = Sequential(layers, kernels or description["kernels"], description["name"])
+        model.build(description["input_shape"], seed=None, dtype=description["dtype"])
+        model.class_names, model.preprocessing = description["class_names"], description["preprocessing"]
+    except (MinicnnError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ModelFileError(str(path), "a description of a network", f"one that is not ({error})", "Save it again with minicnn.") from error
+    expected = {parameter.name: parameter.shape for parameter in model.parameters}
+    serialization.check_shapes(path, expected, {name: value.shape for name, value in tensors.items()})
+    for parameter in model.parameters:
+        parameter.value = np.array(tensors[parameter.name], model.dtype)
+    return model
+
+
+def _make_layer(entry):
+    name = entry["class"]
+    if name not in layer_classes.__all__ or name in ("Layer", "Parameter"):
+        raise ArgumentError("layer class", "one of minicnn.layers", repr(name), "Upgrade minicnn.")
+    config = {key: _tuples(value) for key, value in entry["config"].items()}
+    return getattr(layer_classes, name)(**config)
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _as_batches(x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=0):
+    return x if hasattr(x, "batches") else ArrayBatches(x, y, sample_weight, batch_size, shuffle, seed)
+
+
+def _named(value, by_name, base, where):
+    """An object as it is, or a new one with default settings by its name."""
+    if isinstance(value, base):
+        return value
+    if isinstance(value, str) and value in by_name:
+        return by_name[value]()
+    raise ArgumentError(where, f"one of {', '.join(by_name)}, or an object", repr(value), "Choose one.")

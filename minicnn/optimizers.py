@@ -1,0 +1,206 @@
+"""How weights follow their gradients.  An optimiser steps a list of parameters and owns their state.
+
+State is kept by parameter name and can be saved and restored.  Formulas and defaults are Keras's.
+Called by `Sequential.train_step`; nothing here knows of layers.
+"""
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .errors import ArgumentError
+
+
+class Optimizer:
+    """The base: clip, count the step, then let each parameter move.
+
+    Parameters
+    ----------
+    learning_rate : float, above 0
+        It may be changed between steps.
+    global_clipnorm : float, optional
+        If all gradients together are longer than this, they are scaled to this length.
+
+    Raises
+    ------
+    ArgumentError
+        For a rate or norm that is not above 0.
+    """
+
+    moments: tuple[str, ...] = ()  # the arrays kept for each parameter, each starting at 0
+
+    def __init__(self, learning_rate: float, global_clipnorm: float | None = None):
+        self.learning_rate = _positive(learning_rate, f"{type(self).__name__} learning_rate")
+        self.global_clipnorm = global_clipnorm and _positive(global_clipnorm, "global_clipnorm")
+        self.steps = 0
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def step(self, parameters: Sequence) -> None:
+        """Move every parameter once, in place, by its grad."""
+        self.steps += 1
+        scale = self._clip_scale(parameters)
+        for parameter in parameters:
+            grad = parameter.grad if scale == 1 else parameter.grad * np.asarray(scale, parameter.grad.dtype)
+            self.update(parameter, grad, *(self._moment(parameter, name) for name in self.moments))
+
+    def update(self, parameter, grad, *moments) -> None:
+        """Move one parameter; subclasses write their equation here."""
+        raise NotImplementedError
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything but the settings, as named arrays: copies, ready to save."""
+        return {"steps": np.asarray(self.steps), "learning_rate": np.asarray(self.learning_rate)} | {
+            name: array.copy() for name, array in self._arrays.items()
+        }
+
+    @state.setter
+    def state(self, state: dict[str, np.ndarray]) -> None:
+        self.steps, self.learning_rate = int(state["steps"]), float(state["learning_rate"])
+        self._arrays = {name: array.copy() for name, array in state.items() if name not in ("steps", "learning_rate")}
+
+    def _moment(self, parameter, name):
+        key = f"{parameter.name}/{name}"
+        if key not in self._arrays:
+            self._arrays[key] = np.zeros_like(parameter.value)
+        return self._arrays[key]
+
+    def _clip_scale(self, parameters):
+        if not self.global_clipnorm:
+            return 1
+        norm = math.sqrt(sum(float(np.vdot(p.grad, p.grad)) for p in parameters))
+        return 1 if norm <= self.global_clipnorm else self.global_clipnorm / norm
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent:  v = momentum v - lr g;  w += v, or with Nesterov w += momentum v - lr g.
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float in [0, 1)
+    nesterov : bool
+    global_clipnorm : float, optional
+
+    References
+    ----------
+    Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", section 2.
+
+    Examples
+    --------
+    >>> from minicnn.layers import Parameter
+    >>> w = Parameter("w", (1,), np.array([1.0]))
+    >>> w.grad = np.array([2.0])
+    >>> SGD(0.1).step([w])
+    >>> w.value
+    array([0.8])
+    """
+
+    moments = ("velocity",)
+
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, global_clipnorm=None):
+        super().__init__(learning_rate, global_clipnorm)
+        self.momentum, self.nesterov = _fraction(momentum, "SGD momentum"), bool(nesterov)
+
+    def update(self, parameter, grad, velocity):
+        w, v, lr = parameter.value, velocity, self.learning_rate
+        v *= self.momentum
+        v -= lr * grad
+        w += self.momentum * v - lr * grad if self.nesterov else v
+
+
+class Adam(Optimizer):
+    """Adaptive moments: each weight moves by its mean gradient over its root mean square gradient.
+
+    m += (1 - beta_1) (g - m);  v += (1 - beta_2) (g^2 - v)
+    w -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t)  m / (sqrt(v) + epsilon)
+
+    Parameters
+    ----------
+    learning_rate : float
+    beta_1, beta_2 : float in [0, 1)
+    epsilon : float
+        The paper's "epsilon hat", added after the bias correction has moved into the rate.
+    global_clipnorm : float, optional
+
+    References
+    ----------
+    Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", section 2, last paragraph.
+
+    Examples
+    --------
+    >>> from minicnn.layers import Parameter
+    >>> w = Parameter("w", (1,), np.array([1.0]))
+    >>> w.grad = np.array([2.0])
+    >>> Adam(0.1).step([w])
+    >>> w.value.round(6)
+    array([0.9])
+    """
+
+    moments = ("m", "v")
+
+    def __init__(self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, global_clipnorm=None):
+        super().__init__(learning_rate, global_clipnorm)
+        self.beta_1, self.beta_2 = _fraction(beta_1, "beta_1"), _fraction(beta_2, "beta_2")
+        self.epsilon = _positive(epsilon, "epsilon")
+
+    def update(self, parameter, grad, m, v):
+        t = self.steps
+        rate = self.learning_rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        m += (1 - self.beta_1) * (grad - m)
+        v += (1 - self.beta_2) * (grad * grad - v)
+        parameter.value -= rate * m / (np.sqrt(v) + self.epsilon)
+
+
+class AdamW(Adam):
+    """Adam, with weights that also shrink by themselves:  w -= lr weight_decay w, before Adam's step.
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon, global_clipnorm : as in `Adam`
+    weight_decay : float, at least 0
+    exclude_from_weight_decay : sequence of str
+        Parameters whose name contains one of these do not shrink, for example ("bias",).
+
+    References
+    ----------
+    Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
+
+    Examples
+    --------
+    >>> from minicnn.layers import Parameter
+    >>> w = Parameter("w", (1,), np.array([1.0]))
+    >>> w.grad = np.array([0.0])
+    >>> AdamW(0.1, weight_decay=0.5).step([w])
+    >>> w.value
+    array([0.95])
+    """
+
+    def __init__(
+        self, learning_rate=1e-3, weight_decay=0.004, beta_1=0.9, beta_2=0.999, epsilon=1e-7, global_clipnorm=None,
+        exclude_from_weight_decay=(),
+    ):  # fmt: skip
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, global_clipnorm)
+        if not weight_decay >= 0:
+            raise ArgumentError("AdamW weight_decay", "a number of at least 0", repr(weight_decay), "Give for example 0.004.")
+        self.weight_decay, self.exclude_from_weight_decay = weight_decay, tuple(exclude_from_weight_decay)
+
+    def update(self, parameter, grad, m, v):
+        if not any(part in parameter.name for part in self.exclude_from_weight_decay):
+            parameter.value -= self.learning_rate * self.weight_decay * parameter.value
+        super().update(parameter, grad, m, v)
+
+
+def _positive(value, where):
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ArgumentError(where, "a finite number above 0", repr(value), "Give for example 0.001.")
+    return float(value)
+
+
+def _fraction(value, where):
+    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ArgumentError(where, "a number in [0, 1)", repr(value), "Give for example 0.9.")
+    return float(value)
+
+
+BY_NAME = {"sgd": SGD, "adam": Adam, "adamw": AdamW}

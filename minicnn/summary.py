@@ -1,0 +1,58 @@
+"""The table that `Sequential.summary` prints: layers, shapes, parameters, multiply-adds, memory."""
+import math
+
+
+def summary(model) -> str:
+    """The table as text.
+
+    Parameters
+    ----------
+    model : Sequential, built
+
+    Returns
+    -------
+    str
+        Keras's columns (layer, output shape with None for the batch, parameters), then the multiply-adds
+        of one picture's forward pass and the memory of its activations.
+    """
+    rows = [("Layer (type)", "Output Shape", "Param #", "Multiply-adds", "Memory")]
+    itemsize = model.dtype.itemsize
+    memory = 0
+    for layer, shape in zip(model.layers, model.output_shapes, strict=True):
+        size = 0 if type(layer).__name__ == "Flatten" else math.prod(shape) * itemsize
+        memory += size
+        parameters = sum(math.prod(p.shape) for p in layer.parameters)
+        batch_shape = "(None, " + ", ".join(map(str, shape)) + ")"
+        rows.append((f"{layer.name} ({type(layer).__name__})", batch_shape, f"{parameters:,}", f"{layer.multiply_adds:,}", _bytes(size)))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = ["  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in rows]
+    rule = "-" * len(lines[0])
+    total = sum(math.prod(p.shape) for p in model.parameters)
+    return "\n".join(
+        [
+            f'Model "{model.name}", input {model.input_shape}, kernels {model.kernels_name}',
+            rule,
+            lines[0].rstrip(),
+            rule,
+            *lines[1:],
+            rule,
+            f"Total params: {total:,} ({_bytes(total * itemsize)})",
+            f"Trainable params: {total:,} ({_bytes(total * itemsize)})",
+            "Non-trainable params: 0 (0 B)",
+            f"A picture: {sum(layer.multiply_adds for layer in model.layers):,} multiply-adds forward, {_bytes(memory)} of activations",
+        ]
+    )
+
+
+def _bytes(size: float) -> str:
+    """
+    >>> _bytes(512), _bytes(3252868)
+    ('512 B', '3.10 MB')
+    """
+    for unit in ("B", "KB", "MB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, unit
+    else:
+        return f"{size:.2f} GB"
+    return f"{size:.0f} B" if unit == "B" else f"{size:.2f} {unit}"

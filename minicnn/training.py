@@ -1,0 +1,167 @@
+"""The epoch loop: batches in, steps, validation, one line of progress, callbacks, a history.
+
+`Sequential.fit` and `Sequential.evaluate` in model.py call this with their batches; the step itself
+(forward, loss, backward, update) is `Sequential.train_step`.  Batches: batches.py.
+"""
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from .batches import shorten
+from .callbacks import Callback
+from .errors import ArgumentError, NonFiniteError
+from .metrics import Proportion, labels
+
+
+class History:
+    """What every epoch gave.
+
+    Attributes
+    ----------
+    history : dict of lists
+        "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", ...: one value an epoch.
+    seconds : list of float
+        How long each epoch took, validation included.
+    """
+
+    def __init__(self):
+        self.history: dict[str, list] = {}
+        self.seconds: list[float] = []
+
+    def add(self, logs: dict, seconds: float) -> None:
+        """Append an epoch."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+        self.seconds.append(seconds)
+
+
+class Totals:
+    """An epoch's loss, weighted by samples, and its predictions, on which metrics are computed whole."""
+
+    def __init__(self):
+        self.loss, self.samples, self.targets, self.predictions = 0.0, 0, [], []
+
+    def add(self, loss, target, prediction):
+        self.loss += loss * len(prediction)
+        self.samples += len(prediction)
+        self.targets.append(np.asarray(target))
+        self.predictions.append(prediction)
+
+    def logs(self, metrics: dict) -> dict:
+        target, prediction = np.concatenate(self.targets), np.concatenate(self.predictions)
+        return {"loss": self.loss / self.samples} | {name: metric(target, prediction) for name, metric in metrics.items()}
+
+
+def fit(model, batches, validation, epochs: int, callbacks: Sequence[Callback], class_weight, verbose) -> History:
+    """Train `model` for `epochs`; see `Sequential.fit` for the meaning of each argument.
+
+    Raises
+    ------
+    NonFiniteError
+        When a batch's loss is NaN or infinite: epoch, batch and samples are named and the weights are
+        those before that batch.
+    """
+    history = History()
+    verbose = _resolve(verbose)
+    model.stop_training = False
+    for callback in callbacks:
+        callback.model = model
+        callback.on_train_begin()
+    try:
+        for epoch in range(epochs):
+            start = time.perf_counter()
+            for callback in callbacks:
+                callback.on_epoch_begin(epoch)
+            logs = _train_epoch(model, batches, epoch, epochs, callbacks, class_weight, verbose)
+            if validation is not None:
+                logs |= {f"val_{name}": value for name, value in evaluate(model, validation).items()}
+            logs["learning_rate"] = model.optimizer.learning_rate
+            seconds = time.perf_counter() - start
+            history.add(logs, seconds)
+            if verbose:
+                print(progress_line(epoch, epochs, len(batches), seconds, logs), flush=True)
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    finally:
+        for callback in callbacks:
+            callback.on_train_end()
+    return history
+
+
+def evaluate(model, batches) -> dict:
+    """The loss and the model's metrics over all batches; nothing is changed."""
+    totals = Totals()
+    for x, y, sample_weight in batches.batches(0):
+        if y is None:
+            raise ArgumentError("evaluate", "targets y", "none", "Give y, or a loader with labels.")
+        loss, prediction = model.test_step(x, y, sample_weight)
+        totals.add(loss, y, prediction)
+    return totals.logs(model.metrics)
+
+
+def progress_line(epoch: int, epochs: int, steps: int, seconds: float, logs: dict) -> str:
+    """One epoch in one line.
+
+    Examples
+    --------
+    >>> progress_line(2, 25, 12, 0.6, {"loss": 0.4121, "accuracy": Proportion(13, 16)})
+    'Epoch 3/25 - 1s - 50ms/step - accuracy: 0.8125 ± 0.0976 - loss: 0.4121'
+    """
+    numbers = " - ".join(f"{name}: {number(logs[name])}" for name in sorted(logs, key=lambda n: (n.startswith("val_"), n)) if name != "learning_rate")
+    return f"Epoch {epoch + 1}/{epochs} - {seconds:.0f}s - {1000 * seconds / steps:.0f}ms/step - {numbers}"
+
+
+def number(value) -> str:
+    """Four decimals, with the standard error where there is one."""
+    return str(value) if isinstance(value, Proportion) else f"{float(value):.4f}"
+
+
+def _train_epoch(model, batches, epoch, epochs, callbacks, class_weight, verbose):
+    totals = Totals()
+    bar = tqdm(total=len(batches), desc=f"Epoch {epoch + 1}/{epochs}", unit="batch", leave=False, disable=verbose != 1)
+    with bar:
+        for batch, (x, y, sample_weight) in enumerate(batches.batches(epoch)):
+            weight = sample_weight if class_weight is None else _class_weights(y, sample_weight, class_weight)
+            try:
+                loss, prediction = model.train_step(x, y, weight)
+            except NonFiniteError as error:
+                raise _name_batch(error, batches, epoch, batch, x) from error
+            totals.add(loss, y, prediction)
+            bar.update()
+            bar.set_postfix(loss=f"{totals.loss / totals.samples:.4f}", refresh=False)
+            for callback in callbacks:
+                callback.on_batch_end(batch, {"loss": loss})
+    return totals.logs(model.metrics)
+
+
+def _class_weights(y, sample_weight, class_weight):
+    """Each sample's weight times its class's; a class that is not named weighs 1."""
+    weight = np.array([class_weight.get(int(label), 1.0) for label in labels(y, y)])
+    return weight if sample_weight is None else weight * sample_weight
+
+
+def _name_batch(error, batches, epoch, batch, x):
+    bad = [] if np.isfinite(x).all() else np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(1)).tolist()
+    cause = (
+        f"The batch's pictures at {shorten(map(str, bad))} hold NaN or infinity: repair the data."
+        if bad
+        else "Lower the learning rate, or clip gradients (global_clipnorm=1.0)."
+    )
+    return NonFiniteError(
+        f"epoch {epoch + 1}, batch {batch + 1} ({batches.describe(epoch, batch)})", error.expected, error.received,
+        f"Training stopped; the weights are those before this batch. {cause}",
+    )  # fmt: skip
+
+
+def _resolve(verbose):
+    """ "auto" is a bar on a terminal and a line an epoch elsewhere."""
+    if verbose == "auto":
+        return 1 if sys.stderr.isatty() else 2
+    if verbose not in (0, 1, 2):
+        raise ArgumentError("verbose", '"auto", 0 (silent), 1 (bar) or 2 (a line an epoch)', repr(verbose), "Choose one.")
+    return verbose
