@@ -46,7 +46,7 @@ class Sequential:
     Examples
     --------
     >>> from minicnn.layers import Dense, ReLU, Sigmoid
-    >>> model = Sequential([Dense(8), ReLU(), Dense(1), Sigmoid()]).build((2,), seed=1)
+    >>> model = Sequential([Dense(8), ReLU(), Dense(1), Sigmoid()]).build((2,))
     >>> model.compile(optimizer=optimizers.Adam(0.05), loss="binary_crossentropy", metrics=["accuracy"])
     >>> x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
     >>> history = model.fit(x, y, epochs=200, verbose=0)
@@ -179,29 +179,36 @@ class Sequential:
         self.loss = _named(loss, losses.BY_NAME, losses.Loss, "loss")
         self.metrics = find_metrics(metrics)
 
-    def train_step(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
-        """Forward, loss, backward, update: one batch.
+    def compute_gradients(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
+        """Forward, loss and backward of one batch: writes every parameter's `.grad`, changes no weight.
+
+        Where the loss can take logits and the last layer is its activation, both work on the logit.
 
         Returns
         -------
         loss : float
-        prediction : array, from before the update
+        prediction : array
 
         Raises
         ------
         NonFiniteError
-            If the loss is not finite; then no weight has changed.
+            If the loss is not finite; then no gradient has been written.
         """
         loss, prediction, dscore, head = self._score(x, y, sample_weight, training=True)
         if not np.isfinite(loss):
             raise NonFiniteError("loss", "a finite number", str(loss), "Lower the learning rate.")
         self._run_back(head, dscore)
+        return loss, prediction
+
+    def train_step(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
+        """`compute_gradients`, then one step of the optimiser; returns and raises the same."""
+        loss, prediction = self.compute_gradients(x, y, sample_weight)
         self.optimizer.step(self.parameters)
         return loss, prediction
 
-    def test_step(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
-        """(loss, prediction) of one batch; nothing is written."""
-        loss, prediction, *_ = self._score(x, y, sample_weight, training=False)
+    def test_step(self, x, y, sample_weight=None, training: bool = False) -> tuple[float, np.ndarray]:
+        """(loss, prediction) of one batch, without backward; `training` switches dropout on."""
+        loss, prediction, *_ = self._score(x, y, sample_weight, training)
         return loss, prediction
 
     def fit(
@@ -289,10 +296,7 @@ class Sequential:
 
     # -------------------------------------------------------------------------------- private
     def _score(self, x, y, sample_weight, training):
-        """Loss, prediction, the gradient where backward starts, and the layers it goes through.
-
-        Where the loss can take logits and the last layer is its activation, both work on the logit.
-        """
+        """Loss, prediction, the gradient where backward starts, and the layers it goes through."""
         self._need_compile("training" if training else "evaluate")
         x, last, loss_function = self._input(x), self.layers[-1], self.loss
         if type(last).__name__ != loss_function.activation or loss_function.from_logits:

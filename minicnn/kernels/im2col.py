@@ -167,14 +167,20 @@ def maxpool2d_backward(dy, winner, x_shape, pool, strides, padding):
 
 @njit(cache=True, nogil=True)
 def _maxpool2d_backward(dy, winner, dx, pool, strides, padding):
-    N, OH, OW, C = dy.shape
-    (_, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
+    _, H, W, C = dx.shape
+    N, OH, OW, _ = dy.shape
+    (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
     for n in range(N):
         for oh in range(OH):
             for ow in range(OW):
-                for c in range(C):
-                    at = np.int64(winner[n, oh, ow, c])
-                    dx[n, oh * SH + at // KW - top, ow * SW + at % KW - left, c] += dy[n, oh, ow, c]
+                for kh in range(KH):
+                    h = oh * SH + kh - top
+                    for kw in range(KW):
+                        w = ow * SW + kw - left
+                        if 0 <= h < H and 0 <= w < W:
+                            at = kh * KW + kw
+                            for c in range(C):  # a choice rather than an index, so that it runs in vectors
+                                dx[n, h, w, c] += dy[n, oh, ow, c] if winner[n, oh, ow, c] == at else dy.dtype.type(0)
 
 
 def averagepool2d_forward(x, pool, strides, padding):

@@ -1,0 +1,73 @@
+"""Batches of pictures for `Sequential.fit`: shuffled, augmented, scaled to [0, 1].
+
+The pictures wait in memory as uint8; a batch becomes float32 only when it is taken.  The order and the
+cutting into batches is `ArrayBatches` in batches.py.
+"""
+import numpy as np
+
+from ..batches import ArrayBatches, shorten
+from ..errors import ArgumentError
+from .augmentation import Augmentation
+
+
+class Loader(ArrayBatches):
+    """Batches of decoded pictures with their labels.
+
+    Parameters
+    ----------
+    pictures : array (N, H, W, C), uint8
+        As `load_pictures` returns them.
+    labels : array of int (N,)
+    batch_size : int
+    shuffle : bool
+    seed : int
+        Order and augmentation come from (seed, epoch) and (seed, epoch, index).
+    augmentation : Augmentation, optional
+    classes : int, optional
+        Give one-hot labels of that many classes.
+    names : sequence, optional
+        What to call each picture in a message, for example its path.
+
+    Raises
+    ------
+    ArgumentError
+        If the pictures are not uint8.
+
+    Examples
+    --------
+    >>> loader = Loader(np.full((3, 2, 2, 3), 255, np.uint8), np.array([0, 1, 1]), batch_size=2, classes=2)
+    >>> [(x.shape, float(x.max()), y.tolist()) for x, y, _ in loader.batches(0)]
+    [((2, 2, 2, 3), 1.0, [[1.0, 0.0], [0.0, 1.0]]), ((1, 2, 2, 3), 1.0, [[0.0, 1.0]])]
+    """
+
+    def __init__(
+        self, pictures, labels, batch_size=32, shuffle=False, seed=0, augmentation: Augmentation | None = None,
+        classes: int | None = None, names=None,
+    ):  # fmt: skip
+        labels = np.asarray(labels)
+        super().__init__(pictures, labels if classes is None else np.eye(classes, dtype=np.float32)[labels], None, batch_size, shuffle, seed)
+        if self.x.dtype != np.uint8 or self.x.ndim != 4:
+            raise ArgumentError("Loader pictures", "uint8 of shape (N, H, W, C)", f"{self.x.dtype} {self.x.shape}", "Use load_pictures.")
+        self.augmentation, self.names = augmentation, names
+
+    def take(self, indices, epoch):
+        pictures, y, weight = super().take(indices, epoch)
+        if self.augmentation is None:
+            return to_float(pictures), y, weight
+        return self.augmentation(pictures, indices, epoch, self.seed), y, weight
+
+    def describe(self, epoch, batch):
+        if self.names is None:
+            return super().describe(epoch, batch)
+        return shorten(str(self.names[i]) for i in self.indices(epoch, batch))
+
+
+def to_float(pictures: np.ndarray) -> np.ndarray:
+    """Bytes 0 ... 255 as float32 in [0, 1].
+
+    Examples
+    --------
+    >>> to_float(np.array([0, 255], np.uint8))
+    array([0., 1.], dtype=float32)
+    """
+    return pictures.astype(np.float32) / np.float32(255)

@@ -1,0 +1,243 @@
+"""Is a hand-written backward pass right?  Compare it with differences of the forward pass.
+
+    numeric = (f(x + e d) - f(x - e d)) / 2e          analytic = gradient . d
+
+In float64, with a random upstream gradient (all ones would hide a transposed one).  Small arrays are
+checked element by element (`check_layer`, `check_loss`), whole networks along random directions
+(`check_model`).  Where the two one-sided differences disagree, the point sits on a kink (a ReLU at 0, a tie
+in a pool) and has no gradient to compare with: such elements are counted and left out.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ArgumentError
+from .kernels import kernel_set
+
+STEP = 1e-6  # large against rounding (1e-16 / 1e-6), small against curvature (1e-6 squared)
+STEPS = (1e-6, 1e-7, 1e-8)  # along a direction of a network, which has a million kinks to avoid
+SETTLED = 3e-7  # two steps whose slopes differ by less than this share of the gradient cross no kink
+KINK = 1e-3  # one-sided slopes that differ by more than this share of the gradient are a kink
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What one comparison found.
+
+    Attributes
+    ----------
+    name : str
+        ``"dx"``, a parameter's name, or a direction.
+    error : float
+        The largest difference, over the largest gradient of the array; along a direction, the
+        difference over the length of the gradient.
+    worst : tuple of int
+        Where the largest difference is; () for a direction.
+    analytic, numeric : float
+        The two values there.
+    elements, kinks : int
+        How many were compared or left out as kinks.
+    """
+
+    name: str
+    error: float
+    worst: tuple
+    analytic: float
+    numeric: float
+    elements: int
+    kinks: int
+
+    def passes(self, tolerance: float = 1e-6) -> bool:
+        """Whether something was compared and the error is within `tolerance`."""
+        return self.kinks < self.elements and self.error <= tolerance
+
+    def __str__(self) -> str:
+        kinks = f", {self.kinks} of {self.elements} on a kink" if self.kinks else ""
+        where = f" at {self.worst}" if self.worst else ""
+        return f"{self.name}: error {self.error:.1e}{where} (analytic {self.analytic:.6g}, numeric {self.numeric:.6g}{kinks})"
+
+
+def check_layer(layer, input_shape, batch: int = 2, seed: int = 0, kernels: str = "im2col", training: bool = True) -> list[GradientCheck]:
+    """Check dx and every parameter's gradient of one layer, element by element.
+
+    Parameters
+    ----------
+    layer : Layer
+        It is built here, in float64.
+    input_shape : tuple of int
+        Without the batch; small, since each element costs two forward passes.
+    batch : int
+    seed : int
+        Draws weights, input and upstream gradient.
+    kernels : str
+    training : bool
+        False checks a layer that is only passed through in inference mode.
+
+    Returns
+    -------
+    list of GradientCheck
+
+    Examples
+    --------
+    >>> from minicnn.layers import Dense
+    >>> all(check.passes() for check in check_layer(Dense(3), (4,)))
+    True
+    """
+    rng = np.random.default_rng(seed)
+    layer.kernels = kernel_set(kernels)
+    output_shape = layer.build(tuple(input_shape), rng, "float64")
+    for parameter in layer.parameters:
+        parameter.value = rng.standard_normal(parameter.shape)  # a bias of zeros would hide mistakes
+    x, dy = rng.standard_normal((batch, *input_shape)), rng.standard_normal((batch, *output_shape))
+    repeat = _repeatable([layer])
+
+    def f():
+        repeat()
+        return float(np.vdot(layer.forward(x, training), dy))
+
+    f()
+    dx = layer.backward(dy)
+    pairs = [("dx", x, dx)] + [(parameter.name, parameter.value, parameter.grad) for parameter in layer.parameters]
+    return [check_array(name, f, array, gradient) for name, array, gradient in pairs]
+
+
+def check_loss(loss, target, prediction, sample_weight=None) -> GradientCheck:
+    """Check a loss's gradient with respect to its prediction, element by element.
+
+    Parameters
+    ----------
+    loss : Loss
+    target, prediction, sample_weight : as the loss takes them; the prediction becomes float64
+
+    Examples
+    --------
+    >>> from minicnn.losses import MeanSquaredError
+    >>> check_loss(MeanSquaredError(), np.array([1.0, 0.0]), np.array([[0.3], [0.6]])).passes()
+    True
+    """
+    prediction = np.array(prediction, np.float64)
+    _, gradient = loss(target, prediction, sample_weight)
+    return check_array("dprediction", lambda: loss(target, prediction, sample_weight)[0], prediction, gradient)
+
+
+def check_model(model, x, y, directions: int = 2, seed: int = 0) -> list[GradientCheck]:
+    """Check a whole network along random directions: each parameter by itself, then all together.
+
+    Parameters
+    ----------
+    model : Sequential, built with dtype="float64" and compiled
+    x, y : a batch
+    directions : int
+        How many for each parameter.
+    seed : int
+
+    Returns
+    -------
+    list of GradientCheck
+
+    Raises
+    ------
+    ArgumentError
+        If the model is not float64: float32 cannot tell a wrong gradient from rounding.
+    """
+    if model.dtype != np.float64:
+        raise ArgumentError("check_model", "a model built with float64", str(model.dtype), 'Call build(..., dtype="float64").')
+    rng = np.random.default_rng(seed)
+    repeat = _repeatable(model.layers)
+
+    def f():
+        repeat()
+        return model.test_step(x, y, training=True)[0]
+
+    repeat()
+    model.compute_gradients(x, y)
+    groups = [[parameter] for parameter in model.parameters] + [model.parameters]
+    checks = []
+    for group in groups:
+        name = group[0].name if len(group) == 1 else "all parameters"
+        for _ in range(directions):
+            checks.append(_check_direction(name, f, group, [rng.standard_normal(p.shape) for p in group]))
+    return checks
+
+
+def check_array(name: str, f: Callable[[], float], array: np.ndarray, gradient: np.ndarray) -> GradientCheck:
+    """Check one array's gradient, element by element.
+
+    Parameters
+    ----------
+    name : str
+    f : function of nothing that reads `array`
+    array : array, float64
+        Changed and put back, an element at a time.
+    gradient : array of the same shape
+        What is claimed to be df / darray.
+
+    Examples
+    --------
+    >>> x = np.array([1.0, 2.0])
+    >>> check_array("x", lambda: float((x**3).sum()), x, 3 * x**2).passes()
+    True
+    >>> print(check_array("x", lambda: float((x**3).sum()), x, 2 * x**2))
+    x: error 3.3e-01 at (1,) (analytic 8, numeric 12)
+    """
+    numeric, jump = np.empty_like(array), np.empty_like(array)
+    middle = f()
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        array[index] = value + STEP
+        above = f()
+        array[index] = value - STEP
+        below = f()
+        array[index] = value
+        numeric[index] = (above - below) / (2 * STEP)
+        jump[index] = abs(above - 2 * middle + below) / STEP  # difference of the two one-sided slopes
+    return _compare(name, np.asarray(gradient), numeric, jump)
+
+
+def _check_direction(name, f, parameters, directions):
+    """Along one direction, with shorter steps until no ReLU or pool changes its mind within the step."""
+    analytic = sum(float(np.vdot(p.grad, d)) for p, d in zip(parameters, directions, strict=True))
+    length = sum(float(np.vdot(p.grad, p.grad)) for p in parameters) ** 0.5  # a random direction's typical slope
+    values = [p.value for p in parameters]
+
+    def at(step):
+        for p, value, d in zip(parameters, values, directions, strict=True):
+            p.value = value + step * d
+        return f()
+
+    def slope(step):
+        above, below = at(step), at(-step)
+        return (above - below) / (2 * step), abs(above - 2 * middle + below) / step
+
+    middle, settled = f(), False
+    for step in STEPS:
+        (numeric, _), (shorter, jump) = slope(step), slope(step / 2)
+        settled = abs(numeric - shorter) <= SETTLED * length and jump <= KINK * length
+        if settled:
+            break
+    for p, value in zip(parameters, values, strict=True):
+        p.value = value
+    error = abs(analytic - shorter) / max(abs(analytic), abs(shorter), length, 1e-300)
+    return GradientCheck(name, error, (), analytic, shorter, 1, 0 if settled else 1)
+
+
+def _compare(name, analytic, numeric, jump):
+    scale = max(np.abs(analytic).max(initial=0), np.abs(numeric).max(initial=0))
+    kink = jump > KINK * max(scale, 1e-30)
+    difference = np.where(kink, 0, np.abs(analytic - numeric))
+    worst = np.unravel_index(difference.argmax(), difference.shape)
+    error = float(difference[worst] / scale) if scale else 0.0
+    place = tuple(int(i) for i in worst)
+    return GradientCheck(name, error, place, float(analytic[worst]), float(numeric[worst]), difference.size, int(kink.sum()))
+
+
+def _repeatable(layers):
+    """A function that puts every random layer's generator back where it is now."""
+    states = [(layer.rng, layer.rng.bit_generator.state) for layer in layers if layer.rng is not None]
+
+    def repeat():
+        for rng, state in states:
+            rng.bit_generator.state = state
+
+    return repeat
