@@ -135,13 +135,18 @@ class ModelCheckpoint(Callback):
         May hold fields such as ``{epoch:02d}`` (from 1) and ``{val_loss:.2f}``.
     monitor, mode : as in `Monitor`; only used by `save_best_only`
     save_best_only : bool
+
+    Attributes
+    ----------
+    saved_epoch : int or None
+        The last epoch that was saved, from 0.
     """
 
     def __init__(self, path, monitor="val_loss", save_best_only=False, mode="auto"):
         self.path, self.settings, self.save_best_only = str(path), (monitor, 0.0, mode), save_best_only
 
     def on_train_begin(self):
-        self.monitor = Monitor(*self.settings)
+        self.monitor, self.saved_epoch = Monitor(*self.settings), None
 
     def on_epoch_end(self, epoch, logs):
         if not self.save_best_only or self.monitor.improves(logs):
@@ -152,6 +157,7 @@ class ModelCheckpoint(Callback):
                     "ModelCheckpoint path", "fields among epoch, " + ", ".join(logs), self.path, "Rename the field."
                 ) from error
             self.model.save(path)
+            self.saved_epoch = epoch
 
 
 class ReduceLROnPlateau(Callback):

@@ -56,6 +56,18 @@ def classes(prediction: np.ndarray) -> np.ndarray:
     return (prediction.reshape(len(prediction)) > 0.5).astype(np.int64)
 
 
+def probabilities(prediction: np.ndarray) -> np.ndarray:
+    """Each class's probability (N, K); one sigmoid p becomes two columns, 1 - p and p.
+
+    Examples
+    --------
+    >>> probabilities(np.array([[0.25]]))
+    array([[0.75, 0.25]])
+    """
+    prediction = np.asarray(prediction).reshape(len(prediction), -1)
+    return np.hstack([1 - prediction, prediction]) if prediction.shape[1] == 1 else prediction
+
+
 def labels(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """The true class numbers (N,), whichever form the targets have.
 
@@ -165,8 +177,7 @@ def log_loss(target, prediction) -> float:
     >>> round(log_loss([1, 0], np.array([[0.5], [0.5]])), 6)
     0.693147
     """
-    prediction = np.asarray(prediction, np.float64).reshape(len(prediction), -1)
-    p = np.hstack([1 - prediction, prediction]) if prediction.shape[1] == 1 else prediction
+    p = probabilities(np.asarray(prediction, np.float64))
     of_truth = np.take_along_axis(p, labels(target, prediction)[:, None], 1)
     return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
 

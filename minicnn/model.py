@@ -37,6 +37,8 @@ class Sequential:
         How a file becomes an input; saved with the weights.
     optimizer, loss, metrics
         As `compile` set them.
+    history : History or None
+        Of the last `fit`, also of one that was interrupted.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Sequential:
         self.stop_training = False
         self.input_shape: tuple[int, ...] | None = None
         self.optimizer = None
+        self.history: training.History | None = None
         kernel_set(kernels)
 
     # ------------------------------------------------------------------------------- building

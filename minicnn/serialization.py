@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from .errors import ModelFileError
 
@@ -32,8 +32,9 @@ def write(path, tensors: dict[str, np.ndarray], description: dict) -> None:
     metadata = {"format": FORMAT, "version": str(VERSION), "description": json.dumps(description)}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, temporary, metadata)
-        with temporary.open("rb+") as file:
+        with temporary.open("wb") as file:
+            file.write(save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata))
+            file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:

@@ -64,7 +64,7 @@ def fit(model, batches, validation, epochs: int, callbacks: Sequence[Callback], 
         When a batch's loss is NaN or infinite: epoch, batch and samples are named and the weights are
         those before that batch.
     """
-    history = History()
+    model.history = history = History()  # there too, for who interrupts training and wants to see it
     verbose = _resolve(verbose)
     model.stop_training = False
     for callback in callbacks:

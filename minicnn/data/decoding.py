@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, ModelFileError
 
 MAX_PIXELS = 80_000_000  # a decoded RGB picture of 240 MB; refused by its header, before decoding
 
@@ -50,6 +50,21 @@ class Preprocessing:
                 raise ArgumentError(f"picture {name}", "an int from 1 to 4096", repr(size), "Give for example 64.")
         if self.resample != "bilinear" or not isinstance(self.rescale, float):
             raise ArgumentError("preprocessing", '"bilinear" and a scale', f"{self.resample!r}, {self.rescale!r}", "Upgrade minicnn.")
+
+    @classmethod
+    def of(cls, model) -> "Preprocessing":
+        """What a loaded model was trained with.
+
+        Raises
+        ------
+        ModelFileError
+            If the model says nothing of it, or something that cannot be done.
+        """
+        saved = model.preprocessing
+        try:
+            return cls(**saved)
+        except (TypeError, ArgumentError) as error:
+            raise ModelFileError("model", "preprocessing of pictures", repr(saved), "Save it again with `preprocessing` set.") from error
 
 
 def decode(path, preprocessing: Preprocessing) -> np.ndarray:

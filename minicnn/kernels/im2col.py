@@ -187,33 +187,49 @@ def averagepool2d_forward(x, pool, strides, padding):
     """y = the mean of each window over its positions on the picture."""
     OH, OW = _output_size(x.shape, pool, strides, padding)
     y = np.zeros((len(x), OH, OW, x.shape[3]), x.dtype)
-    _averagepool2d(np.ascontiguousarray(x), y, pool, strides, padding, True)
+    _averagepool2d_forward(np.ascontiguousarray(x), y, pool, strides, padding)
     return y
 
 
 def averagepool2d_backward(dy, x_shape, pool, strides, padding):
     """dx[window] += dy / count."""
     dx = np.zeros(x_shape, dy.dtype)
-    _averagepool2d(dx, np.ascontiguousarray(dy), pool, strides, padding, False)
+    _averagepool2d_backward(np.ascontiguousarray(dy), dx, pool, strides, padding)
     return dx
 
 
 @njit(cache=True, nogil=True)
-def _averagepool2d(x, y, pool, strides, padding, forward):
-    """One walk over the windows: forward gathers x into y, backward spreads y over x."""
-    _, H, W, C = x.shape
-    N, OH, OW, _ = y.shape
-    (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
+def _averagepool2d_forward(x, y, pool, strides, padding):
+    N, OH, OW, C = y.shape
     for n in range(N):
         for oh in range(OH):
-            h0, h1 = max(oh * SH - top, 0), min(oh * SH - top + KH, H)
             for ow in range(OW):
-                w0, w1 = max(ow * SW - left, 0), min(ow * SW - left + KW, W)
-                count = (h1 - h0) * (w1 - w0)
+                (h0, h1), (w0, w1) = _on_picture(oh, ow, x.shape, pool, strides, padding)
                 for h in range(h0, h1):
                     for w in range(w0, w1):
                         for c in range(C):
-                            if forward:
-                                y[n, oh, ow, c] += x[n, h, w, c] / count
-                            else:
-                                x[n, h, w, c] += y[n, oh, ow, c] / count
+                            y[n, oh, ow, c] += x[n, h, w, c]
+                for c in range(C):
+                    y[n, oh, ow, c] /= (h1 - h0) * (w1 - w0)
+
+
+@njit(cache=True, nogil=True)
+def _averagepool2d_backward(dy, dx, pool, strides, padding):
+    N, OH, OW, C = dy.shape
+    for n in range(N):
+        for oh in range(OH):
+            for ow in range(OW):
+                (h0, h1), (w0, w1) = _on_picture(oh, ow, dx.shape, pool, strides, padding)
+                for h in range(h0, h1):
+                    for w in range(w0, w1):
+                        for c in range(C):
+                            dx[n, h, w, c] += dy[n, oh, ow, c] / ((h1 - h0) * (w1 - w0))
+
+
+@njit(cache=True, nogil=True)
+def _on_picture(oh, ow, x_shape, pool, strides, padding):
+    """The rows and columns of window (oh, ow) that lie on the picture, each as (first, one past the last)."""
+    _, H, W, _ = x_shape
+    (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
+    h, w = oh * SH - top, ow * SW - left
+    return (max(h, 0), min(h + KH, H)), (max(w, 0), min(w + KW, W))

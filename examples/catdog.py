@@ -1,0 +1,287 @@
+"""Train a network that tells cats from dogs, evaluate it, draw what it saw and learned, predict new pictures.
+
+    python examples/catdog.py                                    train on drawn animals, no data needed
+    python examples/catdog.py --data DIR                         train on your own photographs
+    python examples/catdog.py evaluate --data DIR --model FILE   judge a trained model
+    python examples/catdog.py predict PHOTO ... --model FILE     ask a trained model
+
+Here are the commands and what they print; the networks are in minicnn/networks.py, the pictures that
+are drawn in minicnn/plots.py, the reading of folders in minicnn/data/.
+"""
+import argparse
+import json
+import math
+import platform
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+import minicnn as mc
+from minicnn import data, metrics, networks, plots
+
+NETWORKS = {"two-block": (networks.two_block, 64), "four-block": (networks.four_block, 150)}
+AUGMENTATION = data.Augmentation(horizontal_flip=True, zoom_range=0.2, shear_range=0.2)
+DRAWN_TRAIN, DRAWN_VALIDATION = 1500, 400  # drawn animals of each kind
+
+
+def main(arguments=None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] not in ("train", "evaluate", "predict", "-h", "--help"):
+        arguments.insert(0, "train")
+    options = parser().parse_args(arguments)
+    try:
+        return {"train": train, "evaluate": evaluate, "predict": predict}[options.command](options)
+    except mc.MinicnnError as error:
+        print(f"catdog: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("catdog: interrupted", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    description, _, commands = __doc__.partition("\n\n")
+    top = argparse.ArgumentParser(description=description, epilog=commands, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = top.add_subparsers(dest="command", metavar="train (default) | evaluate | predict")
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    add = commands.add_parser("train", formatter_class=formatter, help="train a network (the default)").add_argument
+    add("--data", type=Path, help="folder of photographs: a folder a class, or cat.0.jpg, dog.0.jpg, ...; animals are drawn without it")
+    add("--val-data", type=Path, help="folder of other photographs to judge by; without it a part of --data is set aside")
+    add("--validation-split", type=float, default=0.2, metavar="SHARE", help="the part of --data to set aside")
+    add("--network", choices=NETWORKS, default="two-block", help="which network")
+    add("--image-size", type=int, metavar="PIXELS", help="height and width; two-block 64, four-block 150")
+    add("--epochs", type=int, help="at most this many; 25, or 10 on drawn animals")
+    add("--batch-size", type=int, default=32, help="pictures a step")
+    add("--learning-rate", type=float, default=1e-3, help="of Adam")
+    add("--augment", action="store_true", help="flip, zoom by 0.2 and shear by 0.2 degrees at random")
+    add("--dropout", type=float, default=0.0, metavar="SHARE", help="before the last layer")
+    add("--patience", type=int, default=10, metavar="EPOCHS", help="stop after so many epochs without a better accuracy")
+    add("--seed", type=int, default=0, help="of weights, order, split and augmentation")
+    add("--kernels", default="im2col", choices=["im2col", "reference"], help="which arithmetic; reference is very slow")
+    add("--limit", type=int, metavar="N", help="use the first N pictures of each class")
+    add("--val-limit", type=int, metavar="N", help="judge by the first N of each class of --val-data")
+    add("--out", type=Path, default=Path("runs/catdog"), metavar="DIR", help="where the results go")
+    add = commands.add_parser("evaluate", formatter_class=formatter, help="judge a trained model").add_argument
+    add("--data", type=Path, required=True, help="folder of photographs")
+    add("--model", type=Path, required=True, help="a model.safetensors")
+    add("--limit", type=int, metavar="N", help="use the first N pictures of each class")
+    add = commands.add_parser("predict", formatter_class=formatter, help="ask a trained model").add_argument
+    add("photos", nargs="+", type=Path, metavar="PHOTO", help="picture files")
+    add("--model", type=Path, required=True, help="a model.safetensors")
+    add("--json", action="store_true", help="print JSON")
+    return top
+
+
+# ----------------------------------------------------------------------------------------- train
+def train(options) -> int:
+    """Find, decode, build, fit, judge, draw."""
+    start = time.perf_counter()
+    make_network, usual_size = NETWORKS[options.network]
+    size = options.image_size or usual_size
+    training_files, validation_files = find_data(options)
+    names = training_files.class_names
+    print(f"Class 0 is {names[0]}, " + ", ".join(f"{k} is {name}" for k, name in enumerate(names) if k))
+
+    model = make_network(len(names), options.dropout, options.kernels).build((size, size, 3), options.seed)
+    preprocessing = data.Preprocessing(size, size)
+    model.class_names, model.preprocessing = names, asdict(preprocessing)
+    loss = "binary_crossentropy" if len(names) == 2 else "sparse_categorical_crossentropy"
+    model.compile(mc.Adam(options.learning_rate), loss, ["accuracy"])
+    model.summary()
+
+    augmentation = AUGMENTATION if options.augment else None
+    training, bad = load(training_files, preprocessing, options, shuffle=True, augmentation=augmentation)
+    validation, bad_validation = load(validation_files, preprocessing, options)
+    bad += bad_validation
+    print(f"Training on {training.samples} pictures, validating on {validation.samples}", flush=True)
+
+    model_file = options.out / "model.safetensors"
+    checkpoint = mc.ModelCheckpoint(model_file, "val_accuracy", save_best_only=True)
+    stopping = mc.EarlyStopping("val_accuracy", patience=options.patience)
+    epochs = options.epochs or (25 if options.data else 10)
+    interrupted = False
+    try:
+        model.fit(training, validation_data=validation, epochs=epochs, callbacks=[checkpoint, stopping, mc.CSVLogger(options.out / "history.csv")])
+    except KeyboardInterrupt:
+        interrupted = True
+        print("\nInterrupted: training ends here, the best weights are kept", flush=True)
+    if checkpoint.saved_epoch is None:  # not one epoch was finished
+        model.save(model_file)
+
+    best = mc.load_model(model_file)
+    prediction = best.predict(validation)
+    report = judge(validation.y, prediction, names) | {
+        "command": ["python", "examples/catdog.py", *sys.argv[1:]],
+        "network": options.network,
+        "image_size": size,
+        "parameters": sum(parameter.value.size for parameter in best.parameters),
+        "kernels": options.kernels,
+        "seed": options.seed,
+        "training_pictures": training.samples,
+        "validation_pictures": validation.samples,
+        "skipped_files": [str(error) for error in bad],
+        "interrupted": interrupted,
+        "epochs": len(model.history.seconds),
+        "best_epoch": None if checkpoint.saved_epoch is None else checkpoint.saved_epoch + 1,
+        "training_accuracy": finite(model.history.history.get("accuracy", [math.nan])[-1]),
+        "seconds_per_epoch": finite(np.median(model.history.seconds or [math.nan])),
+        "peak_memory_mb": peak_memory(),
+        "machine": f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}",
+    }
+    draw_results(options.out, model.history.history, checkpoint.saved_epoch, training, validation, prediction, names)
+    report["seconds"] = round(time.perf_counter() - start, 1)
+    (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print_report(report)
+    print(f"In {report['seconds']:.0f} s. Weights, history, report and pictures: {options.out}")
+    print(f"Next: python examples/catdog.py predict PHOTO --model {model_file}")
+    return 130 if interrupted else 0
+
+
+def find_data(options):
+    """The training and the validation files, found, drawn or set aside, with a line on each."""
+    folder, validation_folder = options.data, options.val_data
+    if folder is None:
+        folder, validation_folder = options.out / "drawn" / "train", options.out / "drawn" / "validation"
+        print(f"No --data: drawing {2 * (DRAWN_TRAIN + DRAWN_VALIDATION)} cats and dogs in {folder.parent}", flush=True)
+        data.draw_folder(folder, DRAWN_TRAIN, seed=1)
+        data.draw_folder(validation_folder, DRAWN_VALIDATION, seed=2)
+    elif validation_folder is None:
+        folder, validation_folder = data.find_train_and_validation(folder)
+    files = found(folder)
+    if options.limit:
+        files = files.limit(options.limit)
+    if validation_folder is None:
+        return data.split(files, options.validation_split, options.seed)
+    validation = found(validation_folder, files.class_names)
+    return files, validation.limit(options.val_limit) if options.val_limit else validation
+
+
+def found(folder, class_names=None):
+    files = data.find_pictures(folder, class_names)
+    print(files, f"({folder})")
+    for path in files.unlabelled:
+        print(f"skipped: {path}: its name tells no class")
+    return files
+
+
+def load(files, preprocessing, options=None, shuffle=False, augmentation=None):
+    """Decode files into a loader; bad ones are listed and left out."""
+    pictures, kept, bad = data.load_pictures(files.paths, preprocessing, skip_bad=True, progress=True)
+    for error in bad:
+        print(f"skipped: {error}")
+    files = files.take(kept)
+    for label, name in enumerate(files.class_names):
+        if shuffle and not (files.labels == label).any():
+            raise mc.DataError(name, "at least one picture that can be read", "none", "Add pictures of this class.")
+    batch_size, seed = (options.batch_size, options.seed) if options else (32, 0)
+    return data.Loader(pictures, files.labels, batch_size, shuffle, seed, augmentation, names=files.paths), bad
+
+
+# ----------------------------------------------------------------------------- evaluate, predict
+def evaluate(options) -> int:
+    """Print how good a model is on a folder."""
+    model = mc.load_model(options.model)
+    preprocessing = data.Preprocessing.of(model)
+    files = found(options.data, model.class_names)
+    loader, _ = load(files.limit(options.limit) if options.limit else files, preprocessing)
+    print_report(judge(loader.y, model.predict(loader), model.class_names))
+    return 0
+
+
+def predict(options) -> int:
+    """Print class and confidence of each photo; 1 if one could not be read."""
+    model = mc.load_model(options.model)
+    preprocessing = data.Preprocessing.of(model)
+    answers, status = [], 0
+    for photo in options.photos:
+        try:
+            picture = data.to_float(data.decode(photo, preprocessing))
+        except mc.DataError as error:
+            print(f"catdog: {error}", file=sys.stderr)
+            status = 1
+            continue
+        share = metrics.probabilities(model.predict(picture[None]))[0]
+        k = int(metrics.classes(share[None])[0])
+        answers.append({"file": str(photo), "class": model.class_names[k], "confidence": float(share[k])})
+        answers[-1]["probabilities"] = dict(zip(model.class_names, map(float, share), strict=True))
+        if not options.json:
+            print(f"{model.class_names[k]} {share[k]:.3f} {photo}", flush=True)
+    if options.json:
+        print(json.dumps(answers, indent=2))
+    return status
+
+
+# ------------------------------------------------------------------------------------- reporting
+def judge(labels, prediction, names) -> dict:
+    """All metrics of a prediction, ready for JSON."""
+    accuracy = metrics.accuracy(labels, prediction)
+    report = {
+        "class_names": list(names),
+        "accuracy": float(accuracy),
+        "accuracy_standard_error": accuracy.standard_error,
+        "log_loss": metrics.log_loss(labels, prediction),
+        "auc": finite(metrics.roc_auc(labels, prediction)),
+        "confusion_matrix": metrics.confusion_matrix(labels, prediction).tolist(),
+    }
+    for name, metric in (("precision", metrics.precision), ("recall", metrics.recall), ("f1", metrics.f1_score)):
+        report[name] = [finite(value) for value in metric(labels, prediction)]
+    return report
+
+
+def finite(value) -> float | None:
+    """A number as JSON can hold it: None for NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def print_report(report) -> None:
+    """The figures a person wants first, then the confusion matrix."""
+    count = int(np.sum(report["confusion_matrix"]))
+    print(f"accuracy {report['accuracy']:.4f} ± {report['accuracy_standard_error']:.4f} on {count} pictures", end="")
+    print(f", log-loss {report['log_loss']:.4f}, AUC " + ("undefined" if report["auc"] is None else f"{report['auc']:.4f}"))
+    names = report["class_names"]
+    width = max(map(len, names)) + 3
+    print(" " * (width + 5) + "".join(f"{'as ' + name:>{width + 3}}" for name in names) + "   precision   recall")
+    for k, (name, row) in enumerate(zip(names, report["confusion_matrix"], strict=True)):
+        cells = "".join(f"{value:>{width + 3}}" for value in row)
+        shares = [math.nan if share is None else share for share in (report["precision"][k], report["recall"][k])]
+        print(f"{'true ' + name:<{width + 5}}{cells}   {shares[0]:9.3f}   {shares[1]:6.3f}")
+
+
+def draw_results(out, history, best_epoch, training, validation, prediction, names) -> None:
+    """samples.png, curves.png, predictions.png and confusion.png."""
+    chosen = np.linspace(0, training.samples - 1, 16).astype(int)
+    pictures = data.to_float(training.x[chosen])
+    augmented = (training.augmentation or AUGMENTATION)(training.x[chosen], chosen, epoch=0)
+    plots.samples(out / "samples.png", pictures, augmented, [names[label] for label in training.y[chosen]])
+    plots.curves(out / "curves.png", history, best_epoch)
+
+    share, guess = metrics.probabilities(prediction), metrics.classes(prediction)
+    right = guess == validation.y
+    confidence = share[np.arange(len(share)), guess]
+    wrong = np.flatnonzero(~right)
+    wrong = wrong[np.argsort(-confidence[wrong])][:12]  # the most confident mistakes
+    good = np.flatnonzero(right)
+    shown = np.concatenate([good[np.linspace(0, len(good) - 1, min(24 - len(wrong), len(good))).astype(int)], wrong])
+    titles = [f"{names[guess[i]]} {confidence[i]:.2f}" + ("" if right[i] else f", is {names[validation.y[i]]}") for i in shown]
+    accuracy = metrics.accuracy(validation.y, prediction)
+    heading = f"Validation: accuracy {accuracy} on {len(share)} pictures; last, its most confident mistakes"
+    plots.predictions(out / "predictions.png", data.to_float(validation.x[shown]), titles, right[shown], heading)
+    plots.confusion(out / "confusion.png", metrics.confusion_matrix(validation.y, prediction), names, f"accuracy {accuracy}")
+
+
+def peak_memory() -> float | None:
+    """The most memory this process has held, in MB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 if sys.platform == "linux" else 1024**2), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

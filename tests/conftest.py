@@ -1,0 +1,39 @@
+"""What tests share: hypothesis's settings, real photographs where there are some, a small drawn folder."""
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40, print_blob=False)
+settings.load_profile("repeatable")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """Real photographs, which are not part of the project."""
+    folder = Path(os.environ.get("MINICNN_PHOTOGRAPHS", ROOT.parent / "shared" / "catdog"))
+    if not folder.is_dir():
+        pytest.skip("no real photographs here; MINICNN_PHOTOGRAPHS can name their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> Path:
+    """A folder of 24 + 24 drawn animals, 48 pixels wide."""
+    from minicnn.data import draw_folder
+
+    return draw_folder(tmp_path_factory.mktemp("drawn"), 24, size=48, seed=3)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)

@@ -1,0 +1,55 @@
+"""Windows against a count by hand: every place where a window fits, one stride at a time."""
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from minicnn import ArgumentError, ShapeError
+from minicnn.kernels.geometry import check_padding, output_size, pair, place_windows, same_padding
+
+small = st.integers(1, 12)
+
+
+@given(small, small, st.integers(1, 5), st.integers(0, 4), st.integers(0, 4))
+def test_output_size_counts_the_places_where_a_window_fits(size, kernel, stride, before, after):
+    length = size + before + after
+    assume(length >= kernel)
+    places = [start for start in range(0, length, stride) if start + kernel <= length]
+    assert output_size(size, kernel, stride, before, after) == len(places)
+
+
+@given(small, small, st.integers(1, 5))
+def test_same_padding_gives_ceil_of_size_over_stride_with_the_least_padding(size, kernel, stride):
+    before, after = same_padding(size, kernel, stride)
+    wanted = -(-size // stride)
+    assert output_size(size, kernel, stride, before, after) == wanted
+    assert after - before in (0, 1)
+    if before + after > 0:
+        assert output_size(size, kernel, stride, 0, before + after - 1) < wanted
+
+
+def test_keras_pads_bottom_and_right_when_stride_2_meets_an_even_size():
+    assert place_windows((8, 8, 1), (3, 3), (2, 2), "same", "Conv2D")[0] == ((0, 1), (0, 1))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3", (1, 2, 3), (1,), (0, 1), True, None])
+def test_pair_refuses(value):
+    with pytest.raises(ArgumentError, match="kernel_size: expected an int or a pair"):
+        pair(value, "kernel_size")
+
+
+@pytest.mark.parametrize(("written", "meant"), [(0, ((0, 0), (0, 0))), (2, ((2, 2), (2, 2))), (((0, 1), 2), ((0, 1), (2, 2)))])
+def test_padding_in_numbers(written, meant):
+    assert check_padding(written, "p") == meant
+
+
+@pytest.mark.parametrize("padding", ["full", -1, (1,), None, 1.5, ((1, 2, 3), 1)])
+def test_padding_refuses(padding):
+    with pytest.raises(ArgumentError):
+        check_padding(padding, "padding")
+
+
+def test_a_picture_smaller_than_the_window_is_a_shape_error_that_says_what_to_do():
+    with pytest.raises(ShapeError, match=r'at least 5x5, received 4x9. Use larger pictures'):
+        place_windows((4, 9, 3), (5, 5), (1, 1), "valid", "Conv2D")
+    with pytest.raises(ShapeError, match="Put it before Flatten"):
+        place_windows((12,), (3, 3), (1, 1), "valid", "Conv2D")

@@ -1,0 +1,200 @@
+"""The chain of trust: loops over single numbers -> reference -> im2col, on drawn shapes."""
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from minicnn import ArgumentError
+from minicnn.kernels import NAMES, im2col, kernel_set, reference
+from minicnn.kernels.geometry import check_padding, place_windows
+
+SETS = [kernel_set(name) for name in NAMES]
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+@st.composite
+def windows(draw, most=8):
+    """A picture's shape with a window that fits: non-square, even kernels, strides that do not divide."""
+    shape = tuple(draw(st.integers(1, most)) for _ in range(2)) + (draw(st.integers(1, 4)),)
+    kernel, strides = ((draw(st.integers(1, 4)), draw(st.integers(1, 3))) for _ in range(2)), None
+    (kh, sh), (kw, sw) = kernel
+    strides = sh, sw
+    side = st.tuples(st.integers(0, kh - 1), st.integers(0, kw - 1))
+    padding = draw(st.one_of(st.sampled_from(["valid", "same", 0]), side.map(lambda p: ((p[0], p[0]), (p[1], 0)))))
+    padding = check_padding(padding, "p")
+    before = (0, 0) if padding in ("valid", "same") else (sum(padding[0]), sum(padding[1]))
+    if padding != "same":
+        assume(shape[0] + before[0] >= kh and shape[1] + before[1] >= kw)
+    pads, size = place_windows(shape, (kh, kw), strides, padding, "test")
+    return shape, (kh, kw), strides, pads, size
+
+
+cases = dict(
+    window=windows(), batch=st.integers(1, 3), filters=st.integers(1, 4), seed=st.integers(0, 999), dtype=st.sampled_from(list(TOLERANCE))
+)
+
+
+def close(got, wanted, dtype):
+    assert got.dtype == np.dtype(dtype) and got.shape == wanted.shape
+    scale = max(1.0, float(np.abs(wanted).max(initial=0)))
+    np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
+
+
+def draw_arrays(seed, dtype, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+# ------------------------------------------------------------------------------- convolution
+@given(windows(most=5), st.integers(1, 2), st.integers(1, 3), st.integers(0, 99))
+def test_reference_convolution_is_its_equation_number_by_number(window, batch, filters, seed):
+    (H, W, C), (KH, KW), (SH, SW), pads, (OH, OW) = window
+    x, weight, bias, dy = draw_arrays(seed, "float64", (batch, H, W, C), (KH, KW, C, filters), filters, (batch, OH, OW, filters))
+    y, dx, dweight = np.zeros_like(dy), np.zeros_like(x), np.zeros_like(weight)
+    for n, oh, ow, oc in np.ndindex(dy.shape):
+        y[n, oh, ow, oc] = bias[oc]
+        for kh, kw, c in itertools.product(range(KH), range(KW), range(C)):
+            h, w = oh * SH + kh - pads[0][0], ow * SW + kw - pads[1][0]
+            if 0 <= h < H and 0 <= w < W:
+                y[n, oh, ow, oc] += x[n, h, w, c] * weight[kh, kw, c, oc]
+                dx[n, h, w, c] += weight[kh, kw, c, oc] * dy[n, oh, ow, oc]
+                dweight[kh, kw, c, oc] += x[n, h, w, c] * dy[n, oh, ow, oc]
+    close(reference.conv2d_forward(x, weight, bias, (SH, SW), pads), y, "float64")
+    got = reference.conv2d_backward(dy, x, weight, (SH, SW), pads)
+    for value, wanted in zip(got, (dx, dweight, dy.sum((0, 1, 2))), strict=True):
+        close(value, wanted, "float64")
+
+
+@given(**cases)
+def test_im2col_convolution_agrees_with_reference(window, batch, filters, seed, dtype):
+    shape, kernel, strides, pads, size = window
+    x, weight, bias, dy = draw_arrays(seed, dtype, (batch, *shape), (*kernel, shape[2], filters), filters, (batch, *size, filters))
+    for with_bias in (bias, None):
+        y = [kernels.conv2d_forward(x, weight, with_bias, strides, pads) for kernels in SETS]
+        close(y[1], y[0], dtype)
+    wanted, got = (kernels.conv2d_backward(dy, x, weight, strides, pads) for kernels in SETS)
+    for value, other in zip(got, wanted, strict=True):
+        close(value, other, dtype)
+    assert im2col.conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
+
+
+@given(windows(), st.integers(1, 3), st.integers(0, 999))
+def test_col2im_is_the_exact_transpose_of_im2col(window, batch, seed):
+    """<im2col(x), c> = <x, col2im(c)>; on small whole numbers there is no rounding at all."""
+    shape, kernel, strides, pads, size = window
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-9, 10, (batch, *shape)).astype("float64")
+    c = rng.integers(-9, 10, (batch, *size, *kernel, shape[2])).astype("float64")
+    columns, dx = np.empty_like(c), np.zeros_like(x)
+    im2col.im2col(x, columns, strides, pads)
+    im2col.col2im(c, dx, strides, pads)
+    assert np.vdot(columns, c) == np.vdot(x, dx)
+
+
+def test_blocks_of_pictures_do_not_change_the_answer(monkeypatch, rng):
+    x, weight = rng.standard_normal((7, 9, 8, 3)), rng.standard_normal((3, 3, 3, 5))
+    dy, pads = rng.standard_normal((7, 7, 6, 5)), ((0, 0), (0, 0))
+    whole = im2col.conv2d_forward(x, weight, None, (1, 1), pads), *im2col.conv2d_backward(dy, x, weight, (1, 1), pads)
+    monkeypatch.setattr(im2col, "COLUMN_BYTES", 3 * 7 * 6 * 27 * 8)  # three pictures at a time, then one
+    parts = im2col.conv2d_forward(x, weight, None, (1, 1), pads), *im2col.conv2d_backward(dy, x, weight, (1, 1), pads)
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+# ----------------------------------------------------------------------------------- pooling
+@given(windows(most=6), st.integers(1, 2), st.integers(0, 99))
+def test_reference_pools_are_their_definitions_number_by_number(window, batch, seed):
+    (H, W, C), pool, (SH, SW), pads, (OH, OW) = window
+    x = np.random.default_rng(seed).integers(0, 5, (batch, H, W, C)).astype("float64")  # many ties
+    largest, winner = reference.maxpool2d_forward(x, pool, (SH, SW), pads)
+    mean = reference.averagepool2d_forward(x, pool, (SH, SW), pads)
+    for n, oh, ow, c in np.ndindex(largest.shape):
+        seen = {}
+        for kh, kw in np.ndindex(pool):
+            h, w = oh * SH + kh - pads[0][0], ow * SW + kw - pads[1][0]
+            if 0 <= h < H and 0 <= w < W:
+                seen[kh * pool[1] + kw] = x[n, h, w, c]
+        assert largest[n, oh, ow, c] == max(seen.values())
+        assert winner[n, oh, ow, c] == min(at for at, value in seen.items() if value == max(seen.values()))
+        assert mean[n, oh, ow, c] == pytest.approx(sum(seen.values()) / len(seen))
+
+
+@given(windows(), st.integers(1, 3), st.integers(0, 999), st.sampled_from(list(TOLERANCE)))
+def test_im2col_pools_agree_with_reference(window, batch, seed, dtype):
+    shape, pool, strides, pads, size = window
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-3, 4, (batch, *shape)).astype(dtype)
+    dy = rng.standard_normal((batch, *size, shape[2])).astype(dtype)
+    (y, winner), (other_y, other_winner) = (kernels.maxpool2d_forward(x, pool, strides, pads) for kernels in SETS)
+    np.testing.assert_array_equal(y, other_y)
+    np.testing.assert_array_equal(winner, other_winner)
+    wanted, got = (kernels.maxpool2d_backward(dy, winner, x.shape, pool, strides, pads) for kernels in SETS)
+    close(got, wanted, dtype)
+    wanted, got = (kernels.averagepool2d_forward(x, pool, strides, pads) for kernels in SETS)
+    close(got, wanted, dtype)
+    wanted, got = (kernels.averagepool2d_backward(dy, x.shape, pool, strides, pads) for kernels in SETS)
+    close(got, wanted, dtype)
+
+
+def test_a_winner_in_a_large_window_needs_more_than_a_byte(rng):
+    x = np.zeros((1, 20, 20, 1), "float32")
+    x[0, 19, 19, 0] = 1
+    for kernels in SETS:
+        _, winner = kernels.maxpool2d_forward(x, (20, 20), (1, 1), ((0, 0), (0, 0)))
+        assert winner.item() == 399
+
+
+# ---------------------------------------------------------------------------- every function
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kernels", SETS, ids=NAMES)
+def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
+    x, weight, bias = rng.standard_normal((2, 6, 7, 3)), rng.standard_normal((3, 2, 3, 4)), rng.standard_normal(4)
+    x[0, 2, 3, 1] = x[1, 5, 6, 2] = x[1, 5, 5, 2] = bad
+    pads = ((1, 1), (0, 1))
+    with np.errstate(invalid="ignore"):
+        pairs = [(k.conv2d_forward(x, weight, bias, (1, 2), pads), *k.maxpool2d_forward(x, (3, 2), (2, 1), pads),
+                  k.averagepool2d_forward(x, (3, 2), (2, 1), pads), k.relu_forward(x)) for k in (reference, kernels)]  # fmt: skip
+    for wanted, got in zip(*pairs, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+    assert not np.isfinite(pairs[1][0]).all()
+    if np.isnan(bad):
+        assert np.isnan(pairs[1][1]).any() and np.isnan(pairs[1][4]).sum() == 3
+
+
+@pytest.mark.parametrize("kernels", SETS, ids=NAMES)
+def test_no_kernel_changes_its_inputs_and_any_layout_of_memory_will_do(kernels, rng):
+    x = rng.standard_normal((3, 5, 6, 2)).transpose(0, 2, 1, 3)  # not contiguous
+    weight, dy, pads = rng.standard_normal((2, 2, 2, 3)), rng.standard_normal((3, 5, 4, 3)), ((0, 0), (0, 0))
+    arrays = x, weight, dy
+    before = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    y = kernels.conv2d_forward(x, weight, None, (1, 1), pads)
+    np.testing.assert_allclose(y, kernels.conv2d_forward(x.copy(), weight, None, (1, 1), pads))
+    kernels.conv2d_backward(dy, x, weight, (1, 1), pads)
+    largest, winner = kernels.maxpool2d_forward(x, (2, 2), (2, 2), pads)
+    kernels.maxpool2d_backward(largest, winner, x.shape, (2, 2), (2, 2), pads)
+    kernels.averagepool2d_backward(kernels.averagepool2d_forward(x, (2, 2), (2, 2), pads), x.shape, (2, 2), (2, 2), pads)
+    kernels.relu_backward(x, kernels.relu_forward(x))
+    for array, old in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, old)
+
+
+def test_dense_and_relu_are_their_equations(rng):
+    x, weight, bias, dy = rng.standard_normal((3, 4)), rng.standard_normal((4, 2)), rng.standard_normal(2), rng.standard_normal((3, 2))
+    y = [[sum(x[n, i] * weight[i, o] for i in range(4)) + bias[o] for o in range(2)] for n in range(3)]
+    dx = [[sum(dy[n, o] * weight[i, o] for o in range(2)) for i in range(4)] for n in range(3)]
+    dweight = [[sum(x[n, i] * dy[n, o] for n in range(3)) for o in range(2)] for i in range(4)]
+    for kernels in SETS:
+        np.testing.assert_allclose(kernels.dense_forward(x, weight, bias), y)
+        for got, wanted in zip(kernels.dense_backward(dy, x, weight), (dx, dweight, dy.sum(0)), strict=True):
+            np.testing.assert_allclose(got, wanted)
+        zero = np.array([-1.0, 0.0, 2.0])
+        np.testing.assert_array_equal(kernels.relu_backward(np.array([5.0, 6.0, 7.0]), kernels.relu_forward(zero)), [0, 0, 7])
+
+
+def test_an_unknown_set_is_refused_by_name():
+    with pytest.raises(ArgumentError, match="'reference' or 'im2col', received 'turbo'"):
+        kernel_set("turbo")

@@ -1,0 +1,88 @@
+"""Each optimiser against its published equation, stepped by hand in plain numbers."""
+import math
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.layers import Parameter
+
+GRADIENTS = [0.5, -1.0, 0.25, 2.0, -0.125]
+
+
+def run(optimizer, name="dense_1/weight"):
+    parameter = Parameter(name, (1,), np.array([1.0]))
+    for gradient in GRADIENTS:
+        parameter.grad = np.array([gradient])
+        optimizer.step([parameter])
+    return parameter.value.item()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_with_momentum(nesterov):
+    w, v = 1.0, 0.0
+    for g in GRADIENTS:
+        v = 0.9 * v - 0.1 * g
+        w += 0.9 * v - 0.1 * g if nesterov else v
+    assert run(mc.SGD(0.1, momentum=0.9, nesterov=nesterov)) == pytest.approx(w, rel=1e-12)
+
+
+@pytest.mark.parametrize("decay", [None, 0.02])
+def test_adam_and_adamw(decay):
+    w, m, v = 1.0, 0.0, 0.0
+    for t, g in enumerate(GRADIENTS, 1):
+        w -= 0.1 * (decay or 0) * w
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w -= 0.1 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (math.sqrt(v) + 1e-7)
+    assert run(mc.Adam(0.1) if decay is None else mc.AdamW(0.1, weight_decay=decay)) == pytest.approx(w, rel=1e-12)
+
+
+def test_adamw_can_spare_the_biases():
+    spare = mc.AdamW(0.1, weight_decay=0.5, exclude_from_weight_decay=("bias",))
+    assert run(spare, "dense_1/bias") == pytest.approx(run(mc.Adam(0.1)))
+    assert run(mc.AdamW(0.1, weight_decay=0.5)) != pytest.approx(run(mc.Adam(0.1)))
+
+
+def test_clipping_is_by_the_length_of_all_gradients_together():
+    parameters = [Parameter(name, (1,), np.zeros(1)) for name in "ab"]
+    for parameter, gradient in zip(parameters, (3.0, 4.0), strict=True):
+        parameter.grad = np.array([gradient])
+    mc.SGD(1.0, global_clipnorm=1.0).step(parameters)
+    np.testing.assert_allclose([p.value.item() for p in parameters], [-0.6, -0.8])
+    mc.SGD(1.0, global_clipnorm=100.0).step(parameters)  # short enough: untouched
+    np.testing.assert_allclose([p.value.item() for p in parameters], [-3.6, -4.8])
+    assert parameters[0].grad.item() == 3.0
+
+
+@pytest.mark.parametrize("make", [lambda: mc.SGD(0.1, 0.9), lambda: mc.Adam(0.1), lambda: mc.AdamW(0.1)])
+def test_state_can_be_saved_and_restored(make):
+    parameter, other = (Parameter("w", (1,), np.array([1.0])) for _ in "ab")
+    one, two = make(), make()
+    for step, gradient in enumerate(GRADIENTS):
+        if step == 2:
+            two.state, other.value = one.state, parameter.value.copy()
+        parameter.grad = other.grad = np.array([gradient])
+        one.step([parameter])
+        if step >= 2:
+            two.step([other])
+    np.testing.assert_array_equal(parameter.value, other.value)
+
+
+def test_state_is_a_copy():
+    optimizer = mc.Adam()
+    parameter = Parameter("w", (1,), np.array([1.0]))
+    parameter.grad = np.array([1.0])
+    optimizer.step([parameter])
+    state = optimizer.state
+    optimizer.step([parameter])
+    assert state["steps"] == 1 and state["w/m"] != optimizer.state["w/m"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: mc.Adam(0), lambda: mc.SGD(math.nan), lambda: mc.SGD(0.1, momentum=1), lambda: mc.Adam(beta_1=-0.1),
+     lambda: mc.Adam(global_clipnorm=-1), lambda: mc.AdamW(weight_decay=-1), lambda: mc.Adam("fast")],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(make):
+    with pytest.raises(mc.ArgumentError):
+        make()
