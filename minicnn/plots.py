@@ -17,7 +17,7 @@ from .metrics import Proportion
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
-def samples(path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Sequence[str]) -> None:
+def samples(path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Sequence[str], note: str = "") -> None:
     """Labelled pictures as the network sees them, each with an augmented copy beside it.
 
     Parameters
@@ -26,6 +26,8 @@ def samples(path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Se
     pictures : array (N, H, W, 3), float32 in [0, 1]
     augmented : array of the same shape, optional
     titles : sequence of str (N,)
+    note : str
+        Added to the heading.
     """
     shown = pictures if augmented is None else np.stack([pictures, augmented], 1).reshape(-1, *pictures.shape[1:])
     words = list(titles) if augmented is None else [word for title in titles for word in (title, "augmented")]
@@ -33,7 +35,7 @@ def samples(path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Se
     for axis, picture, word in zip(axes, shown, words, strict=False):
         axis.imshow(picture)
         axis.set_title(word, fontsize=11, color="0.45" if word == "augmented" else "black")
-    figure.suptitle(f"What the network sees: {pictures.shape[2]} x {pictures.shape[1]} pixels", fontsize=14)
+    figure.suptitle(f"What the network sees: {pictures.shape[2]} x {pictures.shape[1]} pixels{note}", fontsize=14)
     _save(figure, path)
 
 

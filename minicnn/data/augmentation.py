@@ -44,8 +44,8 @@ class Augmentation:
     --------
     >>> flip = Augmentation(horizontal_flip=True)
     >>> pictures = np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3)
-    >>> [flip(pictures, [0], epoch=e)[0, 0, 0, 0].round(4).item() for e in range(4)]
-    [0.0, 0.0118, 0.0, 0.0118]
+    >>> [round(255 * flip(pictures, [0], epoch=e)[0, 0, 0, 0].item()) for e in range(4)]
+    [0, 3, 3, 0]
     """
 
     rotation_range: float = 0.0

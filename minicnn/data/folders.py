@@ -174,7 +174,7 @@ def keras_split(files: PictureFiles, fraction: float, seed: int) -> tuple[Pictur
     >>> files = PictureFiles([Path(f"{n}.jpg") for n in range(5)], np.array([0, 0, 0, 1, 1]), ["cat", "dog"])
     >>> training, validation = keras_split(files, 0.4, seed=123)
     >>> [path.name for path in validation.paths]
-    ['4.jpg', '2.jpg']
+    ['0.jpg', '2.jpg']
     """
     _check_fraction(fraction)
     order = np.arange(len(files))

@@ -1,0 +1,179 @@
+"""Every kind of file gives the right picture or one clear error; the files are made here, or are real."""
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minicnn import ArgumentError, DataError, ModelFileError
+from minicnn.data import Preprocessing, decode, load_pictures
+
+SIZE = Preprocessing(height=40, width=60)
+
+
+@pytest.fixture
+def scene():
+    """A picture with a red left, a blue right, and a bright top: no two corners are alike."""
+    pixels = np.zeros((80, 120, 3), np.uint8)
+    pixels[:, :60, 0] = pixels[:, 60:, 2] = 200
+    pixels[:20, :, 1] = 160
+    return Image.fromarray(pixels)
+
+
+def saved(image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+def like(got, wanted, tolerance=12):
+    assert got.shape == (40, 60, 3) and got.dtype == np.uint8
+    assert np.abs(got.astype(int) - np.asarray(wanted, int)).mean() < tolerance
+
+
+def right(scene):
+    return np.asarray(scene.resize((60, 40), Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "gif", "webp", "tif"])
+def test_formats(tmp_path, scene, ending):
+    like(decode(saved(scene, tmp_path / f"x.{ending}"), SIZE), right(scene))
+
+
+def test_a_png_named_jpg_a_progressive_jpeg_and_cmyk(tmp_path, scene):
+    like(decode(saved(scene, tmp_path / "x.jpg", format="PNG"), SIZE), right(scene), 1)
+    like(decode(saved(scene, tmp_path / "p.jpg", progressive=True), SIZE), right(scene))
+    like(decode(saved(scene.convert("CMYK"), tmp_path / "c.jpg"), SIZE), right(scene))
+
+
+def test_grey_palette_one_bit_and_sixteen_bits(tmp_path, scene):
+    grey = scene.convert("L")
+    wanted = np.repeat(right(grey)[..., None], 3, axis=2)
+    like(decode(saved(grey, tmp_path / "g.png"), SIZE), wanted, 1)
+    like(decode(saved(grey.convert("P"), tmp_path / "p.png"), SIZE), wanted, 3)
+    sixteen = Image.fromarray(np.asarray(grey, np.uint16) * 257)
+    like(decode(saved(sixteen, tmp_path / "s.png"), SIZE), wanted, 1)
+    like(decode(saved(grey.convert("F"), tmp_path / "f.tif"), SIZE), wanted, 1)
+    assert set(np.unique(decode(saved(Image.new("1", (9, 9), 1), tmp_path / "1.png"), SIZE))) == {255}
+
+
+def test_transparent_parts_are_white(tmp_path, scene):
+    see_through = scene.convert("RGBA")
+    see_through.putalpha(Image.fromarray(np.where(np.arange(120) < 60, 0, 255).astype(np.uint8)[None].repeat(80, 0)))
+    got = decode(saved(see_through, tmp_path / "x.png"), SIZE)
+    assert (got[:, :28] == 255).all() and (got[20:, 32:] == (0, 0, 200)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_cameras_orientation_is_undone(tmp_path, scene, orientation):
+    undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
+    stored = scene.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else scene
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    like(decode(saved(stored, tmp_path / "x.jpg", exif=exif, quality=95), SIZE), right(scene))
+
+
+def test_one_pixel_fills_the_picture(tmp_path):
+    got = decode(saved(Image.new("RGB", (1, 1), (9, 8, 7)), tmp_path / "x.png"), SIZE)
+    assert (got == (9, 8, 7)).all()
+
+
+def bomb(path):
+    """A valid PNG header for 20000 x 20000 pixels, and hardly any data."""
+    def chunk(kind, content):
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    header = (20000).to_bytes(4, "big") * 2 + bytes([1, 0, 0, 0, 0])
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+
+
+def bad_files(folder, scene):
+    """name -> the reason that must be given."""
+    whole = io.BytesIO()
+    scene.save(whole, "JPEG")
+    for name, content in {
+        "empty.jpg": b"",
+        "page.jpg": b"<!DOCTYPE html><html>404</html>",
+        "pointer.jpg": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        "cut.jpg": whole.getvalue()[: len(whole.getvalue()) // 2],
+        "head.jpg": whole.getvalue()[:200],
+        "noise.jpg": bytes(range(256)),
+    }.items():
+        (folder / name).write_bytes(content)
+    bomb(folder / "bomb.png")
+    return {
+        "empty.jpg": "an empty file", "page.jpg": "HTML", "pointer.jpg": "Git LFS pointer", "cut.jpg": "damaged", "head.jpg": "damaged",
+        "noise.jpg": "no kind of picture", "bomb.png": "too large a picture", "missing.jpg": "no such file",
+    }  # fmt: skip
+
+
+def test_bad_files_are_named_with_their_reason(tmp_path, scene):
+    for name, reason in bad_files(tmp_path, scene).items():
+        with pytest.raises(DataError, match=f"{name}: expected a picture, received .*{reason}"):
+            decode(tmp_path / name, SIZE)
+    with pytest.raises(DataError, match="received a folder"):
+        decode(tmp_path, SIZE)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_picture_just_above_the_limit_is_refused_before_decoding(tmp_path, monkeypatch):
+    from minicnn.data import decoding
+
+    path = saved(Image.new("RGB", (100, 100)), tmp_path / "x.png")
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 9_999)
+    with pytest.raises(DataError, match="too large a picture .100x100 pixels"):
+        decode(path, SIZE)
+
+
+def test_loading_many_keeps_the_order_and_reports_the_bad(tmp_path, scene):
+    reasons = bad_files(tmp_path, scene)
+    good = [saved(Image.new("RGB", (9, 9), (n, n, n)), tmp_path / f"{n}.png") for n in range(0, 200, 20)]
+    paths = [path for pair in zip(good, [tmp_path / name for name in reasons], strict=False) for path in pair] + good[len(reasons) :]
+    pictures, kept, bad = load_pictures(paths, SIZE, skip_bad=True)
+    assert [paths[place] for place in kept] == good and len(bad) == len(reasons)
+    assert pictures[:, 0, 0, 0].tolist() == list(range(0, 200, 20))
+    with pytest.raises(DataError, match="empty.jpg"):
+        load_pictures(paths, SIZE)
+    with pytest.raises(DataError, match="none of 1"):
+        load_pictures([tmp_path / "empty.jpg"], SIZE, skip_bad=True)
+
+
+@pytest.mark.parametrize("settings", [{"height": 0}, {"width": 5000}, {"height": 2.5}, {"resample": "magic"}, {"rescale": "x"}])
+def test_preprocessing_out_of_range_is_refused(settings):
+    with pytest.raises(ArgumentError):
+        Preprocessing(**({"height": 8, "width": 8} | settings))
+
+
+@pytest.mark.parametrize("preprocessing", [None, {}, {"height": 3}, {"height": -1, "width": 2}, {"height": 3, "width": 3, "x": 1}, 7])
+def test_a_model_without_preprocessing_is_refused(preprocessing):
+    class Model:
+        pass
+
+    model = Model()
+    model.preprocessing = preprocessing
+    with pytest.raises(ModelFileError):
+        Preprocessing.of(model)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_each_of_the_real_bad_files(photographs):
+    broken = {
+        "real_git_lfs_pointer_cat.0.jpg": "Git LFS", "real_truncated_test490.jpg": "damaged", "synthetic_bomb_20000x20000_1bit.png": "too large",
+        "synthetic_half.jpg": "damaged", "synthetic_header_only.jpg": "damaged", "synthetic_html_named.jpg": "HTML", "synthetic_zero_bytes.jpg": "empty",
+    }  # fmt: skip
+    files = sorted((photographs / "bad").iterdir())
+    assert len(files) == 20
+    dog = decode(photographs / "bad" / "synthetic_png_named.jpg", SIZE).astype(int)
+    for path in files:
+        if path.name in broken:
+            with pytest.raises(DataError, match=f"{path.name}.*{broken[path.name]}"):
+                decode(path, SIZE)
+            continue
+        got = decode(path, SIZE).astype(int)
+        assert got.shape == (40, 60, 3)
+        if path.stem in ("synthetic_cmyk", "synthetic_exif_orientation6", "synthetic_progressive", "synthetic_rgba"):
+            assert np.abs(got - dog).mean() < 25  # the same dog, from larger or smaller originals
+        if "grey" in path.name:
+            assert (got[..., 0] == got[..., 1]).all() and got.std() > 20
+            if "synthetic" in path.name:
+                assert np.abs(got[..., 0] - dog.mean(2)).mean() < 25

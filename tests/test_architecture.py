@@ -1,0 +1,103 @@
+"""The house holds: imports point one way, heavy libraries stay in their rooms, importing is quick."""
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minicnn
+
+PACKAGE = Path(minicnn.__file__).parent
+
+# What each part may import of the package itself; a part that is not named here fails the test.
+MAY_IMPORT = {
+    "errors": set(),
+    "functions": set(),
+    "kernels": {"errors"},
+    "initializers": {"errors"},
+    "layers": {"errors", "functions", "initializers", "kernels"},
+    "losses": {"errors", "functions"},
+    "metrics": {"errors"},
+    "optimizers": {"errors"},
+    "batches": {"errors"},
+    "callbacks": {"errors"},
+    "serialization": {"errors"},
+    "summary": set(),
+    "training": {"batches", "callbacks", "errors", "metrics"},
+    "model": {
+        "batches", "errors", "kernels", "layers", "losses", "metrics", "optimizers", "serialization", "summary", "training",
+    },
+    "networks": {"layers", "model"},
+    "gradient_check": {"errors", "kernels"},
+    "plots": {"metrics"},
+    "data": {"batches", "errors"},
+}  # fmt: skip
+ONLY_IN = {"PIL": {"data"}, "matplotlib": {"plots"}, "safetensors": {"serialization"}, "numba": {"kernels", "data"}}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """(name of a package part, or top-level name of another library) of each import, wherever it stands."""
+    package = path.relative_to(PACKAGE).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((None, alias.name.split(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield None, node.module.split(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((".".join((*base, name)).split(".")[0], None) for name in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_one_way(path):
+    here = room(path)
+    for part, library in imports(path):
+        if part is not None:
+            assert part == here or part in MAY_IMPORT[here], f"{here} may not import {part}"
+        elif library in ONLY_IN:
+            assert here in ONLY_IN[library], f"{library} may not be imported in {here}"
+
+
+def test_every_part_of_the_package_is_named_above():
+    assert {room(path) for path in FILES} == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_file_is_long_and_each_says_what_it_is(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "a file begins by saying what it is"
+    documentation = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+            documentation |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    code = [n for n, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#") and n not in documentation]
+    assert len(code) <= 300
+
+
+def test_importing_brings_in_neither_matplotlib_nor_pillow():
+    """Asked in a fresh process, since this one has imported everything."""
+    code = "import sys, minicnn; print([m for m in ('matplotlib', 'PIL', 'scipy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_function_has_type_hints_and_every_public_name_a_docstring():
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and room(path) != "kernels":
+                compiled = any("njit" in ast.dump(decorator) for decorator in node.decorator_list)
+                assert compiled or node.returns is not None or path.name == "geometry.py", f"{path.name}: {node.name} has no return type"
+
+
+def test_public_names_exist():
+    assert all(hasattr(minicnn, name) for name in minicnn.__all__)
