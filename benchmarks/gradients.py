@@ -6,6 +6,7 @@ Each layer and loss element by element, and the two networks at full size along 
 table, writes benchmarks/results/gradients.md, and ends with status 1 if an error is above 1e-6.  About two
 minutes on one core, nearly all of it the reference kernels on the 150-pixel network.
 """
+
 import sys
 from pathlib import Path
 
@@ -63,7 +64,11 @@ def main() -> int:
 
     for kernels in NAMES:
         for make, shape in LAYERS:
-            add(f"{type(make()).__name__} on {shape}", kernels, check_layer(make(), shape, batch=3, kernels=kernels))
+            add(
+                f"{type(make()).__name__} on {shape}",
+                kernels,
+                check_layer(make(), shape, batch=3, kernels=kernels),
+            )
     for name, check in losses():
         add(name, "", [check])
     rng = np.random.default_rng(0)

@@ -7,6 +7,7 @@ PHOTOS is a folder with the photographs of Kaggle's "Dogs vs. Cats": `train/` an
 its own; its log goes to benchmarks/results/RUN.log, and all runs there are to benchmarks/results/main_job.md.
 About half an hour on two cores; nothing else should run meanwhile.
 """
+
 import json
 import subprocess
 import sys
@@ -46,8 +47,17 @@ def run(name: str, photos: Path) -> None:
     with tempfile.TemporaryDirectory() as out, (RESULTS / f"{name}.log").open("w", encoding="utf-8") as log:
         shown = "python examples/catdog.py " + " ".join(RUNS[name])
         print(shown.strip(), file=log, flush=True)
-        command = [sys.executable, str(CATDOG), "train", *(word.replace("PHOTOS", str(photos)) for word in RUNS[name]), "--out", out]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8")
+        command = [
+            sys.executable,
+            str(CATDOG),
+            "train",
+            *(word.replace("PHOTOS", str(photos)) for word in RUNS[name]),
+            "--out",
+            out,
+        ]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+        )
         for line in process.stdout:
             line = line.replace(str(photos), "PHOTOS").replace(out, "runs/catdog")
             print(line, end="", flush=True)
@@ -62,7 +72,8 @@ def run(name: str, photos: Path) -> None:
 def table() -> None:
     """Write main_job.md from the reports that are there."""
     rows = [
-        "| run | pictures, size | best validation | epoch | training accuracy at the end | s an epoch | s in all | peak memory | published |",
+        "| run | pictures, size | best validation | epoch | training accuracy at the end | s an epoch | s in all "
+        "| peak memory | published |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name in RUNS:
@@ -71,7 +82,8 @@ def table() -> None:
             r = json.loads(path.read_text(encoding="utf-8"))
             rows.append(
                 f"| {name} | {r['training_pictures']}/{r['validation_pictures']}, {r['image_size']} px "
-                f"| {100 * r['accuracy']:.1f} ± {100 * r['accuracy_standard_error']:.1f} % | {r['best_epoch']} of {r['epochs']} "
+                f"| {100 * r['accuracy']:.1f} ± {100 * r['accuracy_standard_error']:.1f} % "
+                f"| {r['best_epoch']} of {r['epochs']} "
                 f"| {100 * r['training_accuracy']:.1f} % | {r['seconds_per_epoch']:.1f} | {r['seconds']:.0f} "
                 f"| {r['peak_memory_mb']:.0f} MB | {PUBLISHED[name]} |"
             )

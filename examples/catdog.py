@@ -8,6 +8,7 @@
 Here are the commands and what they print; the networks are in minicnn/networks.py, the pictures that
 are drawn in minicnn/plots.py, the reading of folders in minicnn/data/.
 """
+
 import argparse
 import json
 import math
@@ -46,13 +47,27 @@ def main(arguments=None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     description, _, commands = __doc__.partition("\n\n")
-    top = argparse.ArgumentParser(description=description, epilog=commands, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = argparse.ArgumentParser(
+        description=description, epilog=commands, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = top.add_subparsers(dest="command", metavar="train (default) | evaluate | predict")
     formatter = argparse.ArgumentDefaultsHelpFormatter
-    add = commands.add_parser("train", formatter_class=formatter, help="train a network (the default)").add_argument
-    add("--data", type=Path, help="folder of photographs: a folder a class, or cat.0.jpg, dog.0.jpg, ...; animals are drawn without it")
-    add("--val-data", type=Path, help="folder of other photographs to judge by; without it a part of --data is set aside")
-    add("--validation-split", type=float, default=0.2, metavar="SHARE", help="the part of --data to set aside")
+    add = commands.add_parser(
+        "train", formatter_class=formatter, help="train a network (the default)"
+    ).add_argument
+    add(
+        "--data",
+        type=Path,
+        help="folder of photographs: a folder a class, or cat.0.jpg, dog.0.jpg, ...; animals are drawn without it",
+    )
+    add(
+        "--val-data",
+        type=Path,
+        help="folder of other photographs to judge by; without it a part of --data is set aside",
+    )
+    add(
+        "--validation-split", type=float, default=0.2, metavar="SHARE", help="the part of --data to set aside"
+    )
     add("--network", choices=NETWORKS, default="two-block", help="which network")
     add("--image-size", type=int, metavar="PIXELS", help="height and width; two-block 64, four-block 150")
     add("--epochs", type=int, help="at most this many; 25, or 10 on drawn animals")
@@ -60,13 +75,26 @@ def parser() -> argparse.ArgumentParser:
     add("--learning-rate", type=float, default=1e-3, help="of Adam")
     add("--augment", action="store_true", help="flip, zoom by 0.2 and shear by 0.2 radians at random")
     add("--dropout", type=float, default=0.0, metavar="SHARE", help="before the last layer")
-    add("--patience", type=int, default=10, metavar="EPOCHS", help="stop after so many epochs without a better accuracy")
+    add(
+        "--patience",
+        type=int,
+        default=10,
+        metavar="EPOCHS",
+        help="stop after so many epochs without a better accuracy",
+    )
     add("--seed", type=int, default=0, help="of weights, order, split and augmentation")
-    add("--kernels", default="im2col", choices=["im2col", "reference"], help="which arithmetic; reference is very slow")
+    add(
+        "--kernels",
+        default="im2col",
+        choices=["im2col", "reference"],
+        help="which arithmetic; reference is very slow",
+    )
     add("--limit", type=int, metavar="N", help="use the first N pictures of each class")
     add("--val-limit", type=int, metavar="N", help="judge by the first N of each class of --val-data")
     add("--out", type=Path, default=Path("runs/catdog"), metavar="DIR", help="where the results go")
-    add = commands.add_parser("evaluate", formatter_class=formatter, help="judge a trained model").add_argument
+    add = commands.add_parser(
+        "evaluate", formatter_class=formatter, help="judge a trained model"
+    ).add_argument
     add("--data", type=Path, required=True, help="folder of photographs")
     add("--model", type=Path, required=True, help="a model.safetensors")
     add("--limit", type=int, metavar="N", help="use the first N pictures of each class")
@@ -106,7 +134,12 @@ def train(options) -> int:
     epochs = options.epochs or (25 if options.data else 10)
     interrupted = False
     try:
-        model.fit(training, validation_data=validation, epochs=epochs, callbacks=[checkpoint, stopping, mc.CSVLogger(options.out / "history.csv")])
+        model.fit(
+            training,
+            validation_data=validation,
+            epochs=epochs,
+            callbacks=[checkpoint, stopping, mc.CSVLogger(options.out / "history.csv")],
+        )
     except KeyboardInterrupt:
         interrupted = True
         print("\nInterrupted: training ends here, the best weights are kept", flush=True)
@@ -133,7 +166,9 @@ def train(options) -> int:
         "peak_memory_mb": peak_memory(),
         "machine": f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}",
     }
-    draw_results(options.out, model.history.history, checkpoint.saved_epoch, training, validation, prediction, names)
+    draw_results(
+        options.out, model.history.history, checkpoint.saved_epoch, training, validation, prediction, names
+    )
     report["seconds"] = round(time.perf_counter() - start, 1)
     (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print_report(report)
@@ -147,7 +182,10 @@ def find_data(options):
     folder, validation_folder = options.data, options.val_data
     if folder is None:
         folder, validation_folder = options.out / "drawn" / "train", options.out / "drawn" / "validation"
-        print(f"No --data: drawing {2 * (DRAWN_TRAIN + DRAWN_VALIDATION)} cats and dogs in {folder.parent}", flush=True)
+        print(
+            f"No --data: drawing {2 * (DRAWN_TRAIN + DRAWN_VALIDATION)} cats and dogs in {folder.parent}",
+            flush=True,
+        )
         data.draw_folder(folder, DRAWN_TRAIN, seed=1)
         data.draw_folder(validation_folder, DRAWN_VALIDATION, seed=2)
     elif validation_folder is None:
@@ -177,9 +215,13 @@ def load(files, preprocessing, options=None, shuffle=False, augmentation=None):
     files = files.take(kept)
     for label, name in enumerate(files.class_names):
         if shuffle and not (files.labels == label).any():
-            raise mc.DataError(name, "at least one picture that can be read", "none", "Add pictures of this class.")
+            raise mc.DataError(
+                name, "at least one picture that can be read", "none", "Add pictures of this class."
+            )
     batch_size, seed = (options.batch_size, options.seed) if options else (32, 0)
-    return data.Loader(pictures, files.labels, batch_size, shuffle, seed, augmentation, names=files.paths), bad
+    return data.Loader(
+        pictures, files.labels, batch_size, shuffle, seed, augmentation, names=files.paths
+    ), bad
 
 
 # ----------------------------------------------------------------------------- evaluate, predict
@@ -228,7 +270,11 @@ def judge(labels, prediction, names) -> dict:
         "auc": finite(metrics.roc_auc(labels, prediction)),
         "confusion_matrix": metrics.confusion_matrix(labels, prediction).tolist(),
     }
-    for name, metric in (("precision", metrics.precision), ("recall", metrics.recall), ("f1", metrics.f1_score)):
+    for name, metric in (
+        ("precision", metrics.precision),
+        ("recall", metrics.recall),
+        ("f1", metrics.f1_score),
+    ):
         report[name] = [finite(value) for value in metric(labels, prediction)]
     return report
 
@@ -241,14 +287,26 @@ def finite(value) -> float | None:
 def print_report(report) -> None:
     """The figures a person wants first, then the confusion matrix."""
     count = int(np.sum(report["confusion_matrix"]))
-    print(f"accuracy {report['accuracy']:.4f} ± {report['accuracy_standard_error']:.4f} on {count} pictures", end="")
-    print(f", log-loss {report['log_loss']:.4f}, AUC " + ("undefined" if report["auc"] is None else f"{report['auc']:.4f}"))
+    print(
+        f"accuracy {report['accuracy']:.4f} ± {report['accuracy_standard_error']:.4f} on {count} pictures",
+        end="",
+    )
+    print(
+        f", log-loss {report['log_loss']:.4f}, AUC "
+        + ("undefined" if report["auc"] is None else f"{report['auc']:.4f}")
+    )
     names = report["class_names"]
     width = max(map(len, names)) + 3
-    print(" " * (width + 5) + "".join(f"{'as ' + name:>{width + 3}}" for name in names) + "   precision   recall")
+    print(
+        " " * (width + 5)
+        + "".join(f"{'as ' + name:>{width + 3}}" for name in names)
+        + "   precision   recall"
+    )
     for k, (name, row) in enumerate(zip(names, report["confusion_matrix"], strict=True)):
         cells = "".join(f"{value:>{width + 3}}" for value in row)
-        shares = [math.nan if share is None else share for share in (report["precision"][k], report["recall"][k])]
+        shares = [
+            math.nan if share is None else share for share in (report["precision"][k], report["recall"][k])
+        ]
         print(f"{'true ' + name:<{width + 5}}{cells}   {shares[0]:9.3f}   {shares[1]:6.3f}")
 
 
@@ -257,8 +315,12 @@ def draw_results(out, history, best_epoch, training, validation, prediction, nam
     chosen = np.linspace(0, training.samples - 1, 16).astype(int)
     pictures = data.to_float(training.x[chosen])
     augmented = (training.augmentation or AUGMENTATION)(training.x[chosen], chosen, epoch=0)
-    note = "; beside each, changed at random" + ("" if training.augmentation else " (as --augment would; this run did not)")
-    plots.samples(out / "samples.png", pictures, augmented, [names[label] for label in training.y[chosen]], note)
+    note = "; beside each, changed at random" + (
+        "" if training.augmentation else " (as --augment would; this run did not)"
+    )
+    plots.samples(
+        out / "samples.png", pictures, augmented, [names[label] for label in training.y[chosen]], note
+    )
     plots.curves(out / "curves.png", history, best_epoch)
 
     share, guess = metrics.probabilities(prediction), metrics.classes(prediction)
@@ -267,12 +329,24 @@ def draw_results(out, history, best_epoch, training, validation, prediction, nam
     wrong = np.flatnonzero(~right)
     wrong = wrong[np.argsort(-confidence[wrong])][:12]  # the most confident mistakes
     good = np.flatnonzero(right)
-    shown = np.concatenate([good[np.linspace(0, len(good) - 1, min(24 - len(wrong), len(good))).astype(int)], wrong])
-    titles = [f"{names[guess[i]]} {confidence[i]:.2f}" + ("" if right[i] else f", is {names[validation.y[i]]}") for i in shown]
+    shown = np.concatenate(
+        [good[np.linspace(0, len(good) - 1, min(24 - len(wrong), len(good))).astype(int)], wrong]
+    )
+    titles = [
+        f"{names[guess[i]]} {confidence[i]:.2f}" + ("" if right[i] else f", is {names[validation.y[i]]}")
+        for i in shown
+    ]
     accuracy = metrics.accuracy(validation.y, prediction)
     heading = f"Validation: accuracy {accuracy} on {len(share)} pictures; last, its most confident mistakes"
-    plots.predictions(out / "predictions.png", data.to_float(validation.x[shown]), titles, right[shown], heading)
-    plots.confusion(out / "confusion.png", metrics.confusion_matrix(validation.y, prediction), names, f"accuracy {accuracy}")
+    plots.predictions(
+        out / "predictions.png", data.to_float(validation.x[shown]), titles, right[shown], heading
+    )
+    plots.confusion(
+        out / "confusion.png",
+        metrics.confusion_matrix(validation.y, prediction),
+        names,
+        f"accuracy {accuracy}",
+    )
 
 
 def peak_memory() -> float | None:

@@ -2,6 +2,7 @@
 
 XOR is the smallest problem that one layer cannot solve.  Run: python examples/xor.py
 """
+
 import numpy as np
 
 import minicnn as mc
@@ -10,7 +11,9 @@ x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 y = np.array([0, 1, 1, 0])
 
 model = mc.Sequential([mc.Dense(8), mc.ReLU(), mc.Dense(1)]).build((2,), seed=0)
-loss_function = mc.BinaryCrossEntropy(from_logits=True)  # the last layer gives a logit; p = 1 / (1 + exp(-logit))
+loss_function = mc.BinaryCrossEntropy(
+    from_logits=True
+)  # the last layer gives a logit; p = 1 / (1 + exp(-logit))
 optimizer = mc.Adam(learning_rate=0.05)
 
 for step in range(201):
@@ -22,4 +25,6 @@ for step in range(201):
         print(f"step {step:3d}   loss {loss:.4f}")
 
 for inputs, logit in zip(x, model.forward(x)[:, 0], strict=True):
-    print(f"{inputs[0]} xor {inputs[1]} = {int(logit > 0)}   (probability of 1: {1 / (1 + np.exp(-logit)):.3f})")
+    print(
+        f"{inputs[0]} xor {inputs[1]} = {int(logit > 0)}   (probability of 1: {1 / (1 + np.exp(-logit)):.3f})"
+    )

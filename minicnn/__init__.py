@@ -3,13 +3,37 @@
 The public names, and nothing else.  Pictures and folders: `minicnn.data`; plots: `minicnn.plots`.
 Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
 """
+
 from . import callbacks, layers, losses, metrics, networks, optimizers
 from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
-from .errors import ArgumentError, DataError, MinicnnError, ModelFileError, NonFiniteError, ShapeError, StateError
+from .errors import (
+    ArgumentError,
+    DataError,
+    MinicnnError,
+    ModelFileError,
+    NonFiniteError,
+    ShapeError,
+    StateError,
+)
 from .layers import (
-    AveragePool2D, Conv2D, Dense, Dropout, Flatten, GlobalAveragePool2D, LeakyReLU, MaxPool2D, ReLU, Sigmoid, Softmax,
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    LeakyReLU,
+    MaxPool2D,
+    ReLU,
+    Sigmoid,
+    Softmax,
 )  # fmt: skip
-from .losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, SparseCategoricalCrossEntropy
+from .losses import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    MeanSquaredError,
+    SparseCategoricalCrossEntropy,
+)
 from .model import Sequential, load_model
 from .optimizers import SGD, Adam, AdamW
 from .training import History

@@ -3,6 +3,7 @@
 `fit`, `evaluate` and `predict` wrap arrays in `ArrayBatches`; `data.Loader` builds on it to decode and
 augment pictures.  Anything with the same four members can be trained on.
 """
+
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,12 +43,19 @@ class ArrayBatches:
         self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ArgumentError("batch_size", "an int of at least 1", repr(batch_size), "Give for example 32.")
+            raise ArgumentError(
+                "batch_size", "an int of at least 1", repr(batch_size), "Give for example 32."
+            )
         if self.x.ndim == 0 or len(self.x) == 0:
             raise ArgumentError("batches", "at least one sample", "none", "Give a non-empty array.")
         for name, array in (("y", self.y), ("sample_weight", self.sample_weight)):
             if array is not None and (array.ndim == 0 or len(array) != len(self.x)):
-                raise ShapeError(name, f"{len(self.x)} values, one a sample", f"shape {array.shape}", "Check that x and y belong together.")
+                raise ShapeError(
+                    name,
+                    f"{len(self.x)} values, one a sample",
+                    f"shape {array.shape}",
+                    "Check that x and y belong together.",
+                )
 
     @property
     def samples(self) -> int:
@@ -72,7 +80,9 @@ class ArrayBatches:
 
     def take(self, indices: np.ndarray, epoch: int) -> tuple:
         """(x, y, sample_weight) of these samples."""
-        return tuple(None if array is None else array[indices] for array in (self.x, self.y, self.sample_weight))
+        return tuple(
+            None if array is None else array[indices] for array in (self.x, self.y, self.sample_weight)
+        )
 
     def describe(self, epoch: int, batch: int) -> str:
         """A batch's samples in words, for a message."""

@@ -5,6 +5,7 @@ A callback is called by `training.py` with `logs`, the epoch's numbers by name (
 Names, defaults and rules are Keras's, save that EarlyStopping restores the best weights whenever it was
 asked to, not only when it was the one that stopped.
 """
+
 import csv
 from pathlib import Path
 
@@ -74,7 +75,10 @@ class Monitor:
         """Whether this epoch is the best so far; if so it is remembered."""
         if self.name not in logs:
             raise ArgumentError(
-                "monitor", "one of " + ", ".join(logs), repr(self.name), "Give validation_data or another metric, or monitor one of these."
+                "monitor",
+                "one of " + ", ".join(logs),
+                repr(self.name),
+                "Give validation_data or another metric, or monitor one of these.",
             )
         better = self.sign * (logs[self.name] - self.best) > self.min_delta
         if better:
@@ -100,9 +104,21 @@ class EarlyStopping(Callback):
     best_epoch, stopped_epoch : int or None
     """
 
-    def __init__(self, monitor="val_loss", min_delta=0.0, patience=0, mode="auto", restore_best_weights=False, start_from_epoch=0):
+    def __init__(
+        self,
+        monitor="val_loss",
+        min_delta=0.0,
+        patience=0,
+        mode="auto",
+        restore_best_weights=False,
+        start_from_epoch=0,
+    ):
         self.settings = (monitor, min_delta, mode)
-        self.patience, self.restore_best_weights, self.start_from_epoch = patience, restore_best_weights, start_from_epoch
+        self.patience, self.restore_best_weights, self.start_from_epoch = (
+            patience,
+            restore_best_weights,
+            start_from_epoch,
+        )
 
     def on_train_begin(self):
         self.monitor = Monitor(*self.settings)
@@ -154,7 +170,10 @@ class ModelCheckpoint(Callback):
                 path = self.path.format(epoch=epoch + 1, **logs)
             except KeyError as error:
                 raise ArgumentError(
-                    "ModelCheckpoint path", "fields among epoch, " + ", ".join(logs), self.path, "Rename the field."
+                    "ModelCheckpoint path",
+                    "fields among epoch, " + ", ".join(logs),
+                    self.path,
+                    "Rename the field.",
                 ) from error
             self.model.save(path)
             self.saved_epoch = epoch
@@ -175,9 +194,13 @@ class ReduceLROnPlateau(Callback):
         The rate never falls below this.
     """
 
-    def __init__(self, monitor="val_loss", factor=0.1, patience=10, min_delta=1e-4, cooldown=0, min_lr=0.0, mode="auto"):
+    def __init__(
+        self, monitor="val_loss", factor=0.1, patience=10, min_delta=1e-4, cooldown=0, min_lr=0.0, mode="auto"
+    ):
         if not 0 < factor < 1:
-            raise ArgumentError("ReduceLROnPlateau factor", "a number in (0, 1)", repr(factor), "Give for example 0.1.")
+            raise ArgumentError(
+                "ReduceLROnPlateau factor", "a number in (0, 1)", repr(factor), "Give for example 0.1."
+            )
         self.settings, self.factor, self.patience = (monitor, min_delta, mode), factor, patience
         self.cooldown, self.min_lr = cooldown, min_lr
 

@@ -30,9 +30,13 @@ class MinicnnError(Exception):
 
     def __str__(self) -> str:
         facts = ", ".join(
-            f"{word} {fact}" for word, fact in (("expected", self.expected), ("received", self.received)) if fact
+            f"{word} {fact}"
+            for word, fact in (("expected", self.expected), ("received", self.received))
+            if fact
         )
-        return " ".join(part for part in (f"{self.where}: {facts}." if facts else f"{self.where}:", self.repair) if part)
+        return " ".join(
+            part for part in (f"{self.where}: {facts}." if facts else f"{self.where}:", self.repair) if part
+        )
 
     def within(self, outer: str) -> "MinicnnError":
         """The same error, seen from outside: `outer` comes before where it happened."""

@@ -1,4 +1,5 @@
 """The two functions that layers and losses share, each written so that it cannot overflow."""
+
 import numpy as np
 
 

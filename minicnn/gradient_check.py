@@ -7,6 +7,7 @@ checked element by element (`check_layer`, `check_loss`), whole networks along r
 (`check_model`).  Where the two one-sided differences disagree, the point sits on a kink (a ReLU at 0, a tie
 in a pool) and has no gradient to compare with: such elements are counted and left out.
 """
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,10 +56,13 @@ class GradientCheck:
     def __str__(self) -> str:
         kinks = f", {self.kinks} of {self.elements} on a kink" if self.kinks else ""
         where = f" at {self.worst}" if self.worst else ""
-        return f"{self.name}: error {self.error:.1e}{where} (analytic {self.analytic:.6g}, numeric {self.numeric:.6g}{kinks})"
+        values = f"analytic {self.analytic:.6g}, numeric {self.numeric:.6g}{kinks}"
+        return f"{self.name}: error {self.error:.1e}{where} ({values})"
 
 
-def check_layer(layer, input_shape, batch: int = 2, seed: int = 0, kernels: str = "im2col", training: bool = True) -> list[GradientCheck]:
+def check_layer(
+    layer, input_shape, batch: int = 2, seed: int = 0, kernels: str = "im2col", training: bool = True
+) -> list[GradientCheck]:
     """Check dx and every parameter's gradient of one layer, element by element.
 
     Parameters
@@ -98,7 +102,9 @@ def check_layer(layer, input_shape, batch: int = 2, seed: int = 0, kernels: str 
 
     f()
     dx = layer.backward(dy)
-    pairs = [("dx", x, dx)] + [(parameter.name, parameter.value, parameter.grad) for parameter in layer.parameters]
+    pairs = [("dx", x, dx)] + [
+        (parameter.name, parameter.value, parameter.grad) for parameter in layer.parameters
+    ]
     return [check_array(name, f, array, gradient) for name, array, gradient in pairs]
 
 
@@ -118,7 +124,9 @@ def check_loss(loss, target, prediction, sample_weight=None) -> GradientCheck:
     """
     prediction = np.array(prediction, np.float64)
     _, gradient = loss(target, prediction, sample_weight)
-    return check_array("dprediction", lambda: loss(target, prediction, sample_weight)[0], prediction, gradient)
+    return check_array(
+        "dprediction", lambda: loss(target, prediction, sample_weight)[0], prediction, gradient
+    )
 
 
 def check_model(model, x, y, directions: int = 2, seed: int = 0) -> list[GradientCheck]:
@@ -142,7 +150,9 @@ def check_model(model, x, y, directions: int = 2, seed: int = 0) -> list[Gradien
         If the model is not float64: float32 cannot tell a wrong gradient from rounding.
     """
     if model.dtype != np.float64:
-        raise ArgumentError("check_model", "a model built with float64", str(model.dtype), 'Call build(..., dtype="float64").')
+        raise ArgumentError(
+            "check_model", "a model built with float64", str(model.dtype), 'Call build(..., dtype="float64").'
+        )
     rng = np.random.default_rng(seed)
     repeat = _repeatable(model.layers)
 
@@ -198,7 +208,9 @@ def check_array(name: str, f: Callable[[], float], array: np.ndarray, gradient: 
 def _check_direction(name, f, parameters, directions):
     """Along one direction, with shorter steps until no ReLU or pool changes its mind within the step."""
     analytic = sum(float(np.vdot(p.grad, d)) for p, d in zip(parameters, directions, strict=True))
-    length = sum(float(np.vdot(p.grad, p.grad)) for p in parameters) ** 0.5  # a random direction's typical slope
+    length = (
+        sum(float(np.vdot(p.grad, p.grad)) for p in parameters) ** 0.5
+    )  # a random direction's typical slope
     values = [p.value for p in parameters]
 
     def at(step):
@@ -229,7 +241,9 @@ def _compare(name, analytic, numeric, jump):
     worst = np.unravel_index(difference.argmax(), difference.shape)
     error = float(difference[worst] / scale) if scale else 0.0
     place = tuple(int(i) for i in worst)
-    return GradientCheck(name, error, place, float(analytic[worst]), float(numeric[worst]), difference.size, int(kink.sum()))
+    return GradientCheck(
+        name, error, place, float(analytic[worst]), float(numeric[worst]), difference.size, int(kink.sum())
+    )
 
 
 def _repeatable(layers):

@@ -2,6 +2,7 @@
 
 Called by the layers when they are built; the generator is always passed in.  Formulas are Keras's.
 """
+
 import math
 
 import numpy as np

@@ -7,6 +7,7 @@ Sigmoid or Softmax yet: the two together are simpler and exact where the pair in
 nothing).  `Sequential.compile` uses that form by itself when the network ends in the right activation.
 Formulas are Keras's.  Nothing here knows of layers.
 """
+
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -59,7 +60,12 @@ class Loss:
         if sample_weight is not None:
             weight = np.asarray(sample_weight, prediction.dtype)
             if weight.shape != each.shape:
-                raise ShapeError(self.name, f"{len(each)} sample weights", f"shape {weight.shape}", "Give one weight a sample.")
+                raise ShapeError(
+                    self.name,
+                    f"{len(each)} sample weights",
+                    f"shape {weight.shape}",
+                    "Give one weight a sample.",
+                )
             each, gradient = each * weight, gradient * weight[:, None]
         N = len(prediction)
         return float(each.sum(dtype=np.float64) / N), gradient / np.asarray(N, prediction.dtype)
@@ -190,7 +196,12 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
     def prepare(self, target, prediction):
         labels, K = target.reshape(-1), prediction.shape[1]
         whole = labels.astype(np.int64)
-        if len(labels) != len(prediction) or (whole != labels).any() or whole.min(initial=0) < 0 or whole.max(initial=0) >= K:
+        if (
+            len(labels) != len(prediction)
+            or (whole != labels).any()
+            or whole.min(initial=0) < 0
+            or whole.max(initial=0) >= K
+        ):
             raise ShapeError(
                 self.name, f"{len(prediction)} class numbers from 0 to {K - 1}",
                 f"shape {target.shape} with values {np.unique(target)[:5].tolist()}",
@@ -207,11 +218,17 @@ def _clipped(p):
 
 def _check_smoothing(loss):
     if not 0 <= loss.label_smoothing < 1:
-        raise ArgumentError(f"{loss.name} label_smoothing", "a number in [0, 1)", repr(loss.label_smoothing), "Give for example 0.1.")
+        raise ArgumentError(
+            f"{loss.name} label_smoothing",
+            "a number in [0, 1)",
+            repr(loss.label_smoothing),
+            "Give for example 0.1.",
+        )
 
 
 BY_NAME = {
-    loss.name: loss for loss in (BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, SparseCategoricalCrossEntropy)
+    loss.name: loss
+    for loss in (BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, SparseCategoricalCrossEntropy)
 }
 
 

@@ -4,6 +4,7 @@ Targets are class numbers (N,), a column (N, 1), or one-hot rows (N, K); predict
 (N, 1) for one sigmoid, where class 1 is predicted when p > 0.5, or (N, K) for a softmax.  Metrics are
 computed on all samples at once, never averaged over batches.  Called by `training.py` and the examples.
 """
+
 import math
 
 import numpy as np
@@ -78,7 +79,9 @@ def labels(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """
     target, prediction = np.asarray(target), np.asarray(prediction)
     if len(target) != len(prediction):
-        raise ShapeError("metrics", f"{len(prediction)} targets", f"{len(target)}", "Give one target for each prediction.")
+        raise ShapeError(
+            "metrics", f"{len(prediction)} targets", f"{len(target)}", "Give one target for each prediction."
+        )
     one_hot = target.ndim == 2 and target.shape[1] > 1
     return target.argmax(1) if one_hot else target.reshape(-1).astype(np.int64)
 
@@ -217,7 +220,12 @@ def find_metrics(metrics) -> dict:
     for metric in metrics:
         if not callable(metric) and metric not in BY_NAME:
             raise ArgumentError(
-                "metrics", "one of " + ", ".join(BY_NAME) + ", or a function of (target, prediction)", repr(metric), "Choose one."
+                "metrics",
+                "one of " + ", ".join(BY_NAME) + ", or a function of (target, prediction)",
+                repr(metric),
+                "Choose one.",
             )
-        found[metric.__name__ if callable(metric) else metric] = metric if callable(metric) else BY_NAME[metric]
+        found[metric.__name__ if callable(metric) else metric] = (
+            metric if callable(metric) else BY_NAME[metric]
+        )
     return found

@@ -3,6 +3,7 @@
 The step that teaches (`train_step`) is here; the loop around it is in training.py, the arithmetic in
 `layers/` and `kernels/`.  `load_model` reads back what `Sequential.save` wrote.
 """
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,12 +60,19 @@ class Sequential:
     def __init__(self, layers: Sequence[Layer], kernels: str = "im2col", name: str = "sequential"):
         self.layers = list(layers)
         if not self.layers:
-            raise ArgumentError("Sequential", "at least one layer", "none", "Give for example [Flatten(), Dense(1), Sigmoid()].")
+            raise ArgumentError(
+                "Sequential",
+                "at least one layer",
+                "none",
+                "Give for example [Flatten(), Dense(1), Sigmoid()].",
+            )
         for layer in self.layers:
             if not isinstance(layer, Layer):
                 raise ArgumentError("Sequential", "layers", repr(layer), "Write ReLU(), not ReLU or 'relu'.")
         if len({id(layer) for layer in self.layers}) < len(self.layers):
-            raise ArgumentError("Sequential", "every layer once", "one object twice", "Make a new layer for each place.")
+            raise ArgumentError(
+                "Sequential", "every layer once", "one object twice", "Make a new layer for each place."
+            )
         self.kernels_name, self.name = kernels, name
         self.class_names: list[str] | None = None
         self.preprocessing: dict | None = None
@@ -100,7 +108,12 @@ class Sequential:
             raise ArgumentError("dtype", "float32 or float64", repr(dtype), "Choose one of these.")
         shape = tuple(input_shape)
         if not shape or not all(isinstance(size, (int, np.integer)) and size > 0 for size in shape):
-            raise ShapeError("Sequential.build", "sizes of at least 1, without the batch", repr(input_shape), "Give for example (64, 64, 3).")
+            raise ShapeError(
+                "Sequential.build",
+                "sizes of at least 1, without the batch",
+                repr(input_shape),
+                "Give for example (64, 64, 3).",
+            )
         self.dtype, self.input_shape = np.dtype(dtype), shape
         rng = None if seed is None else np.random.default_rng(seed)
         self.output_shapes, counts = [], {}
@@ -141,9 +154,14 @@ class Sequential:
         ShapeError
             If their number or a shape differs; then nothing is changed.
         """
-        shapes, wanted = [np.shape(weight) for weight in weights], [parameter.shape for parameter in self.parameters]
+        shapes, wanted = (
+            [np.shape(weight) for weight in weights],
+            [parameter.shape for parameter in self.parameters],
+        )
         if shapes != wanted:
-            raise ShapeError("set_weights", str(wanted), str(shapes), "Take weights from a model of the same layers.")
+            raise ShapeError(
+                "set_weights", str(wanted), str(shapes), "Take weights from a model of the same layers."
+            )
         for parameter, weight in zip(self.parameters, weights, strict=True):
             parameter.value = np.array(weight, self.dtype)
 
@@ -163,7 +181,9 @@ class Sequential:
         self._run_back(self.layers, dy)
 
     # ------------------------------------------------------------------------------- training
-    def compile(self, optimizer="adam", loss="binary_crossentropy", metrics: Sequence = ("accuracy",)) -> None:
+    def compile(
+        self, optimizer="adam", loss="binary_crossentropy", metrics: Sequence = ("accuracy",)
+    ) -> None:
         """Choose how to learn.
 
         Parameters
@@ -295,7 +315,9 @@ class Sequential:
             "class_names": self.class_names,
             "preprocessing": self.preprocessing,
         }
-        serialization.write(path, {parameter.name: parameter.value for parameter in self.parameters}, description)
+        serialization.write(
+            path, {parameter.name: parameter.value for parameter in self.parameters}, description
+        )
 
     # -------------------------------------------------------------------------------- private
     def _score(self, x, y, sample_weight, training):
@@ -339,7 +361,9 @@ class Sequential:
     def _need_compile(self, what):
         self._need_build(what)
         if self.optimizer is None:
-            raise StateError(what, "a compiled model", "one that is not", "Call compile(optimizer=, loss=) first.")
+            raise StateError(
+                what, "a compiled model", "one that is not", "Call compile(optimizer=, loss=) first."
+            )
 
 
 def load_model(path, kernels: str | None = None) -> Sequential:
@@ -368,7 +392,12 @@ def load_model(path, kernels: str | None = None) -> Sequential:
         model.build(description["input_shape"], seed=None, dtype=description["dtype"])
         model.class_names, model.preprocessing = description["class_names"], description["preprocessing"]
     except (MinicnnError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ModelFileError(str(path), "a description of a network", f"one that is not ({error})", "Save it again with minicnn.") from error
+        raise ModelFileError(
+            str(path),
+            "a description of a network",
+            f"one that is not ({error})",
+            "Save it again with minicnn.",
+        ) from error
     expected = {parameter.name: parameter.shape for parameter in model.parameters}
     serialization.check_shapes(path, expected, {name: value.shape for name, value in tensors.items()})
     for parameter in model.parameters:

@@ -2,6 +2,7 @@
 
 Each returns a new `Sequential` that is not built yet.  Two classes end in one sigmoid, more in a softmax.
 """
+
 from .layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sigmoid, Softmax
 from .model import Sequential
 

@@ -3,6 +3,7 @@
 State is kept by parameter name and can be saved and restored.  Formulas and defaults are Keras's.
 Called by `Sequential.train_step`; nothing here knows of layers.
 """
+
 import math
 from collections.abc import Sequence
 
@@ -57,7 +58,9 @@ class Optimizer:
     @state.setter
     def state(self, state: dict[str, np.ndarray]) -> None:
         self.steps, self.learning_rate = int(state["steps"]), float(state["learning_rate"])
-        self._arrays = {name: array.copy() for name, array in state.items() if name not in ("steps", "learning_rate")}
+        self._arrays = {
+            name: array.copy() for name, array in state.items() if name not in ("steps", "learning_rate")
+        }
 
     def _moment(self, parameter, name):
         key = f"{parameter.name}/{name}"
@@ -182,7 +185,9 @@ class AdamW(Adam):
     ):  # fmt: skip
         super().__init__(learning_rate, beta_1, beta_2, epsilon, global_clipnorm)
         if not weight_decay >= 0:
-            raise ArgumentError("AdamW weight_decay", "a number of at least 0", repr(weight_decay), "Give for example 0.004.")
+            raise ArgumentError(
+                "AdamW weight_decay", "a number of at least 0", repr(weight_decay), "Give for example 0.004."
+            )
         self.weight_decay, self.exclude_from_weight_decay = weight_decay, tuple(exclude_from_weight_decay)
 
     def update(self, parameter, grad, m, v):

@@ -4,6 +4,7 @@ Matplotlib's figures are used directly, without pyplot, so that nothing global i
 Colours are Okabe and Ito's, which the colour-blind can tell apart; right and wrong also differ by a mark.
 Called by examples/catdog.py.
 """
+
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ from .metrics import Proportion
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
-def samples(path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Sequence[str], note: str = "") -> None:
+def samples(
+    path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Sequence[str], note: str = ""
+) -> None:
     """Labelled pictures as the network sees them, each with an augmented copy beside it.
 
     Parameters
@@ -29,17 +32,23 @@ def samples(path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Se
     note : str
         Added to the heading.
     """
-    shown = pictures if augmented is None else np.stack([pictures, augmented], 1).reshape(-1, *pictures.shape[1:])
+    shown = (
+        pictures if augmented is None else np.stack([pictures, augmented], 1).reshape(-1, *pictures.shape[1:])
+    )
     words = list(titles) if augmented is None else [word for title in titles for word in (title, "augmented")]
     figure, axes = _grid(len(shown), columns=8)
     for axis, picture, word in zip(axes, shown, words, strict=False):
         axis.imshow(picture)
         axis.set_title(word, fontsize=11, color="0.45" if word == "augmented" else "black")
-    figure.suptitle(f"What the network sees: {pictures.shape[2]} x {pictures.shape[1]} pixels{note}", fontsize=14)
+    figure.suptitle(
+        f"What the network sees: {pictures.shape[2]} x {pictures.shape[1]} pixels{note}", fontsize=14
+    )
     _save(figure, path)
 
 
-def predictions(path, pictures: np.ndarray, titles: Sequence[str], right: Sequence[bool], heading: str) -> None:
+def predictions(
+    path, pictures: np.ndarray, titles: Sequence[str], right: Sequence[bool], heading: str
+) -> None:
     """Pictures with what was predicted; mistakes stand in an orange frame under a cross.
 
     Parameters
@@ -76,14 +85,19 @@ def curves(path, history: dict[str, list], best_epoch: int | None = None) -> Non
     """
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     for axis, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for key, label, colour, style in ((name, "training", BLUE, "o-"), (f"val_{name}", "validation", ORANGE, "s--")):
+        for key, label, colour, style in (
+            (name, "training", BLUE, "o-"),
+            (f"val_{name}", "validation", ORANGE, "s--"),
+        ):
             values = history.get(key, [])
             epochs = np.arange(1, len(values) + 1)
             axis.plot(epochs, values, style, color=colour, label=label, markersize=4)
             if values and all(isinstance(value, Proportion) for value in values):
                 error = np.array([value.standard_error for value in values])
                 middle = np.array(values, float)
-                axis.fill_between(epochs, middle - error, middle + error, color=colour, alpha=0.2, linewidth=0)
+                axis.fill_between(
+                    epochs, middle - error, middle + error, color=colour, alpha=0.2, linewidth=0
+                )
         if best_epoch is not None:
             axis.axvline(best_epoch + 1, color=GREEN, linestyle=":", label=f"saved: epoch {best_epoch + 1}")
         axis.set_xlabel("epoch", fontsize=12)
@@ -112,7 +126,9 @@ def confusion(path, counts: np.ndarray, class_names: Sequence[str], heading: str
     image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(counts.shape):
         colour = "white" if share[i, j] > 0.5 else "black"
-        axis.text(j, i, f"{counts[i, j]}\n{share[i, j]:.1%}", ha="center", va="center", color=colour, fontsize=12)
+        axis.text(
+            j, i, f"{counts[i, j]}\n{share[i, j]:.1%}", ha="center", va="center", color=colour, fontsize=12
+        )
     axis.set_xticks(range(K), class_names, fontsize=12)
     axis.set_yticks(range(K), class_names, fontsize=12)
     axis.set_xlabel("predicted", fontsize=12)

@@ -4,6 +4,7 @@ Writing is to a temporary file that is then renamed, so a file is whole or not t
 unpickles and trusts nothing.  This file knows arrays and dictionaries; `Sequential.save` and
 `load_model` in model.py know what they mean.
 """
+
 import json
 import os
 from pathlib import Path
@@ -52,7 +53,9 @@ def read(path) -> tuple[dict[str, np.ndarray], dict]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelFileError(str(path), "a model file", "nothing there", "Train one first, or check the path.")
+        raise ModelFileError(
+            str(path), "a model file", "nothing there", "Train one first, or check the path."
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -60,18 +63,30 @@ def read(path) -> tuple[dict[str, np.ndarray], dict]:
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
             foreign = {name: kind for name, kind in types.items() if kind not in ("F32", "F64")}
             if foreign:
-                raise ModelFileError(str(path), "float32 or float64 weights", str(foreign), "Save it again with minicnn.")
+                raise ModelFileError(
+                    str(path), "float32 or float64 weights", str(foreign), "Save it again with minicnn."
+                )
             tensors = {name: file.get_tensor(name) for name in types}
     except (SafetensorError, OSError, MemoryError) as error:
         raise ModelFileError(
-            str(path), "a whole safetensors file", f"a damaged or foreign one ({error})", "Copy or save it again."
+            str(path),
+            "a whole safetensors file",
+            f"a damaged or foreign one ({error})",
+            "Copy or save it again.",
         ) from error
     try:
         description = json.loads(metadata["description"])
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(str(path), "a description in JSON", str(error), "Save it again with minicnn.") from error
+        raise ModelFileError(
+            str(path), "a description in JSON", str(error), "Save it again with minicnn."
+        ) from error
     if not isinstance(description, dict):
-        raise ModelFileError(str(path), "a description that is an object", type(description).__name__, "Save it again with minicnn.")
+        raise ModelFileError(
+            str(path),
+            "a description that is an object",
+            type(description).__name__,
+            "Save it again with minicnn.",
+        )
     return tensors, description
 
 
@@ -105,13 +120,23 @@ missing a (1,); unexpected c (4,); b (3,) in place of (2,). Save it again with m
     ]
     if faults:
         raise ModelFileError(
-            str(path), "the weights that its architecture describes", "; ".join(faults), "Save it again with minicnn."
+            str(path),
+            "the weights that its architecture describes",
+            "; ".join(faults),
+            "Save it again with minicnn.",
         )
 
 
 def _check_header(path, metadata):
     if metadata.get("format") != FORMAT or "description" not in metadata:
-        raise ModelFileError(str(path), "a minicnn model", "a safetensors file of something else", "Give a file that minicnn saved.")
+        raise ModelFileError(
+            str(path),
+            "a minicnn model",
+            "a safetensors file of something else",
+            "Give a file that minicnn saved.",
+        )
     version = metadata.get("version", "")
     if not version.isdecimal() or int(version) > VERSION:
-        raise ModelFileError(str(path), f"version {VERSION} or older", f"version {version!r}", "Upgrade minicnn.")
+        raise ModelFileError(
+            str(path), f"version {VERSION} or older", f"version {version!r}", "Upgrade minicnn."
+        )

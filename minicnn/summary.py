@@ -1,4 +1,5 @@
 """The table that `Sequential.summary` prints: layers, shapes, parameters, multiply-adds, memory."""
+
 import math
 
 
@@ -23,9 +24,23 @@ def summary(model) -> str:
         memory += size
         parameters = sum(math.prod(p.shape) for p in layer.parameters)
         batch_shape = "(None, " + ", ".join(map(str, shape)) + ")"
-        rows.append((f"{layer.name} ({type(layer).__name__})", batch_shape, f"{parameters:,}", f"{layer.multiply_adds:,}", _bytes(size)))
+        rows.append(
+            (
+                f"{layer.name} ({type(layer).__name__})",
+                batch_shape,
+                f"{parameters:,}",
+                f"{layer.multiply_adds:,}",
+                _bytes(size),
+            )
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = ["  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in rows]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
     rule = "-" * len(lines[0])
     total = sum(math.prod(p.shape) for p in model.parameters)
     return "\n".join(
@@ -39,7 +54,8 @@ def summary(model) -> str:
             f"Total params: {total:,} ({_bytes(total * itemsize)})",
             f"Trainable params: {total:,} ({_bytes(total * itemsize)})",
             "Non-trainable params: 0 (0 B)",
-            f"A picture: {sum(layer.multiply_adds for layer in model.layers):,} multiply-adds forward, {_bytes(memory)} of activations",
+            f"A picture: {sum(layer.multiply_adds for layer in model.layers):,} multiply-adds forward, "
+            f"{_bytes(memory)} of activations",
         ]
     )
 

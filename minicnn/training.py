@@ -3,6 +3,7 @@
 `Sequential.fit` and `Sequential.evaluate` in model.py call this with their batches; the step itself
 (forward, loss, backward, update) is `Sequential.train_step`.  Batches: batches.py.
 """
+
 import sys
 import time
 from collections.abc import Sequence
@@ -52,10 +53,14 @@ class Totals:
 
     def logs(self, metrics: dict) -> dict:
         target, prediction = np.concatenate(self.targets), np.concatenate(self.predictions)
-        return {"loss": self.loss / self.samples} | {name: metric(target, prediction) for name, metric in metrics.items()}
+        return {"loss": self.loss / self.samples} | {
+            name: metric(target, prediction) for name, metric in metrics.items()
+        }
 
 
-def fit(model, batches, validation, epochs: int, callbacks: Sequence[Callback], class_weight, verbose) -> History:
+def fit(
+    model, batches, validation, epochs: int, callbacks: Sequence[Callback], class_weight, verbose
+) -> History:
     """Train `model` for `epochs`; see `Sequential.fit` for the meaning of each argument.
 
     Raises
@@ -112,7 +117,11 @@ def progress_line(epoch: int, epochs: int, steps: int, seconds: float, logs: dic
     >>> progress_line(2, 25, 12, 0.6, {"loss": 0.4121, "accuracy": Proportion(13, 16)})
     'Epoch 3/25 - 1s - 50ms/step - accuracy: 0.8125 ± 0.0976 - loss: 0.4121'
     """
-    numbers = " - ".join(f"{name}: {number(logs[name])}" for name in sorted(logs, key=lambda n: (n.startswith("val_"), n)) if name != "learning_rate")
+    numbers = " - ".join(
+        f"{name}: {number(logs[name])}"
+        for name in sorted(logs, key=lambda n: (n.startswith("val_"), n))
+        if name != "learning_rate"
+    )
     return f"Epoch {epoch + 1}/{epochs} - {seconds:.0f}s - {1000 * seconds / steps:.0f}ms/step - {numbers}"
 
 
@@ -123,7 +132,13 @@ def number(value) -> str:
 
 def _train_epoch(model, batches, epoch, epochs, callbacks, class_weight, verbose):
     totals = Totals()
-    bar = tqdm(total=len(batches), desc=f"Epoch {epoch + 1}/{epochs}", unit="batch", leave=False, disable=verbose != 1)
+    bar = tqdm(
+        total=len(batches),
+        desc=f"Epoch {epoch + 1}/{epochs}",
+        unit="batch",
+        leave=False,
+        disable=verbose != 1,
+    )
     with bar:
         for batch, (x, y, sample_weight) in enumerate(batches.batches(epoch)):
             weight = sample_weight if class_weight is None else _class_weights(y, sample_weight, class_weight)
@@ -163,5 +178,7 @@ def _resolve(verbose):
     if verbose == "auto":
         return 1 if sys.stderr.isatty() else 2
     if verbose not in (0, 1, 2):
-        raise ArgumentError("verbose", '"auto", 0 (silent), 1 (bar) or 2 (a line an epoch)', repr(verbose), "Choose one.")
+        raise ArgumentError(
+            "verbose", '"auto", 0 (silent), 1 (bar) or 2 (a line an epoch)', repr(verbose), "Choose one."
+        )
     return verbose

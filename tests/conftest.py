@@ -1,4 +1,5 @@
 """What tests share: hypothesis's settings, real photographs where there are some, a small drawn folder."""
+
 import os
 from pathlib import Path
 

@@ -1,4 +1,5 @@
 """The house holds: imports point one way, heavy libraries stay in their rooms, importing is quick."""
+
 import ast
 import subprocess
 import sys
@@ -33,7 +34,12 @@ MAY_IMPORT = {
     "plots": {"metrics"},
     "data": {"batches", "errors"},
 }  # fmt: skip
-ONLY_IN = {"PIL": {"data"}, "matplotlib": {"plots"}, "safetensors": {"serialization"}, "numba": {"kernels", "data"}}
+ONLY_IN = {
+    "PIL": {"data"},
+    "matplotlib": {"plots"},
+    "safetensors": {"serialization"},
+    "numba": {"kernels", "data"},
+}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -78,7 +84,11 @@ def test_no_file_is_long_and_each_says_what_it_is(path):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
             documentation |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     lines = path.read_text(encoding="utf-8").splitlines()
-    code = [n for n, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#") and n not in documentation]
+    code = [
+        n
+        for n, line in enumerate(lines, 1)
+        if line.strip() and not line.strip().startswith("#") and n not in documentation
+    ]
     assert len(code) <= 300
 
 
@@ -94,9 +104,15 @@ def test_every_public_function_has_type_hints_and_every_public_name_a_docstring(
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and room(path) != "kernels":
+            if (
+                isinstance(node, ast.FunctionDef)
+                and not node.name.startswith("_")
+                and room(path) != "kernels"
+            ):
                 compiled = any("njit" in ast.dump(decorator) for decorator in node.decorator_list)
-                assert compiled or node.returns is not None or path.name == "geometry.py", f"{path.name}: {node.name} has no return type"
+                assert compiled or node.returns is not None or path.name == "geometry.py", (
+                    f"{path.name}: {node.name} has no return type"
+                )
 
 
 def test_public_names_exist():

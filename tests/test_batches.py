@@ -1,4 +1,5 @@
 """Batches: every sample once an epoch, in an order that the seed and the epoch alone decide."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +11,9 @@ from minicnn.batches import ArrayBatches
 
 @given(st.integers(1, 40), st.integers(1, 12), st.booleans(), st.integers(0, 5))
 def test_every_sample_comes_once_an_epoch_and_the_short_last_batch_is_kept(samples, size, shuffle, epoch):
-    batches = ArrayBatches(np.arange(samples), -np.arange(samples), np.arange(samples) / 2, size, shuffle, seed=1)
+    batches = ArrayBatches(
+        np.arange(samples), -np.arange(samples), np.arange(samples) / 2, size, shuffle, seed=1
+    )
     seen = list(batches.batches(epoch))
     assert len(seen) == len(batches) == -(-samples // size)
     assert all(len(x) == size for x, _, _ in seen[:-1])

@@ -1,4 +1,5 @@
 """Callbacks on scripted epochs, judged by what Keras does; then in real training."""
+
 import csv
 from types import SimpleNamespace
 
@@ -57,7 +58,9 @@ def test_early_stopping_stops_where_keras_would(settings, losses, last_epoch):
     stopping = mc.EarlyStopping(**settings)
     _, epoch, _ = play(stopping, losses, settings.get("monitor", "val_loss"))
     assert epoch == last_epoch
-    assert stopping.stopped_epoch == (last_epoch if last_epoch < len(losses) - 1 or settings["patience"] < 2 else None)
+    assert stopping.stopped_epoch == (
+        last_epoch if last_epoch < len(losses) - 1 or settings["patience"] < 2 else None
+    )
 
 
 @pytest.mark.parametrize("losses", [[3, 1, 2, 2, 2], [3, 1, 2]])
@@ -91,7 +94,11 @@ def test_checkpoints_fill_in_the_name_and_keep_the_best():
 
 def test_nan_is_never_an_improvement():
     monitor = Monitor("loss")
-    assert not monitor.improves({"loss": np.nan}) and monitor.improves({"loss": 1.0}) and not monitor.improves({"loss": np.nan})
+    assert (
+        not monitor.improves({"loss": np.nan})
+        and monitor.improves({"loss": 1.0})
+        and not monitor.improves({"loss": np.nan})
+    )
 
 
 def test_a_number_that_is_not_there_is_refused_with_those_that_are():

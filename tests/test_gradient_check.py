@@ -1,4 +1,5 @@
 """The checker must fail on wrong gradients, say where, and know a kink; then the two networks."""
+
 import numpy as np
 import pytest
 
@@ -26,7 +27,9 @@ class Wrong(mc.Dense):
         return dx
 
 
-@pytest.mark.parametrize(("mistake", "fails"), [("none", None), ("transposed", "weight"), ("bias", "bias"), ("dx", "dx")])
+@pytest.mark.parametrize(
+    ("mistake", "fails"), [("none", None), ("transposed", "weight"), ("bias", "bias"), ("dx", "dx")]
+)
 def test_a_mistake_is_found_where_it_is(mistake, fails):
     checks = check_layer(Wrong(4, mistake), (4,))
     assert [check.name for check in checks if not check.passes()] == ([fails] if fails else [])
@@ -66,7 +69,9 @@ def test_both_networks(network, size, kernels, rng):
 
 
 def test_a_wrong_network_fails(rng):
-    model = mc.Sequential([Wrong(3, "bias"), mc.ReLU(), mc.Dense(1), mc.Sigmoid()]).build((4,), dtype="float64")
+    model = mc.Sequential([Wrong(3, "bias"), mc.ReLU(), mc.Dense(1), mc.Sigmoid()]).build(
+        (4,), dtype="float64"
+    )
     model.compile()
     checks = check_model(model, rng.standard_normal((3, 4)), np.array([0, 1, 1]))
     assert {check.name for check in checks if not check.passes()} >= {"dense_1/bias"} or {

@@ -1,4 +1,5 @@
 """Initialisers: the measured spread is the formula's, with fans counted as Keras counts them."""
+
 import math
 
 import numpy as np
@@ -20,7 +21,10 @@ def test_spread(shape, rng):
     assert np.abs(uniform).max() <= limit and uniform.std() == pytest.approx(limit / math.sqrt(3), rel=0.01)
     normal = he_normal(shape, rng)
     assert normal.std() == pytest.approx(math.sqrt(2 / fan_in), rel=0.01)
-    assert np.abs(normal).max() <= 2 * math.sqrt(2 / fan_in) / 0.8796 and abs(normal.mean()) < 0.01 * normal.std() + 1e-3
+    assert (
+        np.abs(normal).max() <= 2 * math.sqrt(2 / fan_in) / 0.8796
+        and abs(normal.mean()) < 0.01 * normal.std() + 1e-3
+    )
 
 
 def test_type_and_repeatability():

@@ -1,4 +1,5 @@
 """minicnn's numbers against Keras 3.15's own, kept in keras_numbers/ (TensorFlow 2.21 on a CPU)."""
+
 import json
 from pathlib import Path
 
@@ -61,7 +62,14 @@ def two_block():
 
 
 def softmax():
-    return [mc.Conv2D(6, 5, padding="same"), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(), mc.Dense(3), mc.Softmax()]
+    return [
+        mc.Conv2D(6, 5, padding="same"),
+        mc.ReLU(),
+        mc.MaxPool2D(2),
+        mc.Flatten(),
+        mc.Dense(3),
+        mc.Softmax(),
+    ]
 
 
 @pytest.mark.parametrize("kernels", NAMES)
@@ -69,7 +77,12 @@ def softmax():
     ("name", "make", "optimizer", "loss"),
     [
         ("network_two_block_sigmoid_adam", two_block, mc.Adam, "binary_crossentropy"),
-        ("network_softmax_onehot_sgd", softmax, lambda: mc.SGD(0.05, momentum=0.9), "categorical_crossentropy"),
+        (
+            "network_softmax_onehot_sgd",
+            softmax,
+            lambda: mc.SGD(0.05, momentum=0.9),
+            "categorical_crossentropy",
+        ),
     ],
 )
 def test_network(name, make, optimizer, loss, kernels):
@@ -78,7 +91,12 @@ def test_network(name, make, optimizer, loss, kernels):
     model.compile(optimizer(), loss)
 
     def weights(when):
-        return [keras[key] for key in sorted((k for k in keras.files if k.startswith(when)), key=lambda k: int(k.split("/")[1]))]
+        return [
+            keras[key]
+            for key in sorted(
+                (k for k in keras.files if k.startswith(when)), key=lambda k: int(k.split("/")[1])
+            )
+        ]
 
     model.set_weights(weights("before/"))
     close(model.predict(keras["x"][0]), keras["predict_before"], 1e-5)
@@ -97,7 +115,9 @@ def test_summary_counts_as_keras_counts(capsys):
         for layer, shape in zip(model.layers, model.output_shapes, strict=True)
         if not isinstance(layer, (mc.ReLU, mc.Sigmoid))  # a part of Keras's layer
     ]
-    assert [[list(shape), count] for shape, count in rows] == [row[1:] for row in json.loads(keras["summary"].item())]
+    assert [[list(shape), count] for shape, count in rows] == [
+        row[1:] for row in json.loads(keras["summary"].item())
+    ]
     model.summary()
     text = capsys.readouterr().out
     assert "Total params: 2,377" in text and "(None, 18, 22, 8)" in text

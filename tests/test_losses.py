@@ -1,4 +1,5 @@
 """Losses against their textbook sums, written number by number, and their gradients against differences."""
+
 import math
 
 import numpy as np
@@ -29,9 +30,15 @@ def binary(target, p):
 def test_binary_cross_entropy_is_its_sum(seed, smoothing):
     logits, labels, weight = problem(seed)
     smooth = labels * (1 - smoothing) + smoothing / 2
-    wanted = sum(w * binary(t, p) for w, t, p in zip(weight, smooth, sigmoid(logits[:, 0]), strict=True)) / len(labels)
-    assert mc.BinaryCrossEntropy(False, smoothing)(labels, sigmoid(logits), weight)[0] == pytest.approx(wanted, rel=1e-6)
-    assert mc.BinaryCrossEntropy(True, smoothing)(labels, logits, weight)[0] == pytest.approx(wanted, rel=1e-12)
+    wanted = sum(
+        w * binary(t, p) for w, t, p in zip(weight, smooth, sigmoid(logits[:, 0]), strict=True)
+    ) / len(labels)
+    assert mc.BinaryCrossEntropy(False, smoothing)(labels, sigmoid(logits), weight)[0] == pytest.approx(
+        wanted, rel=1e-6
+    )
+    assert mc.BinaryCrossEntropy(True, smoothing)(labels, logits, weight)[0] == pytest.approx(
+        wanted, rel=1e-12
+    )
 
 
 @given(seeds, st.integers(2, 5), st.sampled_from([0.0, 0.1]))
@@ -39,7 +46,14 @@ def test_categorical_cross_entropy_is_its_sum_and_sparse_is_the_same(seed, K, sm
     logits, labels, weight = problem(seed, K=K)
     one_hot = np.eye(K)[labels]
     smooth = one_hot * (1 - smoothing) + smoothing / K
-    wanted = -sum(w * math.log(p) * t for w, row, targets in zip(weight, softmax(logits), smooth, strict=True) for p, t in zip(row, targets, strict=True)) / 4
+    wanted = (
+        -sum(
+            w * math.log(p) * t
+            for w, row, targets in zip(weight, softmax(logits), smooth, strict=True)
+            for p, t in zip(row, targets, strict=True)
+        )
+        / 4
+    )
     for loss, target in ((mc.CategoricalCrossEntropy, one_hot), (mc.SparseCategoricalCrossEntropy, labels)):
         assert loss(True, smoothing)(target, logits, weight)[0] == pytest.approx(wanted, rel=1e-10)
         assert loss(False, smoothing)(target, softmax(logits), weight)[0] == pytest.approx(wanted, rel=1e-5)
@@ -66,12 +80,17 @@ def test_gradients_agree_with_differences(seed):
 def test_a_hopeless_logit_costs_its_size_and_keeps_its_gradient():
     value, gradient = mc.BinaryCrossEntropy(from_logits=True)([1], np.array([[-50.0]], "float32"))
     assert value == 50.0 and gradient.item() == -1.0
-    value, gradient = mc.BinaryCrossEntropy()([1], np.array([[0.0]]))  # what a clipped probability makes of it
+    value, gradient = mc.BinaryCrossEntropy()(
+        [1], np.array([[0.0]])
+    )  # what a clipped probability makes of it
     assert value == pytest.approx(16.118, abs=1e-3) and gradient.item() == 0
 
 
 def test_a_network_that_ends_in_sigmoid_or_softmax_trains_from_the_logit():
-    for last, loss, target in ((mc.Sigmoid(), "binary_crossentropy", [[1.0]]), (mc.Softmax(), "categorical_crossentropy", [[1.0, 0.0]])):
+    for last, loss, target in (
+        (mc.Sigmoid(), "binary_crossentropy", [[1.0]]),
+        (mc.Softmax(), "categorical_crossentropy", [[1.0, 0.0]]),
+    ):
         model = mc.Sequential([mc.Dense(len(target[0])), last]).build((1,))
         model.compile("sgd", loss)
         model.set_weights([np.array([[-50.0, 50.0][: len(target[0])]]), np.zeros(len(target[0]))])
@@ -90,7 +109,11 @@ def test_the_loss_divides_by_the_batch():
 
 
 def test_nan_is_not_hidden_by_clipping():
-    for loss, target in ((mc.BinaryCrossEntropy(), [[1.0]]), (mc.CategoricalCrossEntropy(), [[1.0]]), (mc.MeanSquaredError(), [[1.0]])):
+    for loss, target in (
+        (mc.BinaryCrossEntropy(), [[1.0]]),
+        (mc.CategoricalCrossEntropy(), [[1.0]]),
+        (mc.MeanSquaredError(), [[1.0]]),
+    ):
         assert math.isnan(loss(target, np.array([[np.nan]]))[0])
         assert math.isnan(with_logits(loss)(target, np.array([[np.nan]]))[0])
 

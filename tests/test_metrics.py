@@ -1,4 +1,5 @@
 """Metrics against counting by hand and, for the area under the curve, against all pairs."""
+
 import itertools
 import math
 import pickle
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from minicnn import ArgumentError, ShapeError, metrics
 
-binary_cases = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8).map(lambda k: k / 8)), min_size=1, max_size=30)
+binary_cases = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 8).map(lambda k: k / 8)), min_size=1, max_size=30
+)
 cases = st.lists(st.tuples(st.integers(0, 2), st.permutations([0.1, 0.3, 0.6])), min_size=1, max_size=30)
 
 
@@ -21,7 +24,9 @@ def test_two_classes_with_one_output(samples):
     right = sum(g == t for g, (t, _) in zip(guess, samples, strict=True))
     accuracy = metrics.accuracy(target, prediction)
     share = right / len(samples)
-    assert accuracy == share and accuracy.standard_error == pytest.approx(math.sqrt(share * (1 - share) / len(samples)))
+    assert accuracy == share and accuracy.standard_error == pytest.approx(
+        math.sqrt(share * (1 - share) / len(samples))
+    )
     counts = metrics.confusion_matrix(target, prediction)
     for i, j in itertools.product((0, 1), repeat=2):
         assert counts[i, j] == sum(g == j and t == i for g, (t, _) in zip(guess, samples, strict=True))

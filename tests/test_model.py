@@ -1,4 +1,5 @@
 """Sequential: building, the hand-written loop, prediction, saving and loading."""
+
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,15 @@ from minicnn import networks
 
 
 def network(**settings):
-    layers = [mc.Conv2D(4, 3), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(), mc.Dropout(0.2), mc.Dense(1), mc.Sigmoid()]
+    layers = [
+        mc.Conv2D(4, 3),
+        mc.ReLU(),
+        mc.MaxPool2D(2),
+        mc.Flatten(),
+        mc.Dropout(0.2),
+        mc.Dense(1),
+        mc.Sigmoid(),
+    ]
     return mc.Sequential(layers, **settings)
 
 
@@ -44,7 +53,9 @@ def test_a_loop_written_by_hand_is_what_fit_does(rng):
             model.backward(dprediction)
             optimizer.step(model.parameters)
     for one, other in zip(fitted.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)  # logit against probability: the same but for rounding
+        np.testing.assert_allclose(
+            one, other, rtol=1e-3, atol=1e-5
+        )  # logit against probability: the same but for rounding
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -92,7 +103,9 @@ def test_summary_says_what_a_picture_costs(capsys):
 
 # ------------------------------------------------------------------------------------- messages
 def test_a_layer_that_does_not_fit_is_named_by_number():
-    with pytest.raises(mc.ShapeError, match=r"layer 3: Conv2D: expected pictures of at least 3x3, received 2x2"):
+    with pytest.raises(
+        mc.ShapeError, match=r"layer 3: Conv2D: expected pictures of at least 3x3, received 2x2"
+    ):
         mc.Sequential([mc.Conv2D(2, 3), mc.MaxPool2D(2), mc.Conv2D(2, 3)]).build((6, 6, 1))
 
 
@@ -105,12 +118,32 @@ def test_a_layer_that_does_not_fit_is_named_by_number():
         (lambda: mc.Sequential([mc.Dense(1)]).predict(np.ones((1, 2))), mc.StateError, "Call build"),
         (lambda: mc.Sequential([mc.Dense(1)]).build((0,)), mc.ShapeError, "at least 1"),
         (lambda: mc.Sequential([mc.Dense(1)]).build(()), mc.ShapeError, "at least 1"),
-        (lambda: mc.Sequential([mc.Dense(1)]).build((2,), dtype="int32"), mc.ArgumentError, "float32 or float64"),
+        (
+            lambda: mc.Sequential([mc.Dense(1)]).build((2,), dtype="int32"),
+            mc.ArgumentError,
+            "float32 or float64",
+        ),
         (lambda: mc.Sequential([mc.Dense(1)]).build((2,)).forward(np.ones(2)), mc.ShapeError, r"x\[None\]"),
-        (lambda: mc.Sequential([mc.Dense(1)]).build((2,)).compile("rocket"), mc.ArgumentError, "sgd, adam, adamw"),
-        (lambda: mc.Sequential([mc.Dense(1)]).build((2,)).compile(loss="hinge"), mc.ArgumentError, "mean_squared_error"),
-        (lambda: mc.Sequential([mc.Dense(1)]).build((2,)).compile(metrics=["x"]), mc.ArgumentError, "accuracy"),
-        (lambda: mc.Sequential([mc.Dense(1)]).build((2,)).set_weights([np.ones(3)]), mc.ShapeError, "set_weights"),
+        (
+            lambda: mc.Sequential([mc.Dense(1)]).build((2,)).compile("rocket"),
+            mc.ArgumentError,
+            "sgd, adam, adamw",
+        ),
+        (
+            lambda: mc.Sequential([mc.Dense(1)]).build((2,)).compile(loss="hinge"),
+            mc.ArgumentError,
+            "mean_squared_error",
+        ),
+        (
+            lambda: mc.Sequential([mc.Dense(1)]).build((2,)).compile(metrics=["x"]),
+            mc.ArgumentError,
+            "accuracy",
+        ),
+        (
+            lambda: mc.Sequential([mc.Dense(1)]).build((2,)).set_weights([np.ones(3)]),
+            mc.ShapeError,
+            "set_weights",
+        ),
     ],
 )
 def test_mistakes_are_told_in_words(call, error, message):
@@ -134,7 +167,12 @@ def test_a_saved_model_comes_back_whole(tmp_path, rng, dtype):
     again = mc.load_model(path)
     x = rng.random((3, 8, 7, 2))
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
-    assert (again.class_names, again.preprocessing, again.name, again.dtype) == (model.class_names, {"height": 8}, "cats", dtype)
+    assert (again.class_names, again.preprocessing, again.name, again.dtype) == (
+        model.class_names,
+        {"height": 8},
+        "cats",
+        dtype,
+    )
     assert [repr(layer) for layer in again.layers] == [repr(layer) for layer in model.layers]
     again.compile()
     again.fit(x, np.array([0, 1, 1]), verbose=0)  # it can be trained further

@@ -1,4 +1,5 @@
 """Each optimiser against its published equation, stepped by hand in plain numbers."""
+
 import math
 
 import numpy as np
@@ -34,7 +35,9 @@ def test_adam_and_adamw(decay):
         w -= 0.1 * (decay or 0) * w
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
         w -= 0.1 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (math.sqrt(v) + 1e-7)
-    assert run(mc.Adam(0.1) if decay is None else mc.AdamW(0.1, weight_decay=decay)) == pytest.approx(w, rel=1e-12)
+    assert run(mc.Adam(0.1) if decay is None else mc.AdamW(0.1, weight_decay=decay)) == pytest.approx(
+        w, rel=1e-12
+    )
 
 
 def test_adamw_can_spare_the_biases():

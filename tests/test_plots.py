@@ -1,4 +1,5 @@
 """Plots: each writes a PNG of the size it should have; what is in it was looked at."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,10 +24,17 @@ def test_every_plot_writes_its_file(tmp_path, pictures):
     plots.samples(tmp_path / "new" / "s.png", pictures, pictures, "abcde", "note")
     plots.samples(tmp_path / "t.png", pictures, None, "abcde")
     plots.predictions(tmp_path / "p.png", pictures, "abcde", [True, False, True, True, False], "heading")
-    history = {"loss": [0.7, 0.5], "accuracy": [Proportion(5, 9), Proportion(7, 9)], "val_loss": [0.8, 0.6], "val_accuracy": [0.5, 0.6]}
+    history = {
+        "loss": [0.7, 0.5],
+        "accuracy": [Proportion(5, 9), Proportion(7, 9)],
+        "val_loss": [0.8, 0.6],
+        "val_accuracy": [0.5, 0.6],
+    }
     plots.curves(tmp_path / "c.png", history, best_epoch=1)
     plots.curves(tmp_path / "e.png", {})  # interrupted in the first epoch
-    plots.confusion(tmp_path / "m.png", np.array([[5, 1, 0], [0, 4, 2], [0, 0, 0]]), ["cat", "dog", "bird"], "heading")
+    plots.confusion(
+        tmp_path / "m.png", np.array([[5, 1, 0], [0, 4, 2], [0, 0, 0]]), ["cat", "dog", "bird"], "heading"
+    )
     assert size(tmp_path / "new" / "s.png")[0] == 1400 and size(tmp_path / "c.png") == (1200, 480)
     for name in "tpem":
         assert min(size(tmp_path / f"{name}.png")) >= 200

@@ -1,4 +1,5 @@
 """Damaged, foreign and hostile model files: each is one clear ModelFileError, never a crash or a wrong model."""
+
 import json
 import struct
 
@@ -14,7 +15,9 @@ from minicnn import serialization
 
 @pytest.fixture
 def saved(tmp_path):
-    model = mc.Sequential([mc.Conv2D(2, 3), mc.ReLU(), mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((5, 5, 1))
+    model = mc.Sequential([mc.Conv2D(2, 3), mc.ReLU(), mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build(
+        (5, 5, 1)
+    )
     model.save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 
@@ -36,7 +39,11 @@ def test_all_faults_of_the_weights_are_listed_together(saved):
     rewrite(saved, change)
     with pytest.raises(mc.ModelFileError) as caught:
         mc.load_model(saved)
-    for part in ("missing conv2d_1/bias (2,)", "unexpected extra (2,)", "dense_1/weight (18, 2) in place of (18, 1)"):
+    for part in (
+        "missing conv2d_1/bias (2,)",
+        "unexpected extra (2,)",
+        "dense_1/weight (18, 2) in place of (18, 1)",
+    ):
         assert part in str(caught.value)
 
 
@@ -48,7 +55,9 @@ def test_a_truncated_file(saved, share):
         mc.load_model(saved)
 
 
-@pytest.mark.parametrize("content", [b"\x80\x04\x95pickle", b"PK\x03\x04zip", b"\xff" * 64, struct.pack("<Q", 2**60) + b"{}"])
+@pytest.mark.parametrize(
+    "content", [b"\x80\x04\x95pickle", b"PK\x03\x04zip", b"\xff" * 64, struct.pack("<Q", 2**60) + b"{}"]
+)
 def test_other_files(saved, content):
     saved.write_bytes(content)
     with pytest.raises(mc.ModelFileError):
@@ -87,7 +96,9 @@ def test_metadata_that_is_not_ours(saved, metadata):
         lambda d: d | {"layers": 7},
         lambda d: d | {"layers": [{"class": "Layer", "config": {}}]},
         lambda d: d | {"layers": [{"class": "__builtins__", "config": {}}]},
-        lambda d: d | {"layers": [{"class": "Conv2D", "config": {"filters": 2, "kernel_size": 3, "evil": 1}}]},
+        lambda d: (
+            d | {"layers": [{"class": "Conv2D", "config": {"filters": 2, "kernel_size": 3, "evil": 1}}]}
+        ),
         lambda d: d | {"layers": [{"class": "Conv2D", "config": {"filters": 10**30, "kernel_size": 3}}]},
         lambda d: d | {"layers": [{"class": "Dense", "config": {"units": 1}}]},
         lambda d: d | {"input_shape": [5, 5]},
@@ -127,7 +138,9 @@ def test_a_flipped_byte_gives_the_model_or_a_clear_error(saved, place, flip):
 def test_an_old_file_survives_a_write_that_fails(saved, monkeypatch):
     before = load_file(saved)
     model = mc.load_model(saved)
-    monkeypatch.setattr(serialization.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
+    monkeypatch.setattr(
+        serialization.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device"))
+    )
     with pytest.raises(OSError, match="No space"):
         model.save(saved)
     after = load_file(saved)

@@ -1,4 +1,5 @@
 """The loop: what an epoch reports, weights, stopping on a loss that is not finite, ten known losses."""
+
 import numpy as np
 import pytest
 
@@ -6,7 +7,18 @@ import minicnn as mc
 from minicnn import networks
 
 # A float64 run of two_block on 32 pictures of noise, one class darker, seed 5, Adam; both kernel sets gave it.
-KNOWN_LOSSES = [0.692223997, 0.695301334, 0.683217205, 0.681589395, 0.649832931, 0.65690515, 0.651458824, 0.65628209, 0.622020271, 0.622780003]
+KNOWN_LOSSES = [
+    0.692223997,
+    0.695301334,
+    0.683217205,
+    0.681589395,
+    0.649832931,
+    0.65690515,
+    0.651458824,
+    0.65628209,
+    0.622020271,
+    0.622780003,
+]
 
 
 def small_model(seed=0, dropout=0.0):
@@ -37,7 +49,9 @@ def test_evaluate_does_not_depend_on_the_batch_size():
     whole = model.evaluate(x, y, batch_size=11)
     for size in (1, 4):
         parts = model.evaluate(x, y, batch_size=size)
-        assert parts["loss"] == pytest.approx(whole["loss"], rel=1e-6) and parts["accuracy"] == whole["accuracy"]
+        assert (
+            parts["loss"] == pytest.approx(whole["loss"], rel=1e-6) and parts["accuracy"] == whole["accuracy"]
+        )
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not():
@@ -75,7 +89,9 @@ def test_ten_known_losses(kernels):
     x = np.random.default_rng(9).random((32, 24, 24, 3)) * np.where(y, 0.8, 1.0)[:, None, None, None]
     model = networks.two_block(kernels=kernels).build((24, 24, 3), seed=5, dtype="float64")
     model.compile(mc.Adam(1e-3), "binary_crossentropy")
-    losses = [model.train_step(x[k % 4 * 8 : k % 4 * 8 + 8], y[k % 4 * 8 : k % 4 * 8 + 8])[0] for k in range(10)]
+    losses = [
+        model.train_step(x[k % 4 * 8 : k % 4 * 8 + 8], y[k % 4 * 8 : k % 4 * 8 + 8])[0] for k in range(10)
+    ]
     np.testing.assert_allclose(losses, KNOWN_LOSSES, rtol=1e-6)
 
 
@@ -84,17 +100,24 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_batch(tmp_path):
     x[13] = np.nan
     model = small_model()
     before = model.get_weights()
-    with pytest.raises(mc.NonFiniteError, match=r"epoch 1, batch 3 \(samples 10, 11, 12, 13, 14\).*pictures at 3 hold NaN"):
+    with pytest.raises(
+        mc.NonFiniteError, match=r"epoch 1, batch 3 \(samples 10, 11, 12, 13, 14\).*pictures at 3 hold NaN"
+    ):
         model.fit(x, y, epochs=2, batch_size=5, shuffle=False, verbose=0)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
-    assert any((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))  # batches 1 and 2 did count
+    assert any(
+        (one != other).any() for one, other in zip(before, model.get_weights(), strict=True)
+    )  # batches 1 and 2 did count
 
 
 def test_a_rate_far_too_high_is_told_apart_from_bad_data():
     x, y = problem()
     model = mc.Sequential([mc.Dense(1)]).build((3,))
     model.compile(mc.SGD(1e30), "mean_squared_error", [])
-    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(mc.NonFiniteError, match="Lower the learning rate"):
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(mc.NonFiniteError, match="Lower the learning rate"),
+    ):
         model.fit(x, y, epochs=9, verbose=0)
 
 
@@ -137,7 +160,12 @@ def test_metrics_may_be_functions():
 
 def test_calls_that_cannot_work_are_refused():
     model, (x, y) = small_model(), problem()
-    for call in (lambda: model.fit(x), lambda: model.fit(x, y, epochs=0), lambda: model.fit(x, y, verbose=3), lambda: model.evaluate(x)):
+    for call in (
+        lambda: model.fit(x),
+        lambda: model.fit(x, y, epochs=0),
+        lambda: model.fit(x, y, verbose=3),
+        lambda: model.evaluate(x),
+    ):
         with pytest.raises(mc.ArgumentError):
             call()
     with pytest.raises(mc.StateError, match="Call compile"):

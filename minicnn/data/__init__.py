@@ -8,6 +8,7 @@
 
 Nothing here knows of layers.
 """
+
 from .augmentation import Augmentation
 from .decoding import Preprocessing, decode, load_pictures
 from .drawn import draw, draw_folder

@@ -3,6 +3,7 @@
 One affine map does rotation, shift, shear, zoom and flips together, so a picture is interpolated once.
 Meanings and ranges are those of Keras's ImageDataGenerator.  Called by `loader.py`.
 """
+
 import math
 from dataclasses import dataclass
 
@@ -60,14 +61,23 @@ class Augmentation:
     def __post_init__(self):
         for name in ("rotation_range", "shear_range"):
             if not getattr(self, name) >= 0:
-                raise ArgumentError(name, "degrees of at least 0", repr(getattr(self, name)), "Give for example 20.")
+                raise ArgumentError(
+                    name, "degrees of at least 0", repr(getattr(self, name)), "Give for example 20."
+                )
         for name in ("width_shift_range", "height_shift_range", "zoom_range"):
             if not 0 <= getattr(self, name) < 1:
-                raise ArgumentError(name, "a number in [0, 1)", repr(getattr(self, name)), "Give for example 0.2.")
+                raise ArgumentError(
+                    name, "a number in [0, 1)", repr(getattr(self, name)), "Give for example 0.2."
+                )
         if self.brightness_range is not None:
             low, high = self.brightness_range
             if not 0 <= low <= high:
-                raise ArgumentError("brightness_range", "(low, high) with 0 <= low <= high", repr(self.brightness_range), "Give (0.8, 1.2).")
+                raise ArgumentError(
+                    "brightness_range",
+                    "(low, high) with 0 <= low <= high",
+                    repr(self.brightness_range),
+                    "Give (0.8, 1.2).",
+                )
 
     def __call__(self, pictures: np.ndarray, indices, epoch: int = 0, seed: int = 0) -> np.ndarray:
         """A changed copy of each picture.
@@ -114,7 +124,11 @@ class Augmentation:
         upside = -1 if rng.random() < 0.5 and self.vertical_flip else 1
         mirror = -1 if rng.random() < 0.5 and self.horizontal_flip else 1
         cos, sin = math.cos(angle), math.sin(angle)
-        rotation_and_shift = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ [[1, 0, down], [0, 1, right], [0, 0, 1]]
+        rotation_and_shift = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ [
+            [1, 0, down],
+            [0, 1, right],
+            [0, 0, 1],
+        ]
         shear_and_zoom = np.array([[1, -math.sin(shear)], [0, math.cos(shear)]]) @ np.diag([tall, wide])
         linear = rotation_and_shift[:2, :2] @ shear_and_zoom @ np.diag([upside, mirror])
         centre = np.array([height / 2 - 0.5, width / 2 - 0.5])

@@ -4,6 +4,7 @@ Orientation as the camera noted it, colours as RGB, transparent parts on white, 
 antialiased bilinear filter, whole picture squashed to the size asked.  A file that cannot be read gives a
 DataError with its name and the reason.  Batches: `loader.py`.
 """
+
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,9 +48,16 @@ class Preprocessing:
         for name in ("height", "width"):
             size = getattr(self, name)
             if not isinstance(size, int) or not 1 <= size <= 4096:
-                raise ArgumentError(f"picture {name}", "an int from 1 to 4096", repr(size), "Give for example 64.")
+                raise ArgumentError(
+                    f"picture {name}", "an int from 1 to 4096", repr(size), "Give for example 64."
+                )
         if self.resample != "bilinear" or not isinstance(self.rescale, float):
-            raise ArgumentError("preprocessing", '"bilinear" and a scale', f"{self.resample!r}, {self.rescale!r}", "Upgrade minicnn.")
+            raise ArgumentError(
+                "preprocessing",
+                '"bilinear" and a scale',
+                f"{self.resample!r}, {self.rescale!r}",
+                "Upgrade minicnn.",
+            )
 
     @classmethod
     def of(cls, model) -> "Preprocessing":
@@ -64,7 +72,9 @@ class Preprocessing:
         try:
             return cls(**saved)
         except (TypeError, ArgumentError) as error:
-            raise ModelFileError("model", "preprocessing of pictures", repr(saved), "Save it again with `preprocessing` set.") from error
+            raise ModelFileError(
+                "model", "preprocessing of pictures", repr(saved), "Save it again with `preprocessing` set."
+            ) from error
 
 
 def decode(path, preprocessing: Preprocessing) -> np.ndarray:
@@ -95,7 +105,9 @@ def decode(path, preprocessing: Preprocessing) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds, from OSError to struct.error
-        raise DataError(str(path), "a picture", _reason(Path(path), error), "Replace or remove the file.") from error
+        raise DataError(
+            str(path), "a picture", _reason(Path(path), error), "Replace or remove the file."
+        ) from error
 
 
 def load_pictures(
@@ -138,12 +150,24 @@ def load_pictures(
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         # disable=None: a bar where there is a terminal, nothing elsewhere.
-        bar = tqdm(threads.map(read, range(len(paths))), "Reading", len(paths), unit="picture", leave=False, disable=None if progress else True)
+        bar = tqdm(
+            threads.map(read, range(len(paths))),
+            "Reading",
+            len(paths),
+            unit="picture",
+            leave=False,
+            disable=None if progress else True,
+        )
         errors = list(bar)
     kept = np.array([place for place, error in enumerate(errors) if error is None], np.int64)
     bad = [error for error in errors if error is not None]
     if not len(kept):
-        raise DataError("pictures", "at least one that can be read", f"none of {len(paths)}", str(bad[0]) if bad else "Add pictures.")
+        raise DataError(
+            "pictures",
+            "at least one that can be read",
+            f"none of {len(paths)}",
+            str(bad[0]) if bad else "Add pictures.",
+        )
     return pictures[kept] if bad else pictures, kept, bad
 
 

@@ -4,6 +4,7 @@ What tells them apart is shape alone (ears, muzzle, nose, pupils, whiskers); pla
 background and noise are drawn from the same ranges for both, so that a network must look at shapes and
 counting colours does not help.  Called by examples/catdog.py.
 """
+
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -125,7 +126,9 @@ def _cat_head(pen, rng, coat, second):
     spread, height = rng.uniform(0.5, 0.68), rng.uniform(1.35, 1.65)
     for side in (-1, 1):  # pointed ears that stand up
         pen.shape([(side * 0.95, -0.30), (side * (spread + 0.22), -height), (side * 0.14, -0.86)], coat)
-        pen.shape([(side * 0.80, -0.52), (side * (spread + 0.17), -height + 0.26), (side * 0.32, -0.84)], pink)
+        pen.shape(
+            [(side * 0.80, -0.52), (side * (spread + 0.17), -height + 0.26), (side * 0.32, -0.84)], pink
+        )
     pen.ellipse(0, 0, 1.06, 0.92, coat)
     if rng.random() < 0.6:  # a tabby's stripes
         for x in (-0.28, 0, 0.28):
@@ -144,7 +147,11 @@ def _cat_head(pen, rng, coat, second):
     for side in (-1, 1):
         pen.line([(0, 0.33), (side * 0.06, 0.46), (side * 0.2, 0.5)], (60, 40, 40), 0.035)
         for turn in (-0.14, 0.02, 0.18):  # whiskers
-            pen.line([(side * 0.3, 0.38 + turn * 0.4), (side * rng.uniform(1.15, 1.45), 0.3 + turn * 2)], (240, 240, 236), 0.03)
+            pen.line(
+                [(side * 0.3, 0.38 + turn * 0.4), (side * rng.uniform(1.15, 1.45), 0.3 + turn * 2)],
+                (240, 240, 236),
+                0.03,
+            )
 
 
 def _dog_head(pen, rng, coat, second):
@@ -196,7 +203,11 @@ def _background(rng, size):
     wall, floor = wall * rng.uniform(0.6, 1.1), floor * rng.uniform(0.6, 1.1)
     horizon = size * rng.uniform(0.45, 0.85)
     down = np.arange(size)[:, None]
-    shade = 1 + rng.uniform(-0.25, 0.25) * (down / size - 0.5) + rng.uniform(-0.3, 0.3) * (np.arange(size) / size - 0.5)
+    shade = (
+        1
+        + rng.uniform(-0.25, 0.25) * (down / size - 0.5)
+        + rng.uniform(-0.3, 0.3) * (np.arange(size) / size - 0.5)
+    )
     pixels = np.where((down < horizon)[..., None], wall, floor) * shade[..., None]
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     canvas = ImageDraw.Draw(image)

@@ -4,6 +4,7 @@ Two layouts: a folder a class (`train/cats/*.jpg`), or the class in front of eac
 Classes and files are sorted, so that class 0 is the same everywhere.  No picture is opened here; that is
 `decoding.py`.
 """
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -95,7 +96,9 @@ def find_pictures(folder, class_names: Sequence[str] | None = None) -> PictureFi
     if class_names is not None:
         numbers, names = _match(folder, names, class_names), list(class_names)
     pairs = [(path, numbers[name]) for name in sorted(by_class) for path in sorted(by_class[name])]
-    return PictureFiles([path for path, _ in pairs], np.array([label for _, label in pairs]), names, unlabelled)
+    return PictureFiles(
+        [path for path, _ in pairs], np.array([label for _, label in pairs]), names, unlabelled
+    )
 
 
 def find_train_and_validation(folder) -> tuple[Path, Path | None]:
@@ -148,7 +151,12 @@ def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureF
     for label, name in enumerate(files.class_names):
         members = np.flatnonzero(files.labels == label)
         if len(members) < 2:
-            raise DataError(name, "at least 2 pictures, one to learn from and one to judge", str(len(members)), "Add pictures.")
+            raise DataError(
+                name,
+                "at least 2 pictures, one to learn from and one to judge",
+                str(len(members)),
+                "Add pictures.",
+            )
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         chosen[rng.permutation(members)[:count]] = True
     return files.take(np.flatnonzero(~chosen)), files.take(np.flatnonzero(chosen))
@@ -207,7 +215,10 @@ def _by_folder(folder):
     by_class = {path.name: _pictures(path.rglob("*")) for path in folders}
     if not any(by_class.values()):
         raise DataError(
-            str(folder), "pictures in a folder a class, or named cat.0.jpg", "none", "Check the path and the files' names."
+            str(folder),
+            "pictures in a folder a class, or named cat.0.jpg",
+            "none",
+            "Check the path and the files' names.",
         )
     empty = [name for name, pictures in by_class.items() if not pictures]
     if empty:
@@ -218,7 +229,9 @@ def _by_folder(folder):
 
 
 def _pictures(paths):
-    return [p for p in paths if p.suffix.lower() in PICTURE_ENDINGS and not p.name.startswith(".") and p.is_file()]
+    return [
+        p for p in paths if p.suffix.lower() in PICTURE_ENDINGS and not p.name.startswith(".") and p.is_file()
+    ]
 
 
 def _match(folder, found, class_names):
@@ -227,7 +240,10 @@ def _match(folder, found, class_names):
     unknown = [name for name in found if _stem(name) not in known]
     if unknown:
         raise DataError(
-            str(folder), f"classes among {', '.join(class_names)}", shorten(unknown), "Rename the folders or files as the model names them."
+            str(folder),
+            f"classes among {', '.join(class_names)}",
+            shorten(unknown),
+            "Rename the folders or files as the model names them.",
         )
     return {name: known[_stem(name)] for name in found}
 

@@ -3,6 +3,7 @@
 The pictures wait in memory as uint8; a batch becomes float32 only when it is taken.  The order and the
 cutting into batches is `ArrayBatches` in batches.py.
 """
+
 import numpy as np
 
 from ..batches import ArrayBatches, shorten
@@ -45,9 +46,21 @@ class Loader(ArrayBatches):
         classes: int | None = None, names=None,
     ):  # fmt: skip
         labels = np.asarray(labels)
-        super().__init__(pictures, labels if classes is None else np.eye(classes, dtype=np.float32)[labels], None, batch_size, shuffle, seed)
+        super().__init__(
+            pictures,
+            labels if classes is None else np.eye(classes, dtype=np.float32)[labels],
+            None,
+            batch_size,
+            shuffle,
+            seed,
+        )
         if self.x.dtype != np.uint8 or self.x.ndim != 4:
-            raise ArgumentError("Loader pictures", "uint8 of shape (N, H, W, C)", f"{self.x.dtype} {self.x.shape}", "Use load_pictures.")
+            raise ArgumentError(
+                "Loader pictures",
+                "uint8 of shape (N, H, W, C)",
+                f"{self.x.dtype} {self.x.shape}",
+                "Use load_pictures.",
+            )
         self.augmentation, self.names = augmentation, names
 
     def take(self, indices, epoch):

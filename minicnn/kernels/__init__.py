@@ -25,6 +25,7 @@ what the user wrote.  The contract:
 `bias` may be None.  No function changes its inputs; float32 and float64 keep their type; NaN and
 infinity travel as in `reference`.
 """
+
 from types import ModuleType
 
 from ..errors import ArgumentError

@@ -3,6 +3,7 @@
 Convolution and pooling both ask here, once, when a layer is built; kernels receive numbers only.
 Read `reference.py` next.
 """
+
 from collections.abc import Sequence
 
 from ..errors import ArgumentError, ShapeError
@@ -34,7 +35,12 @@ def pair(value: int | Sequence[int], where: str, least: int = 1) -> Pair:
     values = (value, value) if isinstance(value, int) else value
     good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == 2
     if not good or any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in values):
-        raise ArgumentError(where, f"an int or a pair of ints, each at least {least}", repr(value), "Give for example 3 or (3, 5).")
+        raise ArgumentError(
+            where,
+            f"an int or a pair of ints, each at least {least}",
+            repr(value),
+            "Give for example 3 or (3, 5).",
+        )
     return int(values[0]), int(values[1])
 
 
@@ -64,7 +70,10 @@ def check_padding(padding, where: str):
     if isinstance(padding, int):
         return (pair(padding, where, least=0),) * 2
     raise ArgumentError(
-        where, '"valid", "same", an int, a pair or two pairs', repr(padding), 'Give for example "same", 1 or ((0, 1), (0, 1)).'
+        where,
+        '"valid", "same", an int, a pair or two pairs',
+        repr(padding),
+        'Give for example "same", 1 or ((0, 1), (0, 1)).',
     )
 
 
@@ -94,7 +103,9 @@ def same_padding(size: int, kernel: int, stride: int) -> Pair:
     return total // 2, total - total // 2
 
 
-def place_windows(input_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding, where: str) -> tuple[Padding, Pair]:
+def place_windows(
+    input_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding, where: str
+) -> tuple[Padding, Pair]:
     """The padding in numbers and the output's height and width.
 
     Parameters
@@ -121,11 +132,18 @@ def place_windows(input_shape: tuple[int, ...], kernel: Pair, strides: Pair, pad
     (((0, 1), (0, 1)), (4, 4))
     """
     if len(input_shape) != 3:
-        raise ShapeError(where, "pictures (height, width, channels)", f"shape {input_shape}", "Put it before Flatten and Dense.")
+        raise ShapeError(
+            where,
+            "pictures (height, width, channels)",
+            f"shape {input_shape}",
+            "Put it before Flatten and Dense.",
+        )
     pads, sizes = [], []
     for axis in (0, 1):
         size, k, s = input_shape[axis], kernel[axis], strides[axis]
-        before, after = same_padding(size, k, s) if padding == "same" else (0, 0) if padding == "valid" else padding[axis]
+        before, after = (
+            same_padding(size, k, s) if padding == "same" else (0, 0) if padding == "valid" else padding[axis]
+        )
         if size + before + after < k:
             raise ShapeError(
                 where,

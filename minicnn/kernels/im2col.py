@@ -10,6 +10,7 @@ memory stays bounded; backward makes them again rather than keep them.  The numb
 purpose: the product's threads own the cores, and a second pool of threads that wakes between two
 products made each step up to ten times slower.  Definitions: `reference.py`.
 """
+
 import numpy as np
 from numba import njit
 
@@ -153,7 +154,9 @@ def _maxpool2d_forward(x, y, winner, pool, strides, padding):
                         else:
                             for c in range(C):
                                 value, best = x[n, h, w, c], y[n, oh, ow, c]
-                                larger = (value > best) | ((value != value) & (best == best))  # a NaN beats a number
+                                larger = (value > best) | (
+                                    (value != value) & (best == best)
+                                )  # a NaN beats a number
                                 y[n, oh, ow, c] = value if larger else best
                                 winner[n, oh, ow, c] = at if larger else winner[n, oh, ow, c]
 
@@ -180,7 +183,9 @@ def _maxpool2d_backward(dy, winner, dx, pool, strides, padding):
                         if 0 <= h < H and 0 <= w < W:
                             at = kh * KW + kw
                             for c in range(C):  # a choice rather than an index, so that it runs in vectors
-                                dx[n, h, w, c] += dy[n, oh, ow, c] if winner[n, oh, ow, c] == at else dy.dtype.type(0)
+                                dx[n, h, w, c] += (
+                                    dy[n, oh, ow, c] if winner[n, oh, ow, c] == at else dy.dtype.type(0)
+                                )
 
 
 def averagepool2d_forward(x, pool, strides, padding):

@@ -3,6 +3,7 @@
 Slow on purpose, and the judge of every other kernel set.  Read it first; then `im2col.py`, which
 computes the same with one matrix product.  Shapes and axis letters: the package's docstring.
 """
+
 import numpy as np
 
 
@@ -60,7 +61,9 @@ def maxpool2d_forward(x, pool, strides, padding):
     for n, oh, ow, c in np.ndindex(y.shape):
         window = _window(x[n], oh, ow, pool, strides)[:, :, c].ravel()
         seen = np.flatnonzero(_window(inside, oh, ow, pool, strides).ravel())
-        winner[n, oh, ow, c] = seen[np.argmax(window[seen])]  # argmax: the first maximum, a NaN if there is one
+        winner[n, oh, ow, c] = seen[
+            np.argmax(window[seen])
+        ]  # argmax: the first maximum, a NaN if there is one
         y[n, oh, ow, c] = window[winner[n, oh, ow, c]]
     return y, winner
 

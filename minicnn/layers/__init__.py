@@ -3,6 +3,7 @@
 `base.py` says what every layer must do; read it first, then `dense.py`, the smallest with weights,
 and `convolution.py`.  Layers never loop over pixels: they call their kernel set.
 """
+
 from .activations import LeakyReLU, ReLU, Sigmoid, Softmax
 from .base import Layer, Parameter
 from .convolution import Conv2D

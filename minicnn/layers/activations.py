@@ -3,6 +3,7 @@
 ReLU has kernels, since every large array passes through it; the others meet small arrays and are
 written here with NumPy.
 """
+
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
@@ -52,7 +53,12 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope=0.3):
         super().__init__()
         if not isinstance(negative_slope, (int, float)) or not negative_slope >= 0:
-            raise ArgumentError("LeakyReLU negative_slope", "a number of at least 0", repr(negative_slope), "Give for example 0.1.")
+            raise ArgumentError(
+                "LeakyReLU negative_slope",
+                "a number of at least 0",
+                repr(negative_slope),
+                "Give for example 0.1.",
+            )
         self.negative_slope = float(negative_slope)
 
     def forward(self, x, training=False):
@@ -98,7 +104,12 @@ class Softmax(Layer):
 
     def build(self, input_shape, rng, dtype="float32"):
         if len(input_shape) != 1:
-            raise ShapeError("Softmax", "a vector a sample", f"shape {input_shape}", "Put Flatten() and Dense(classes) before it.")
+            raise ShapeError(
+                "Softmax",
+                "a vector a sample",
+                f"shape {input_shape}",
+                "Put Flatten() and Dense(classes) before it.",
+            )
         return input_shape
 
     def forward(self, x, training=False):

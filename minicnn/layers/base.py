@@ -6,6 +6,7 @@
 
 `Sequential` in model.py calls these in order; every other file of this folder implements them.
 """
+
 import re
 from types import ModuleType
 
@@ -121,7 +122,10 @@ class Layer:
         """What the last forward kept; it is forgotten here, so that memory is free after backward."""
         if self._kept is None:
             raise StateError(
-                f"{self.name}.backward", "a forward(x, training=True) before it", "none", "Call forward with training=True first."
+                f"{self.name}.backward",
+                "a forward(x, training=True) before it",
+                "none",
+                "Call forward with training=True first.",
             )
         arrays, self._kept = self._kept, None
         return arrays

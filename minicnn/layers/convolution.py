@@ -2,8 +2,8 @@
 
 The arithmetic is in `kernels/` (start with `kernels/reference.py`); here are its shapes and weights.
 """
-import math
 
+import math
 
 from ..errors import ArgumentError
 from ..initializers import check_name
@@ -50,10 +50,20 @@ class Conv2D(Layer):
     (2, 5, 6, 8)
     """
 
-    def __init__(self, filters, kernel_size, strides=1, padding="valid", use_bias=True, kernel_initializer="glorot_uniform"):
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        padding="valid",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+    ):
         super().__init__()
         if not isinstance(filters, int) or filters < 1:
-            raise ArgumentError("Conv2D filters", "an int of at least 1", repr(filters), "Give for example 32.")
+            raise ArgumentError(
+                "Conv2D filters", "an int of at least 1", repr(filters), "Give for example 32."
+            )
         self.filters = filters
         self.kernel_size = pair(kernel_size, "Conv2D kernel_size")
         self.strides = pair(strides, "Conv2D strides")
@@ -62,10 +72,14 @@ class Conv2D(Layer):
         self.kernel_initializer = check_name(kernel_initializer, "Conv2D kernel_initializer")
 
     def build(self, input_shape, rng, dtype="float32"):
-        self._pads, (OH, OW) = place_windows(input_shape, self.kernel_size, self.strides, self.padding, "Conv2D")
+        self._pads, (OH, OW) = place_windows(
+            input_shape, self.kernel_size, self.strides, self.padding, "Conv2D"
+        )
         C, OC = input_shape[2], self.filters
         self.parameters = []
-        self.weight = self.parameter("weight", (*self.kernel_size, C, OC), self.kernel_initializer, rng, dtype)
+        self.weight = self.parameter(
+            "weight", (*self.kernel_size, C, OC), self.kernel_initializer, rng, dtype
+        )
         self.bias = self.parameter("bias", (OC,), "zeros", rng, dtype) if self.use_bias else None
         self._multiply_adds = OH * OW * math.prod(self.weight.shape)
         return OH, OW, OC

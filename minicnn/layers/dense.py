@@ -48,7 +48,9 @@ class Dense(Layer):
         if len(input_shape) != 1:
             raise ShapeError("Dense", "a vector a sample", f"shape {input_shape}", "Put Flatten() before it.")
         self.parameters = []
-        self.weight = self.parameter("weight", (input_shape[0], self.units), self.kernel_initializer, rng, dtype)
+        self.weight = self.parameter(
+            "weight", (input_shape[0], self.units), self.kernel_initializer, rng, dtype
+        )
         self.bias = self.parameter("bias", (self.units,), "zeros", rng, dtype) if self.use_bias else None
         return (self.units,)
 

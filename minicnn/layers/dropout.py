@@ -1,4 +1,5 @@
 """Dropout: in training, silence random values, so that no feature relies on one other feature."""
+
 import numpy as np
 
 from ..errors import ArgumentError

@@ -1,4 +1,5 @@
 """Flatten: a picture becomes a vector; the bridge from convolutions to dense layers."""
+
 import math
 
 from .base import Layer

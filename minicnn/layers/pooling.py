@@ -2,6 +2,7 @@
 
 The arithmetic is in `kernels/`; GlobalAveragePool2D is one NumPy line and lives here.
 """
+
 import numpy as np
 
 from ..errors import ShapeError
@@ -113,7 +114,10 @@ class GlobalAveragePool2D(Layer):
     def build(self, input_shape, rng, dtype="float32"):
         if len(input_shape) != 3:
             raise ShapeError(
-                "GlobalAveragePool2D", "pictures (height, width, channels)", f"shape {input_shape}", "Put it before Dense."
+                "GlobalAveragePool2D",
+                "pictures (height, width, channels)",
+                f"shape {input_shape}",
+                "Put it before Dense.",
             )
         return (input_shape[2],)
 

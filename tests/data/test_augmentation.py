@@ -1,4 +1,5 @@
 """Augmentation: exact cases that a person can see, an independent interpolation, ranges, and repeatability."""
+
 import math
 
 import numpy as np
@@ -41,10 +42,17 @@ class Fixed:
 
 
 def test_flips_are_mirrors(picture):
-    for options, wanted in (({"horizontal_flip": True}, picture[:, ::-1]), ({"vertical_flip": True}, picture[::-1])):
+    for options, wanted in (
+        ({"horizontal_flip": True}, picture[:, ::-1]),
+        ({"vertical_flip": True}, picture[::-1]),
+    ):
         augmentation = Augmentation(**options)
-        np.testing.assert_allclose(apply(picture, augmentation.matrix(Fixed(0.5, coin=0.1), 6, 5)), wanted / 255, rtol=1e-6)
-        np.testing.assert_allclose(apply(picture, augmentation.matrix(Fixed(0.5, coin=0.9), 6, 5)), picture / 255, rtol=1e-6)
+        np.testing.assert_allclose(
+            apply(picture, augmentation.matrix(Fixed(0.5, coin=0.1), 6, 5)), wanted / 255, rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            apply(picture, augmentation.matrix(Fixed(0.5, coin=0.9), 6, 5)), picture / 255, rtol=1e-6
+        )
 
 
 def test_a_quarter_turn_is_a_quarter_turn(rng):
@@ -70,7 +78,9 @@ def test_zoom_keeps_the_centre_and_stretches(rng):
 
 def test_the_whole_matrix_is_keras_product():
     """rotation . shift . shear . zoom about the centre, in homogeneous coordinates, as Keras multiplies them."""
-    augmentation = Augmentation(rotation_range=30, width_shift_range=0.1, height_shift_range=0.2, shear_range=20, zoom_range=0.3)
+    augmentation = Augmentation(
+        rotation_range=30, width_shift_range=0.1, height_shift_range=0.2, shear_range=20, zoom_range=0.3
+    )
     t, s, tx, ty, z = math.radians(30), math.radians(20), 0.2 * 8, 0.1 * 6, 1.3
     rotation = np.array([[math.cos(t), -math.sin(t), 0], [math.sin(t), math.cos(t), 0], [0, 0, 1]])
     shear = np.array([[1, -math.sin(s), 0], [0, math.cos(s), 0], [0, 0, 1]])
@@ -106,8 +116,13 @@ def test_a_pictures_draw_depends_on_seed_epoch_and_index_alone(rng):
     augmentation = Augmentation(20, 0.1, 0.1, 10, 0.2, True, True, (0.8, 1.2))
     whole = augmentation(pictures, range(6), epoch=3, seed=1)
     shuffled = [4, 0, 5]
-    np.testing.assert_array_equal(augmentation(pictures[shuffled], shuffled, epoch=3, seed=1), whole[shuffled])
-    for other in (augmentation(pictures, range(6), epoch=4, seed=1), augmentation(pictures, range(6), epoch=3, seed=2)):
+    np.testing.assert_array_equal(
+        augmentation(pictures[shuffled], shuffled, epoch=3, seed=1), whole[shuffled]
+    )
+    for other in (
+        augmentation(pictures, range(6), epoch=4, seed=1),
+        augmentation(pictures, range(6), epoch=3, seed=2),
+    ):
         assert (np.abs(other - whole).max((1, 2, 3)) > 0.01).all()
     assert whole.dtype == np.float32 and whole.min() >= 0 and whole.max() <= 1
 
@@ -123,7 +138,13 @@ def test_ranges_are_reached_and_never_left():
 
 @pytest.mark.parametrize(
     "options",
-    [{"rotation_range": -1}, {"zoom_range": 1}, {"width_shift_range": -0.1}, {"brightness_range": (1.2, 0.8)}, {"shear_range": math.nan}],
+    [
+        {"rotation_range": -1},
+        {"zoom_range": 1},
+        {"width_shift_range": -0.1},
+        {"brightness_range": (1.2, 0.8)},
+        {"shear_range": math.nan},
+    ],
 )
 def test_ranges_that_make_no_sense_are_refused(options):
     with pytest.raises(ArgumentError):

@@ -1,4 +1,5 @@
 """Every kind of file gives the right picture or one clear error; the files are made here, or are real."""
+
 import io
 import zlib
 
@@ -59,14 +60,24 @@ def test_grey_palette_one_bit_and_sixteen_bits(tmp_path, scene):
 
 def test_transparent_parts_are_white(tmp_path, scene):
     see_through = scene.convert("RGBA")
-    see_through.putalpha(Image.fromarray(np.where(np.arange(120) < 60, 0, 255).astype(np.uint8)[None].repeat(80, 0)))
+    see_through.putalpha(
+        Image.fromarray(np.where(np.arange(120) < 60, 0, 255).astype(np.uint8)[None].repeat(80, 0))
+    )
     got = decode(saved(see_through, tmp_path / "x.png"), SIZE)
     assert (got[:, :28] == 255).all() and (got[20:, 32:] == (0, 0, 200)).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_cameras_orientation_is_undone(tmp_path, scene, orientation):
-    undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
+    undo = {
+        2: "FLIP_LEFT_RIGHT",
+        3: "ROTATE_180",
+        4: "FLIP_TOP_BOTTOM",
+        5: "TRANSPOSE",
+        6: "ROTATE_90",
+        7: "TRANSVERSE",
+        8: "ROTATE_270",
+    }
     stored = scene.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else scene
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -80,11 +91,19 @@ def test_one_pixel_fills_the_picture(tmp_path):
 
 def bomb(path):
     """A valid PNG header for 20000 x 20000 pixels, and hardly any data."""
+
     def chunk(kind, content):
-        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+        return (
+            len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+        )
 
     header = (20000).to_bytes(4, "big") * 2 + bytes([1, 0, 0, 0, 0])
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(100)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def bad_files(folder, scene):
@@ -128,7 +147,9 @@ def test_a_picture_just_above_the_limit_is_refused_before_decoding(tmp_path, mon
 def test_loading_many_keeps_the_order_and_reports_the_bad(tmp_path, scene):
     reasons = bad_files(tmp_path, scene)
     good = [saved(Image.new("RGB", (9, 9), (n, n, n)), tmp_path / f"{n}.png") for n in range(0, 200, 20)]
-    paths = [path for pair in zip(good, [tmp_path / name for name in reasons], strict=False) for path in pair] + good[len(reasons) :]
+    paths = [
+        path for pair in zip(good, [tmp_path / name for name in reasons], strict=False) for path in pair
+    ] + good[len(reasons) :]
     pictures, kept, bad = load_pictures(paths, SIZE, skip_bad=True)
     assert [paths[place] for place in kept] == good and len(bad) == len(reasons)
     assert pictures[:, 0, 0, 0].tolist() == list(range(0, 200, 20))
@@ -138,13 +159,18 @@ def test_loading_many_keeps_the_order_and_reports_the_bad(tmp_path, scene):
         load_pictures([tmp_path / "empty.jpg"], SIZE, skip_bad=True)
 
 
-@pytest.mark.parametrize("settings", [{"height": 0}, {"width": 5000}, {"height": 2.5}, {"resample": "magic"}, {"rescale": "x"}])
+@pytest.mark.parametrize(
+    "settings", [{"height": 0}, {"width": 5000}, {"height": 2.5}, {"resample": "magic"}, {"rescale": "x"}]
+)
 def test_preprocessing_out_of_range_is_refused(settings):
     with pytest.raises(ArgumentError):
         Preprocessing(**({"height": 8, "width": 8} | settings))
 
 
-@pytest.mark.parametrize("preprocessing", [None, {}, {"height": 3}, {"height": -1, "width": 2}, {"height": 3, "width": 3, "x": 1}, 7])
+@pytest.mark.parametrize(
+    "preprocessing",
+    [None, {}, {"height": 3}, {"height": -1, "width": 2}, {"height": 3, "width": 3, "x": 1}, 7],
+)
 def test_a_model_without_preprocessing_is_refused(preprocessing):
     class Model:
         pass
@@ -171,7 +197,12 @@ def test_each_of_the_real_bad_files(photographs):
             continue
         got = decode(path, SIZE).astype(int)
         assert got.shape == (40, 60, 3)
-        if path.stem in ("synthetic_cmyk", "synthetic_exif_orientation6", "synthetic_progressive", "synthetic_rgba"):
+        if path.stem in (
+            "synthetic_cmyk",
+            "synthetic_exif_orientation6",
+            "synthetic_progressive",
+            "synthetic_rgba",
+        ):
             assert np.abs(got - dog).mean() < 25  # the same dog, from larger or smaller originals
         if "grey" in path.name:
             assert (got[..., 0] == got[..., 1]).all() and got.std() > 20

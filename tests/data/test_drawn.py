@@ -1,4 +1,5 @@
 """Drawn animals: repeatable, varied, and told apart by shape rather than by colours in places."""
+
 import numpy as np
 import pytest
 
@@ -7,7 +8,11 @@ from minicnn.data import Preprocessing, draw, draw_folder, find_pictures, load_p
 
 
 def test_the_same_seed_draws_the_same_picture_and_others_differ():
-    pictures = [np.asarray(draw(kind, np.random.default_rng(seed), 48)) for kind in ("cat", "dog") for seed in range(6)]
+    pictures = [
+        np.asarray(draw(kind, np.random.default_rng(seed), 48))
+        for kind in ("cat", "dog")
+        for seed in range(6)
+    ]
     again = np.asarray(draw("dog", np.random.default_rng(5), 48))
     np.testing.assert_array_equal(pictures[-1], again)
     for one in range(12):
@@ -38,7 +43,9 @@ def test_a_linear_classifier_on_the_pixels_stays_below_75_percent(tmp_path):
     (x, y), validation = sets
     best = 0.0
     for decay in (0.01, 1.0, 10.0):
-        model = mc.Sequential([mc.Flatten(), mc.Dense(1, kernel_initializer="zeros"), mc.Sigmoid()]).build((32, 32, 3))
+        model = mc.Sequential([mc.Flatten(), mc.Dense(1, kernel_initializer="zeros"), mc.Sigmoid()]).build(
+            (32, 32, 3)
+        )
         model.compile(mc.AdamW(1e-3, weight_decay=decay), "binary_crossentropy")
         history = model.fit(x, y, validation_data=validation, epochs=30, verbose=0)
         best = max(best, *history.history["val_accuracy"])

@@ -1,4 +1,5 @@
 """Folders: both layouts, what is refused, limits, and splits (Keras's against its own words in code)."""
+
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,40 @@ def make(folder, *names):
 
 
 def test_a_folder_a_class(tmp_path):
-    make(tmp_path, "dogs/2.jpg", "dogs/10.JPG", "cats/a.png", "cats/deep/b.jpeg", "cats/Thumbs.db", "cats/._a.png", ".git/x.jpg", "notes.txt")
+    make(
+        tmp_path,
+        "dogs/2.jpg",
+        "dogs/10.JPG",
+        "cats/a.png",
+        "cats/deep/b.jpeg",
+        "cats/Thumbs.db",
+        "cats/._a.png",
+        ".git/x.jpg",
+        "notes.txt",
+    )
     files = find_pictures(tmp_path)
     assert files.class_names == ["cats", "dogs"]
-    assert [path.relative_to(tmp_path).as_posix() for path in files.paths] == ["cats/a.png", "cats/deep/b.jpeg", "dogs/10.JPG", "dogs/2.jpg"]
+    assert [path.relative_to(tmp_path).as_posix() for path in files.paths] == [
+        "cats/a.png",
+        "cats/deep/b.jpeg",
+        "dogs/10.JPG",
+        "dogs/2.jpg",
+    ]
     assert files.labels.tolist() == [0, 0, 1, 1]
     assert str(files) == "Found 4 files belonging to 2 classes: cats, dogs"
 
 
 def test_the_class_in_front_of_the_name(tmp_path):
-    make(tmp_path, "dog.1.jpg", "cat.0.jpg", "cat.10.jpg", "bird_3.png", "Maine Coon (2).jpg", "README.md", "portrait.jpg")
+    make(
+        tmp_path,
+        "dog.1.jpg",
+        "cat.0.jpg",
+        "cat.10.jpg",
+        "bird_3.png",
+        "Maine Coon (2).jpg",
+        "README.md",
+        "portrait.jpg",
+    )
     files = find_pictures(tmp_path)
     assert files.class_names == ["bird", "cat", "dog"]
     assert [path.name for path in files.paths] == ["bird_3.png", "cat.0.jpg", "cat.10.jpg", "dog.1.jpg"]
@@ -68,7 +93,9 @@ def test_a_missing_folder_and_a_file_are_told_apart(tmp_path):
         find_pictures(tmp_path / "file")
 
 
-@pytest.mark.parametrize(("train", "validation"), [("train", "validation"), ("training_set", "test_set"), ("train", "val")])
+@pytest.mark.parametrize(
+    ("train", "validation"), [("train", "validation"), ("training_set", "test_set"), ("train", "val")]
+)
 def test_a_folder_that_is_divided_already(tmp_path, train, validation):
     make(tmp_path, f"{train}/cats/1.jpg", f"{validation}/cats/1.jpg")
     assert find_train_and_validation(tmp_path) == (tmp_path / train, tmp_path / validation)
@@ -77,7 +104,9 @@ def test_a_folder_that_is_divided_already(tmp_path, train, validation):
 
 def listing(*counts):
     labels = np.repeat(np.arange(len(counts)), counts)
-    return PictureFiles([Path(f"{n:03}") for n in range(len(labels))], labels, [f"class {k}" for k in range(len(counts))])
+    return PictureFiles(
+        [Path(f"{n:03}") for n in range(len(labels))], labels, [f"class {k}" for k in range(len(counts))]
+    )
 
 
 @given(st.lists(st.integers(2, 30), min_size=2, max_size=4), st.floats(0.01, 0.99), st.integers(0, 99))
@@ -87,7 +116,9 @@ def test_split_divides_each_class_and_loses_nothing(counts, fraction, seed):
     assert sorted(training.paths + validation.paths) == files.paths
     for label, count in enumerate(counts):
         held_out = (validation.labels == label).sum()
-        assert 1 <= held_out <= count - 1 and (abs(held_out - fraction * count) <= 0.5 or held_out in (1, count - 1))
+        assert 1 <= held_out <= count - 1 and (
+            abs(held_out - fraction * count) <= 0.5 or held_out in (1, count - 1)
+        )
     again = split(files, fraction, seed)[1]
     assert again.paths == validation.paths
 
@@ -109,7 +140,10 @@ def test_keras_split_does_what_keras_does(cats, dogs, fraction, seed):
     np.random.RandomState(seed).shuffle(labels)  # noqa: NPY002
     held_out = int(fraction * len(paths))
     training, validation = keras_split(files, fraction, seed)
-    assert training.paths == paths[: len(paths) - held_out] and validation.paths == paths[len(paths) - held_out :]
+    assert (
+        training.paths == paths[: len(paths) - held_out]
+        and validation.paths == paths[len(paths) - held_out :]
+    )
     assert training.labels.tolist() + validation.labels.tolist() == labels
 
 

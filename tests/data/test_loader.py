@@ -1,4 +1,5 @@
 """The loader: what a batch holds, and that it trains like the arrays it stands for."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,5 @@
 """The main job as a user runs it: a process of its own, real files, real signals, real exit statuses."""
+
 import csv
 import json
 import os
@@ -14,14 +15,24 @@ from PIL import Image
 
 import minicnn as mc
 
-RESULTS = ["confusion.png", "curves.png", "history.csv", "model.safetensors", "predictions.png", "report.json", "samples.png"]
+RESULTS = [
+    "confusion.png",
+    "curves.png",
+    "history.csv",
+    "model.safetensors",
+    "predictions.png",
+    "report.json",
+    "samples.png",
+]
 
 
 @pytest.fixture(scope="module")
 def catdog(root):
     def run(*arguments, **settings):
         command = [sys.executable, str(root / "examples" / "catdog.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **settings)
+        return subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", timeout=300, **settings
+        )
 
     return run
 
@@ -36,14 +47,22 @@ def succeeded(done):
 def trained(catdog, drawn, tmp_path_factory):
     """One short training run, with all that it left behind and printed."""
     out = tmp_path_factory.mktemp("run")
-    done = catdog("--data", drawn, "--image-size", 24, "--epochs", 3, "--augment", "--dropout", 0.2, "--out", out)
+    done = catdog(
+        "--data", drawn, "--image-size", 24, "--epochs", 3, "--augment", "--dropout", 0.2, "--out", out
+    )
     return out, succeeded(done)
 
 
 def test_training_prints_what_it_found_and_leaves_all_results(trained):
     out, text = trained
     assert sorted(path.name for path in out.iterdir()) == RESULTS
-    for part in ("Found 48 files belonging to 2 classes: cat, dog", "Class 0 is cat, 1 is dog", "Total params", "Epoch 3/3", "accuracy 0."):
+    for part in (
+        "Found 48 files belonging to 2 classes: cat, dog",
+        "Class 0 is cat, 1 is dog",
+        "Total params",
+        "Epoch 3/3",
+        "accuracy 0.",
+    ):
         assert part in text
     assert "Training on 38 pictures, validating on 10" in text
     for name in RESULTS:
@@ -84,17 +103,34 @@ def test_prediction_repeats_the_training_preprocessing(trained, catdog, drawn):
     model = mc.load_model(trained[0] / "model.safetensors")
     picture = data.to_float(data.decode(drawn / "cat.3.png", data.Preprocessing(24, 24)))
     p = float(model.predict(picture[None])[0, 0])
-    answer = json.loads(succeeded(catdog("predict", drawn / "cat.3.png", "--model", trained[0] / "model.safetensors", "--json")))[0]
+    answer = json.loads(
+        succeeded(
+            catdog("predict", drawn / "cat.3.png", "--model", trained[0] / "model.safetensors", "--json")
+        )
+    )[0]
     assert answer["probabilities"]["dog"] == pytest.approx(p, abs=1e-6)
 
 
-def test_a_bad_picture_is_named_the_others_are_predicted_and_the_status_is_1(trained, catdog, drawn, tmp_path):
+def test_a_bad_picture_is_named_the_others_are_predicted_and_the_status_is_1(
+    trained, catdog, drawn, tmp_path
+):
     empty = tmp_path / "empty.jpg"
     empty.write_bytes(b"")
     for extra in ((), ("--json",)):
-        done = catdog("predict", empty, drawn / "cat.0.png", tmp_path / "none.jpg", "--model", trained[0] / "model.safetensors", *extra)
+        done = catdog(
+            "predict",
+            empty,
+            drawn / "cat.0.png",
+            tmp_path / "none.jpg",
+            "--model",
+            trained[0] / "model.safetensors",
+            *extra,
+        )
         assert done.returncode == 1
-        assert "empty.jpg: expected a picture, received an empty file" in done.stderr and "no such file" in done.stderr
+        assert (
+            "empty.jpg: expected a picture, received an empty file" in done.stderr
+            and "no such file" in done.stderr
+        )
         assert "cat.0.png" in done.stdout and "Traceback" not in done.stderr
 
 
@@ -104,17 +140,25 @@ def test_evaluate_prints_every_figure(trained, catdog, drawn, tmp_path):
         for n in range(4):
             shutil.copy(drawn / f"{old}.{n}.png", tmp_path / name)
     text = succeeded(catdog("evaluate", "--data", tmp_path, "--model", trained[0] / "model.safetensors"))
-    assert re.search(r"accuracy [01]\.\d{4} ± 0\.\d{4} on 8 pictures, log-loss \d\.\d{4}, AUC [01]\.\d{4}", text)
+    assert re.search(
+        r"accuracy [01]\.\d{4} ± 0\.\d{4} on 8 pictures, log-loss \d\.\d{4}, AUC [01]\.\d{4}", text
+    )
     assert "true cat" in text and "as dog" in text
 
 
 def test_three_classes_end_in_softmax(catdog, drawn, tmp_path):
-    for name, number, old in [("bird", n, "cat") for n in range(6)] + [(k, n, k) for k in ("cat", "dog") for n in range(6)]:
+    for name, number, old in [("bird", n, "cat") for n in range(6)] + [
+        (k, n, k) for k in ("cat", "dog") for n in range(6)
+    ]:
         picture = Image.open(drawn / f"{old}.{number}.png")
         (picture.rotate(180) if name == "bird" else picture).save(tmp_path / f"{name}.{number}.png")
     out = tmp_path / "out"
     text = succeeded(catdog("--data", tmp_path, "--image-size", 24, "--epochs", 1, "--out", out))
-    assert "3 classes: bird, cat, dog" in text and "Class 0 is bird, 1 is cat, 2 is dog" in text and "softmax_1" in text
+    assert (
+        "3 classes: bird, cat, dog" in text
+        and "Class 0 is bird, 1 is cat, 2 is dog" in text
+        and "softmax_1" in text
+    )
     lines = succeeded(catdog("predict", tmp_path / "cat.0.png", "--model", out / "model.safetensors"))
     assert lines.split()[0] in ("bird", "cat", "dog")
 
@@ -127,7 +171,9 @@ def test_val_data_limits_and_a_divided_folder(catdog, drawn, tmp_path):
                 shutil.copy(drawn / f"{kind}.{n}.png", tmp_path / part / f"{kind}s" / f"{n}.png")
     short = ("--image-size", 24, "--epochs", 1, "--out", tmp_path / "out")
     assert "Training on 16 pictures, validating on 8" in succeeded(catdog("--data", tmp_path, *short))
-    text = succeeded(catdog("--data", drawn, "--val-data", tmp_path / "validation", "--limit", 5, "--val-limit", 2, *short))
+    text = succeeded(
+        catdog("--data", drawn, "--val-data", tmp_path / "validation", "--limit", 5, "--val-limit", 2, *short)
+    )
     assert "Training on 10 pictures, validating on 4" in text and "Class 0 is cat" in text
 
 
@@ -140,7 +186,12 @@ def test_a_folder_with_bad_files_trains_and_lists_them(catdog, drawn, tmp_path):
     (tmp_path / "portrait.jpg").write_bytes(b"")
     out = tmp_path / "out"
     text = succeeded(catdog("--data", tmp_path, "--image-size", 24, "--epochs", 1, "--out", out))
-    assert text.count("skipped: ") == 3 and "cat.100.jpg" in text and "HTML" in text and "portrait.jpg: its name tells no class" in text
+    assert (
+        text.count("skipped: ") == 3
+        and "cat.100.jpg" in text
+        and "HTML" in text
+        and "portrait.jpg: its name tells no class" in text
+    )
     assert len(json.loads((out / "report.json").read_text())["skipped_files"]) == 2
 
 
@@ -159,7 +210,10 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
         (("--data", "NOWHERE"), "nothing there. Check the path"),
         (("--data", "ONE"), "at least two classes, received one, cat"),
         (("--data", "EMPTY"), "pictures of that class, received none"),
-        (("--data", "DRAWN", "--image-size", "7"), "layer 4: Conv2D: expected pictures of at least 3x3, received"),
+        (
+            ("--data", "DRAWN", "--image-size", "7"),
+            "layer 4: Conv2D: expected pictures of at least 3x3, received",
+        ),
         (("--data", "DRAWN", "--network", "four-block", "--image-size", "20"), "Use larger pictures"),
         (("--data", "DRAWN", "--validation-split", "1.5"), "validation split: expected a number in (0, 1)"),
         (("--data", "DRAWN", "--learning-rate", "0"), "learning_rate"),
@@ -175,7 +229,13 @@ def test_mistakes_get_a_sentence_and_status_2(arguments, message, catdog, drawn,
     shutil.copy(drawn / "cat.0.png", tmp_path / "cats")
     (tmp_path / "one").mkdir()
     shutil.copy(drawn / "cat.0.png", tmp_path / "one")
-    places = {"NOWHERE": tmp_path / "nowhere", "ONE": tmp_path / "one", "EMPTY": tmp_path, "DRAWN": drawn, "MODEL": trained[0] / "model.safetensors"}
+    places = {
+        "NOWHERE": tmp_path / "nowhere",
+        "ONE": tmp_path / "one",
+        "EMPTY": tmp_path,
+        "DRAWN": drawn,
+        "MODEL": trained[0] / "model.safetensors",
+    }
     arguments = [places.get(word, word) for word in arguments]
     if arguments[0] not in ("predict", "evaluate"):
         arguments += ["--out", tmp_path / "out"]
@@ -190,8 +250,24 @@ def test_mistakes_get_a_sentence_and_status_2(arguments, message, catdog, drawn,
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
 @pytest.mark.parametrize("after", ["Training on", "Epoch 2/"])
 def test_ctrl_c_ends_training_cleanly_with_the_best_weights_saved(root, drawn, tmp_path, after):
-    command = [sys.executable, "-u", root / "examples" / "catdog.py", "--data", drawn, "--image-size", "32", "--epochs", "9999", "--patience", "9999", "--out", tmp_path]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-u",
+        root / "examples" / "catdog.py",
+        "--data",
+        drawn,
+        "--image-size",
+        "32",
+        "--epochs",
+        "9999",
+        "--patience",
+        "9999",
+        "--out",
+        tmp_path,
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
     seen = ""
     for line in process.stdout:
         seen += line
@@ -201,17 +277,40 @@ def test_ctrl_c_ends_training_cleanly_with_the_best_weights_saved(root, drawn, t
     rest, errors = process.communicate(timeout=120)
     assert process.returncode == 130, seen + rest + errors
     assert "best weights are kept" in rest and "Traceback" not in errors
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "history.csv") == [n for n in RESULTS if n != "history.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "history.csv") == [
+        n for n in RESULTS if n != "history.csv"
+    ]
     model = mc.load_model(tmp_path / "model.safetensors")
     assert model.class_names == ["cat", "dog"]
     assert json.loads((tmp_path / "report.json").read_text())["interrupted"] is True
 
 
 def test_the_same_seed_gives_the_same_weights_in_another_process(trained, catdog, drawn, tmp_path):
-    succeeded(catdog("--data", drawn, "--image-size", 24, "--epochs", 3, "--augment", "--dropout", 0.2, "--out", tmp_path))
+    succeeded(
+        catdog(
+            "--data",
+            drawn,
+            "--image-size",
+            24,
+            "--epochs",
+            3,
+            "--augment",
+            "--dropout",
+            0.2,
+            "--out",
+            tmp_path,
+        )
+    )
     assert (tmp_path / "model.safetensors").read_bytes() == (trained[0] / "model.safetensors").read_bytes()
 
 
 def test_xor_learns(root):
-    done = subprocess.run([sys.executable, str(root / "examples" / "xor.py")], capture_output=True, text=True, check=True)
-    assert [line.split("   ")[0] for line in done.stdout.splitlines()[-4:]] == ["0 xor 0 = 0", "0 xor 1 = 1", "1 xor 0 = 1", "1 xor 1 = 0"]
+    done = subprocess.run(
+        [sys.executable, str(root / "examples" / "xor.py")], capture_output=True, text=True, check=True
+    )
+    assert [line.split("   ")[0] for line in done.stdout.splitlines()[-4:]] == [
+        "0 xor 0 = 0",
+        "0 xor 1 = 1",
+        "1 xor 0 = 1",
+        "1 xor 1 = 0",
+    ]

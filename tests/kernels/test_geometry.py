@@ -1,4 +1,5 @@
 """Windows against a count by hand: every place where a window fits, one stride at a time."""
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -37,7 +38,9 @@ def test_pair_refuses(value):
         pair(value, "kernel_size")
 
 
-@pytest.mark.parametrize(("written", "meant"), [(0, ((0, 0), (0, 0))), (2, ((2, 2), (2, 2))), (((0, 1), 2), ((0, 1), (2, 2)))])
+@pytest.mark.parametrize(
+    ("written", "meant"), [(0, ((0, 0), (0, 0))), (2, ((2, 2), (2, 2))), (((0, 1), 2), ((0, 1), (2, 2)))]
+)
 def test_padding_in_numbers(written, meant):
     assert check_padding(written, "p") == meant
 
@@ -49,7 +52,7 @@ def test_padding_refuses(padding):
 
 
 def test_a_picture_smaller_than_the_window_is_a_shape_error_that_says_what_to_do():
-    with pytest.raises(ShapeError, match=r'at least 5x5, received 4x9. Use larger pictures'):
+    with pytest.raises(ShapeError, match=r"at least 5x5, received 4x9. Use larger pictures"):
         place_windows((4, 9, 3), (5, 5), (1, 1), "valid", "Conv2D")
     with pytest.raises(ShapeError, match="Put it before Flatten"):
         place_windows((12,), (3, 3), (1, 1), "valid", "Conv2D")

@@ -1,4 +1,5 @@
 """The chain of trust: loops over single numbers -> reference -> im2col, on drawn shapes."""
+
 import itertools
 
 import numpy as np
@@ -22,7 +23,9 @@ def windows(draw, most=8):
     (kh, sh), (kw, sw) = kernel
     strides = sh, sw
     side = st.tuples(st.integers(0, kh - 1), st.integers(0, kw - 1))
-    padding = draw(st.one_of(st.sampled_from(["valid", "same", 0]), side.map(lambda p: ((p[0], p[0]), (p[1], 0)))))
+    padding = draw(
+        st.one_of(st.sampled_from(["valid", "same", 0]), side.map(lambda p: ((p[0], p[0]), (p[1], 0))))
+    )
     padding = check_padding(padding, "p")
     before = (0, 0) if padding in ("valid", "same") else (sum(padding[0]), sum(padding[1]))
     if padding != "same":
@@ -32,7 +35,11 @@ def windows(draw, most=8):
 
 
 cases = dict(
-    window=windows(), batch=st.integers(1, 3), filters=st.integers(1, 4), seed=st.integers(0, 999), dtype=st.sampled_from(list(TOLERANCE))
+    window=windows(),
+    batch=st.integers(1, 3),
+    filters=st.integers(1, 4),
+    seed=st.integers(0, 999),
+    dtype=st.sampled_from(list(TOLERANCE)),
 )
 
 
@@ -51,7 +58,9 @@ def draw_arrays(seed, dtype, *shapes):
 @given(windows(most=5), st.integers(1, 2), st.integers(1, 3), st.integers(0, 99))
 def test_reference_convolution_is_its_equation_number_by_number(window, batch, filters, seed):
     (H, W, C), (KH, KW), (SH, SW), pads, (OH, OW) = window
-    x, weight, bias, dy = draw_arrays(seed, "float64", (batch, H, W, C), (KH, KW, C, filters), filters, (batch, OH, OW, filters))
+    x, weight, bias, dy = draw_arrays(
+        seed, "float64", (batch, H, W, C), (KH, KW, C, filters), filters, (batch, OH, OW, filters)
+    )
     y, dx, dweight = np.zeros_like(dy), np.zeros_like(x), np.zeros_like(weight)
     for n, oh, ow, oc in np.ndindex(dy.shape):
         y[n, oh, ow, oc] = bias[oc]
@@ -70,7 +79,9 @@ def test_reference_convolution_is_its_equation_number_by_number(window, batch, f
 @given(**cases)
 def test_im2col_convolution_agrees_with_reference(window, batch, filters, seed, dtype):
     shape, kernel, strides, pads, size = window
-    x, weight, bias, dy = draw_arrays(seed, dtype, (batch, *shape), (*kernel, shape[2], filters), filters, (batch, *size, filters))
+    x, weight, bias, dy = draw_arrays(
+        seed, dtype, (batch, *shape), (*kernel, shape[2], filters), filters, (batch, *size, filters)
+    )
     for with_bias in (bias, None):
         y = [kernels.conv2d_forward(x, weight, with_bias, strides, pads) for kernels in SETS]
         close(y[1], y[0], dtype)
@@ -96,9 +107,15 @@ def test_col2im_is_the_exact_transpose_of_im2col(window, batch, seed):
 def test_blocks_of_pictures_do_not_change_the_answer(monkeypatch, rng):
     x, weight = rng.standard_normal((7, 9, 8, 3)), rng.standard_normal((3, 3, 3, 5))
     dy, pads = rng.standard_normal((7, 7, 6, 5)), ((0, 0), (0, 0))
-    whole = im2col.conv2d_forward(x, weight, None, (1, 1), pads), *im2col.conv2d_backward(dy, x, weight, (1, 1), pads)
+    whole = (
+        im2col.conv2d_forward(x, weight, None, (1, 1), pads),
+        *im2col.conv2d_backward(dy, x, weight, (1, 1), pads),
+    )
     monkeypatch.setattr(im2col, "COLUMN_BYTES", 3 * 7 * 6 * 27 * 8)  # three pictures at a time, then one
-    parts = im2col.conv2d_forward(x, weight, None, (1, 1), pads), *im2col.conv2d_backward(dy, x, weight, (1, 1), pads)
+    parts = (
+        im2col.conv2d_forward(x, weight, None, (1, 1), pads),
+        *im2col.conv2d_backward(dy, x, weight, (1, 1), pads),
+    )
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
@@ -127,7 +144,9 @@ def test_im2col_pools_agree_with_reference(window, batch, seed, dtype):
     rng = np.random.default_rng(seed)
     x = rng.integers(-3, 4, (batch, *shape)).astype(dtype)
     dy = rng.standard_normal((batch, *size, shape[2])).astype(dtype)
-    (y, winner), (other_y, other_winner) = (kernels.maxpool2d_forward(x, pool, strides, pads) for kernels in SETS)
+    (y, winner), (other_y, other_winner) = (
+        kernels.maxpool2d_forward(x, pool, strides, pads) for kernels in SETS
+    )
     np.testing.assert_array_equal(y, other_y)
     np.testing.assert_array_equal(winner, other_winner)
     wanted, got = (kernels.maxpool2d_backward(dy, winner, x.shape, pool, strides, pads) for kernels in SETS)
@@ -150,7 +169,11 @@ def test_a_winner_in_a_large_window_needs_more_than_a_byte(rng):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kernels", SETS, ids=NAMES)
 def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
-    x, weight, bias = rng.standard_normal((2, 6, 7, 3)), rng.standard_normal((3, 2, 3, 4)), rng.standard_normal(4)
+    x, weight, bias = (
+        rng.standard_normal((2, 6, 7, 3)),
+        rng.standard_normal((3, 2, 3, 4)),
+        rng.standard_normal(4),
+    )
     x[0, 2, 3, 1] = x[1, 5, 6, 2] = x[1, 5, 5, 2] = bad
     pads = ((1, 1), (0, 1))
     with np.errstate(invalid="ignore"):
@@ -176,14 +199,21 @@ def test_no_kernel_changes_its_inputs_and_any_layout_of_memory_will_do(kernels, 
     kernels.conv2d_backward(dy, x, weight, (1, 1), pads)
     largest, winner = kernels.maxpool2d_forward(x, (2, 2), (2, 2), pads)
     kernels.maxpool2d_backward(largest, winner, x.shape, (2, 2), (2, 2), pads)
-    kernels.averagepool2d_backward(kernels.averagepool2d_forward(x, (2, 2), (2, 2), pads), x.shape, (2, 2), (2, 2), pads)
+    kernels.averagepool2d_backward(
+        kernels.averagepool2d_forward(x, (2, 2), (2, 2), pads), x.shape, (2, 2), (2, 2), pads
+    )
     kernels.relu_backward(x, kernels.relu_forward(x))
     for array, old in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, old)
 
 
 def test_dense_and_relu_are_their_equations(rng):
-    x, weight, bias, dy = rng.standard_normal((3, 4)), rng.standard_normal((4, 2)), rng.standard_normal(2), rng.standard_normal((3, 2))
+    x, weight, bias, dy = (
+        rng.standard_normal((3, 4)),
+        rng.standard_normal((4, 2)),
+        rng.standard_normal(2),
+        rng.standard_normal((3, 2)),
+    )
     y = [[sum(x[n, i] * weight[i, o] for i in range(4)) + bias[o] for o in range(2)] for n in range(3)]
     dx = [[sum(dy[n, o] * weight[i, o] for o in range(2)) for i in range(4)] for n in range(3)]
     dweight = [[sum(x[n, i] * dy[n, o] for n in range(3)) for o in range(2)] for i in range(4)]
@@ -192,7 +222,9 @@ def test_dense_and_relu_are_their_equations(rng):
         for got, wanted in zip(kernels.dense_backward(dy, x, weight), (dx, dweight, dy.sum(0)), strict=True):
             np.testing.assert_allclose(got, wanted)
         zero = np.array([-1.0, 0.0, 2.0])
-        np.testing.assert_array_equal(kernels.relu_backward(np.array([5.0, 6.0, 7.0]), kernels.relu_forward(zero)), [0, 0, 7])
+        np.testing.assert_array_equal(
+            kernels.relu_backward(np.array([5.0, 6.0, 7.0]), kernels.relu_forward(zero)), [0, 0, 7]
+        )
 
 
 def test_an_unknown_set_is_refused_by_name():

@@ -1,4 +1,5 @@
 """One harness that every layer must pass, then what is particular to each."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,7 +29,9 @@ CASES = [
     (lambda: mc.Sigmoid(), (5,)),
     (lambda: mc.Softmax(), (4,)),
 ]
-every_layer = pytest.mark.parametrize(("make", "shape"), CASES, ids=lambda case: repr(case()) if callable(case) else "")
+every_layer = pytest.mark.parametrize(
+    ("make", "shape"), CASES, ids=lambda case: repr(case()) if callable(case) else ""
+)
 every_set = pytest.mark.parametrize("kernels", NAMES)
 
 
@@ -53,7 +56,9 @@ def test_shapes_types_and_inputs_are_kept(make, shape, kernels, dtype, batch, rn
     dx = layer.backward(dy)
     assert dx.shape == x.shape and dx.dtype == dtype
     for parameter in layer.parameters:
-        assert parameter.grad.shape == parameter.shape == parameter.value.shape and parameter.grad.dtype == dtype
+        assert (
+            parameter.grad.shape == parameter.shape == parameter.value.shape and parameter.grad.dtype == dtype
+        )
 
 
 @every_layer
@@ -107,7 +112,9 @@ def test_the_first_layer_of_a_network_computes_no_dx(rng):
     for make in (lambda: mc.Conv2D(2, 3), lambda: mc.Dense(2)):
         layer, _ = build(make, (4, 4, 1) if make().name == "conv2d" else (4,))
         layer.needs_dx = False
-        y = layer.forward(rng.standard_normal((2, *((4, 4, 1) if layer.name == "conv2d" else (4,)))), training=True)
+        y = layer.forward(
+            rng.standard_normal((2, *((4, 4, 1) if layer.name == "conv2d" else (4,)))), training=True
+        )
         assert layer.backward(y) is None and layer.weight.grad is not None
 
 
@@ -161,7 +168,11 @@ def test_options_out_of_range_are_refused_in_words(make, message):
 @pytest.mark.parametrize(
     ("make", "shape", "message"),
     [
-        (lambda: mc.Dense(2), (4, 4, 3), r"Dense: expected a vector a sample, received shape \(4, 4, 3\). Put Flatten"),
+        (
+            lambda: mc.Dense(2),
+            (4, 4, 3),
+            r"Dense: expected a vector a sample, received shape \(4, 4, 3\). Put Flatten",
+        ),
         (lambda: mc.Conv2D(2, 3), (12,), "Put it before Flatten"),
         (lambda: mc.Conv2D(2, 5), (4, 4, 3), "at least 5x5, received 4x4"),
         (lambda: mc.MaxPool2D(2, padding=2), (4, 4, 3), "A window must touch the picture"),
