@@ -24,7 +24,8 @@ RUNS = {
     ],
     "four-block": [
         "--data", "PHOTOS/small/train", "--val-data", "PHOTOS/small/validation",
-        "--network", "four-block", "--epochs", "30", "--patience", "30", "--batch-size", "20", "--learning-rate", "1e-4",
+        "--network", "four-block", "--epochs", "30", "--patience", "30",
+        "--batch-size", "20", "--learning-rate", "1e-4",
     ],
 }  # fmt: skip
 PUBLISHED = {

@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "summary": set(),
     "training": {"batches", "callbacks", "errors", "metrics"},
     "model": {
-        "batches", "errors", "kernels", "layers", "losses", "metrics", "optimizers", "serialization", "summary", "training",
+        "batches", "errors", "kernels", "layers", "losses", "metrics", "optimizers", "serialization", "summary",
+        "training",
     },
     "networks": {"layers", "model"},
     "gradient_check": {"errors", "kernels"},

@@ -121,8 +121,8 @@ def bad_files(folder, scene):
         (folder / name).write_bytes(content)
     bomb(folder / "bomb.png")
     return {
-        "empty.jpg": "an empty file", "page.jpg": "HTML", "pointer.jpg": "Git LFS pointer", "cut.jpg": "damaged", "head.jpg": "damaged",
-        "noise.jpg": "no kind of picture", "bomb.png": "too large a picture", "missing.jpg": "no such file",
+        "empty.jpg": "an empty file", "page.jpg": "HTML", "pointer.jpg": "Git LFS pointer",
+        "cut.jpg": "damaged", "head.jpg": "damaged", "noise.jpg": "no kind of picture", "bomb.png": "too large a picture", "missing.jpg": "no such file",
     }  # fmt: skip
 
 
@@ -184,8 +184,10 @@ def test_a_model_without_preprocessing_is_refused(preprocessing):
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_each_of_the_real_bad_files(photographs):
     broken = {
-        "real_git_lfs_pointer_cat.0.jpg": "Git LFS", "real_truncated_test490.jpg": "damaged", "synthetic_bomb_20000x20000_1bit.png": "too large",
-        "synthetic_half.jpg": "damaged", "synthetic_header_only.jpg": "damaged", "synthetic_html_named.jpg": "HTML", "synthetic_zero_bytes.jpg": "empty",
+        "real_git_lfs_pointer_cat.0.jpg": "Git LFS", "real_truncated_test490.jpg": "damaged",
+        "synthetic_bomb_20000x20000_1bit.png": "too large", "synthetic_half.jpg": "damaged",
+        "synthetic_header_only.jpg": "damaged",
+        "synthetic_html_named.jpg": "HTML", "synthetic_zero_bytes.jpg": "empty",
     }  # fmt: skip
     files = sorted((photographs / "bad").iterdir())
     assert len(files) == 20
