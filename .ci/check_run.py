@@ -5,7 +5,14 @@ import sys
 from pathlib import Path
 
 folder, least = Path(sys.argv[1]), float(sys.argv[2])
-results = ["confusion.png", "curves.png", "history.csv", "model.safetensors", "predictions.png", "samples.png"]
+results = [
+    "confusion.png",
+    "curves.png",
+    "history.csv",
+    "model.safetensors",
+    "predictions.png",
+    "samples.png",
+]
 missing = [name for name in results if not (folder / name).is_file() or not (folder / name).stat().st_size]
 accuracy = json.loads((folder / "report.json").read_text(encoding="utf-8"))["accuracy"]
 if missing or accuracy < least:

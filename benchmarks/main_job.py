@@ -20,7 +20,7 @@ RUNS = {
     "drawn": [],
     "two-block": [
         "--data", "PHOTOS/train", "--limit", "4000", "--val-data", "PHOTOS/val", "--val-limit", "1000",
-        "--network", "two-block", "--augment", "--epochs", "25", "--patience", "25",
+        "--network", "two-block", "--augment", "--epochs", "25", "--patience", "25", "--learning-rate", "5e-4",
     ],
     "four-block": [
         "--data", "PHOTOS/small/train", "--val-data", "PHOTOS/small/validation",

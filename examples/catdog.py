@@ -26,7 +26,8 @@ from minicnn import data, metrics, networks, plots
 NETWORKS = {"two-block": (networks.two_block, 64), "four-block": (networks.four_block, 150)}
 # Shear of 0.2 radians: what 0.2 meant to Keras when the cat-and-dog networks below were published.
 AUGMENTATION = data.Augmentation(horizontal_flip=True, zoom_range=0.2, shear_range=math.degrees(0.2))
-DRAWN_TRAIN, DRAWN_VALIDATION = 1500, 400  # drawn animals of each kind
+KERNELS = ("im2col", "reference")
+DRAWN = (1500, 400)  # animals of each kind, to learn from and to judge by
 
 
 def main(arguments=None) -> int:
@@ -40,113 +41,103 @@ def main(arguments=None) -> int:
     except mc.MinicnnError as error:
         print(f"catdog: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"catdog: {error}. Nothing more could be done; earlier results are kept.", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(
+            "catdog: not enough memory. Use a smaller --image-size, --batch-size or --limit.", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         print("catdog: interrupted", file=sys.stderr)
         return 130
 
 
+# fmt: off
 def parser() -> argparse.ArgumentParser:
+    """Every option, a line each."""
     description, _, commands = __doc__.partition("\n\n")
     top = argparse.ArgumentParser(
-        description=description, epilog=commands, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+        description=description, epilog=commands, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", metavar="train (default) | evaluate | predict")
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    add = commands.add_parser(
-        "train", formatter_class=formatter, help="train a network (the default)"
-    ).add_argument
-    add(
-        "--data",
-        type=Path,
-        help="folder of photographs: a folder a class, or cat.0.jpg, dog.0.jpg, ...; animals are drawn without it",
-    )
-    add(
-        "--val-data",
-        type=Path,
-        help="folder of other photographs to judge by; without it a part of --data is set aside",
-    )
-    add(
-        "--validation-split", type=float, default=0.2, metavar="SHARE", help="the part of --data to set aside"
-    )
+
+    def command(name, what):
+        return commands.add_parser(name, help=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter).add_argument
+
+    add = command("train", "train a network (the default)")
+    add("--data", type=Path, metavar="DIR", help="photographs: a folder a class, or cat.0.jpg, dog.0.jpg, ...; else drawn")
+    add("--val-data", type=Path, metavar="DIR", help="photographs to judge by; else a part of --data is set aside")
+    add("--validation-split", type=float, default=0.2, metavar="SHARE", help="the part of --data to set aside")
     add("--network", choices=NETWORKS, default="two-block", help="which network")
-    add("--image-size", type=int, metavar="PIXELS", help="height and width; two-block 64, four-block 150")
-    add("--epochs", type=int, help="at most this many; 25, or 10 on drawn animals")
-    add("--batch-size", type=int, default=32, help="pictures a step")
+    add("--image-size", type=int, metavar="PIXELS", help="height and width; else 64 for two-block, 150 for four-block")
+    add("--epochs", type=count, help="at most this many; else 25, or 10 on drawn animals")
+    add("--batch-size", type=count, default=32, help="pictures a step")
     add("--learning-rate", type=float, default=1e-3, help="of Adam")
     add("--augment", action="store_true", help="flip, zoom by 0.2 and shear by 0.2 radians at random")
     add("--dropout", type=float, default=0.0, metavar="SHARE", help="before the last layer")
-    add(
-        "--patience",
-        type=int,
-        default=10,
-        metavar="EPOCHS",
-        help="stop after so many epochs without a better accuracy",
-    )
+    add("--patience", type=count, default=10, metavar="EPOCHS", help="stop after so many without a better accuracy")
     add("--seed", type=int, default=0, help="of weights, order, split and augmentation")
-    add(
-        "--kernels",
-        default="im2col",
-        choices=["im2col", "reference"],
-        help="which arithmetic; reference is very slow",
-    )
-    add("--limit", type=int, metavar="N", help="use the first N pictures of each class")
-    add("--val-limit", type=int, metavar="N", help="judge by the first N of each class of --val-data")
+    add("--kernels", choices=KERNELS, default="im2col", help="which arithmetic; reference is very slow")
+    add("--limit", type=count, metavar="N", help="use the first N pictures of each class")
+    add("--val-limit", type=count, metavar="N", help="judge by the first N of each class of --val-data")
     add("--out", type=Path, default=Path("runs/catdog"), metavar="DIR", help="where the results go")
-    add = commands.add_parser(
-        "evaluate", formatter_class=formatter, help="judge a trained model"
-    ).add_argument
-    add("--data", type=Path, required=True, help="folder of photographs")
-    add("--model", type=Path, required=True, help="a model.safetensors")
-    add("--limit", type=int, metavar="N", help="use the first N pictures of each class")
-    add = commands.add_parser("predict", formatter_class=formatter, help="ask a trained model").add_argument
+    add = command("evaluate", "judge a trained model")
+    add("--data", type=Path, metavar="DIR", required=True, help="photographs")
+    add("--model", type=Path, metavar="FILE", required=True, help="a model.safetensors")
+    add("--limit", type=count, metavar="N", help="use the first N pictures of each class")
+    add = command("predict", "ask a trained model")
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="picture files")
-    add("--model", type=Path, required=True, help="a model.safetensors")
+    add("--model", type=Path, metavar="FILE", required=True, help="a model.safetensors")
     add("--json", action="store_true", help="print JSON")
     return top
+# fmt: on
+
+
+def count(text: str) -> int:
+    """A number of things: an int of at least 1."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected an int of at least 1, received {text}")
+    return number
 
 
 # ----------------------------------------------------------------------------------------- train
 def train(options) -> int:
-    """Find, decode, build, fit, judge, draw."""
+    """Find, build, decode, fit, judge, draw."""
     start = time.perf_counter()
     make_network, usual_size = NETWORKS[options.network]
-    size = options.image_size or usual_size
+    size = usual_size if options.image_size is None else options.image_size
+    preprocessing = data.Preprocessing(size, size)
     training_files, validation_files = find_data(options)
     names = training_files.class_names
-    print(f"Class 0 is {names[0]}, " + ", ".join(f"{k} is {name}" for k, name in enumerate(names) if k))
+    print("; ".join(f"class {k} is {name}" for k, name in enumerate(names)))
 
     model = make_network(len(names), options.dropout, options.kernels).build((size, size, 3), options.seed)
-    preprocessing = data.Preprocessing(size, size)
     model.class_names, model.preprocessing = names, asdict(preprocessing)
     loss = "binary_crossentropy" if len(names) == 2 else "sparse_categorical_crossentropy"
     model.compile(mc.Adam(options.learning_rate), loss, ["accuracy"])
     model.summary()
 
     augmentation = AUGMENTATION if options.augment else None
-    training, bad = load(training_files, preprocessing, options, shuffle=True, augmentation=augmentation)
-    validation, bad_validation = load(validation_files, preprocessing, options)
-    bad += bad_validation
-    print(f"Training on {training.samples} pictures, validating on {validation.samples}", flush=True)
+    training, bad = load(training_files, preprocessing, options.batch_size, options.seed, True, augmentation)
+    validation, bad_validation = load(validation_files, preprocessing)
 
     model_file = options.out / "model.safetensors"
     checkpoint = mc.ModelCheckpoint(model_file, "val_accuracy", save_best_only=True)
     stopping = mc.EarlyStopping("val_accuracy", patience=options.patience)
+    log = mc.CSVLogger(options.out / "history.csv")
     epochs = options.epochs or (25 if options.data else 10)
     interrupted = False
     try:
-        model.fit(
-            training,
-            validation_data=validation,
-            epochs=epochs,
-            callbacks=[checkpoint, stopping, mc.CSVLogger(options.out / "history.csv")],
-        )
+        print(f"Training on {training.samples} pictures, validating on {validation.samples}", flush=True)
+        model.fit(training, validation_data=validation, epochs=epochs, callbacks=[checkpoint, stopping, log])
     except KeyboardInterrupt:
         interrupted = True
         print("\nInterrupted: training ends here, the best weights are kept", flush=True)
     if checkpoint.saved_epoch is None:  # not one epoch was finished
         model.save(model_file)
 
-    best = mc.load_model(model_file)
+    history, best = model.history or mc.History(), mc.load_model(model_file)
     prediction = best.predict(validation)
     report = judge(validation.y, prediction, names) | {
         "command": ["python", "examples/catdog.py", *sys.argv[1:]],
@@ -157,17 +148,17 @@ def train(options) -> int:
         "seed": options.seed,
         "training_pictures": training.samples,
         "validation_pictures": validation.samples,
-        "skipped_files": [str(error) for error in bad],
+        "skipped_files": [str(error) for error in bad + bad_validation],
         "interrupted": interrupted,
-        "epochs": len(model.history.seconds),
+        "epochs": len(history.seconds),
         "best_epoch": None if checkpoint.saved_epoch is None else checkpoint.saved_epoch + 1,
-        "training_accuracy": finite(model.history.history.get("accuracy", [math.nan])[-1]),
-        "seconds_per_epoch": finite(np.median(model.history.seconds or [math.nan])),
+        "training_accuracy": finite(history.history.get("accuracy", [math.nan])[-1]),
+        "seconds_per_epoch": finite(np.median(history.seconds or [math.nan])),
         "peak_memory_mb": peak_memory(),
         "machine": f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}",
     }
     draw_results(
-        options.out, model.history.history, checkpoint.saved_epoch, training, validation, prediction, names
+        options.out, history.history, checkpoint.saved_epoch, training, validation, prediction, names
     )
     report["seconds"] = round(time.perf_counter() - start, 1)
     (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -178,49 +169,41 @@ def train(options) -> int:
 
 
 def find_data(options):
-    """The training and the validation files, found, drawn or set aside, with a line on each."""
+    """The training and the validation files: found, drawn or set aside, with a line on each."""
     folder, validation_folder = options.data, options.val_data
     if folder is None:
         folder, validation_folder = options.out / "drawn" / "train", options.out / "drawn" / "validation"
-        print(
-            f"No --data: drawing {2 * (DRAWN_TRAIN + DRAWN_VALIDATION)} cats and dogs in {folder.parent}",
-            flush=True,
-        )
-        data.draw_folder(folder, DRAWN_TRAIN, seed=1)
-        data.draw_folder(validation_folder, DRAWN_VALIDATION, seed=2)
+        print(f"No --data: drawing {2 * sum(DRAWN)} cats and dogs in {folder.parent}", flush=True)
+        data.draw_folder(folder, DRAWN[0], seed=1)
+        data.draw_folder(validation_folder, DRAWN[1], seed=2)
     elif validation_folder is None:
         folder, validation_folder = data.find_train_and_validation(folder)
-    files = found(folder)
-    if options.limit:
-        files = files.limit(options.limit)
+    files = find(folder, options.limit)
     if validation_folder is None:
         return data.split(files, options.validation_split, options.seed)
-    validation = found(validation_folder, files.class_names)
-    return files, validation.limit(options.val_limit) if options.val_limit else validation
+    return files, find(validation_folder, options.val_limit, files.class_names)
 
 
-def found(folder, class_names=None):
+def find(folder, limit=None, class_names=None):
+    """A folder's files, with a line on what was found and one on each file that tells no class."""
     files = data.find_pictures(folder, class_names)
     print(files, f"({folder})")
     for path in files.unlabelled:
         print(f"skipped: {path}: its name tells no class")
-    return files
+    return files if limit is None else files.limit(limit)
 
 
-def load(files, preprocessing, options=None, shuffle=False, augmentation=None):
-    """Decode files into a loader; bad ones are listed and left out."""
+def load(files, preprocessing, batch_size=32, seed=0, training=False, augmentation=None):
+    """Decode files into a loader; bad ones are listed, returned and left out."""
     pictures, kept, bad = data.load_pictures(files.paths, preprocessing, skip_bad=True, progress=True)
     for error in bad:
         print(f"skipped: {error}")
     files = files.take(kept)
     for label, name in enumerate(files.class_names):
-        if shuffle and not (files.labels == label).any():
-            raise mc.DataError(
-                name, "at least one picture that can be read", "none", "Add pictures of this class."
-            )
-    batch_size, seed = (options.batch_size, options.seed) if options else (32, 0)
+        if training and label not in files.labels:
+            raise mc.DataError(name, "a picture that can be read", "none", "Add pictures of this class.")
     return data.Loader(
-        pictures, files.labels, batch_size, shuffle, seed, augmentation, names=files.paths
+        pictures, files.labels, batch_size, training, seed, augmentation, names=files.paths
     ), bad
 
 
@@ -229,9 +212,8 @@ def evaluate(options) -> int:
     """Print how good a model is on a folder."""
     model = mc.load_model(options.model)
     preprocessing = data.Preprocessing.of(model)
-    files = found(options.data, model.class_names)
-    loader, _ = load(files.limit(options.limit) if options.limit else files, preprocessing)
-    print_report(judge(loader.y, model.predict(loader), model.class_names))
+    loader, _ = load(find(options.data, options.limit, class_names(model)), preprocessing)
+    print_report(judge(loader.y, model.predict(loader), class_names(model)))
     return 0
 
 
@@ -239,7 +221,7 @@ def predict(options) -> int:
     """Print class and confidence of each photo; 1 if one could not be read."""
     model = mc.load_model(options.model)
     preprocessing = data.Preprocessing.of(model)
-    answers, status = [], 0
+    names, answers, status = class_names(model), [], 0
     for photo in options.photos:
         try:
             picture = data.to_float(data.decode(photo, preprocessing))
@@ -249,13 +231,20 @@ def predict(options) -> int:
             continue
         share = metrics.probabilities(model.predict(picture[None]))[0]
         k = int(metrics.classes(share[None])[0])
-        answers.append({"file": str(photo), "class": model.class_names[k], "confidence": float(share[k])})
-        answers[-1]["probabilities"] = dict(zip(model.class_names, map(float, share), strict=True))
+        shares = dict(zip(names, map(float, share), strict=True))
+        answers.append(
+            {"file": str(photo), "class": names[k], "confidence": float(share[k]), "probabilities": shares}
+        )
         if not options.json:
-            print(f"{model.class_names[k]} {share[k]:.3f} {photo}", flush=True)
+            print(f"{names[k]} {share[k]:.3f} {photo}", flush=True)
     if options.json:
         print(json.dumps(answers, indent=2))
     return status
+
+
+def class_names(model) -> list[str]:
+    """What the model's outputs mean; numbers where it was saved without names."""
+    return model.class_names or [f"class {k}" for k in range(max(2, model.output_shapes[-1][-1]))]
 
 
 # ------------------------------------------------------------------------------------- reporting

@@ -4,7 +4,7 @@ The public names, and nothing else.  Pictures and folders: `minicnn.data`; plots
 Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
 """
 
-from . import callbacks, layers, losses, metrics, networks, optimizers
+from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers
 from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from .errors import (
     ArgumentError,
@@ -45,6 +45,7 @@ __all__ = [
     "CategoricalCrossEntropy", "Conv2D", "DataError", "Dense", "Dropout", "EarlyStopping", "Flatten",
     "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError", "ModelCheckpoint",
     "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Sequential", "ShapeError", "Sigmoid", "Softmax",
-    "SparseCategoricalCrossEntropy", "StateError", "callbacks", "layers", "load_model", "losses", "metrics", "networks",
+    "SparseCategoricalCrossEntropy", "StateError", "callbacks",
+    "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
     "optimizers",
 ]  # fmt: skip

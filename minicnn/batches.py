@@ -4,9 +4,10 @@
 augment pictures.  Anything with the same four members can be trained on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, ShapeError
 
@@ -38,10 +39,18 @@ class ArrayBatches:
     [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=0):
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+    ):
         self.x, self.y = np.asarray(x), None if y is None else np.asarray(y)
         self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
-        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, check_seed(seed)
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ArgumentError(
                 "batch_size", "an int of at least 1", repr(batch_size), "Give for example 32."
@@ -89,7 +98,20 @@ class ArrayBatches:
         return "samples " + shorten(map(str, self.indices(epoch, batch).tolist()))
 
 
-def shorten(names, most: int = 8) -> str:
+def check_seed(seed: int) -> int:
+    """`seed`, if a generator can be made from it.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not an int of at least 0.
+    """
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ArgumentError("seed", "an int of at least 0", repr(seed), "Give for example 0.")
+    return seed
+
+
+def shorten(names: Iterable[str], most: int = 8) -> str:
     """The first names, and how many more there are.
 
     Examples

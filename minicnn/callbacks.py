@@ -106,12 +106,12 @@ class EarlyStopping(Callback):
 
     def __init__(
         self,
-        monitor="val_loss",
-        min_delta=0.0,
-        patience=0,
-        mode="auto",
-        restore_best_weights=False,
-        start_from_epoch=0,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        mode: str = "auto",
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
     ):
         self.settings = (monitor, min_delta, mode)
         self.patience, self.restore_best_weights, self.start_from_epoch = (
@@ -120,11 +120,11 @@ class EarlyStopping(Callback):
             start_from_epoch,
         )
 
-    def on_train_begin(self):
+    def on_train_begin(self) -> None:
         self.monitor = Monitor(*self.settings)
         self.wait, self.best_epoch, self.stopped_epoch, self.best_weights = 0, None, None, None
 
-    def on_epoch_end(self, epoch, logs):
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         if epoch < self.start_from_epoch:
             return
         if self.monitor.improves(logs):
@@ -137,7 +137,7 @@ class EarlyStopping(Callback):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self):
+    def on_train_end(self) -> None:
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
 
@@ -158,13 +158,21 @@ class ModelCheckpoint(Callback):
         The last epoch that was saved, from 0.
     """
 
-    def __init__(self, path, monitor="val_loss", save_best_only=False, mode="auto"):
+    saved_epoch: int | None = None
+
+    def __init__(
+        self,
+        path: str | Path,
+        monitor: str = "val_loss",
+        save_best_only: bool = False,
+        mode: str = "auto",
+    ):
         self.path, self.settings, self.save_best_only = str(path), (monitor, 0.0, mode), save_best_only
 
-    def on_train_begin(self):
+    def on_train_begin(self) -> None:
         self.monitor, self.saved_epoch = Monitor(*self.settings), None
 
-    def on_epoch_end(self, epoch, logs):
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         if not self.save_best_only or self.monitor.improves(logs):
             try:
                 path = self.path.format(epoch=epoch + 1, **logs)
@@ -195,7 +203,14 @@ class ReduceLROnPlateau(Callback):
     """
 
     def __init__(
-        self, monitor="val_loss", factor=0.1, patience=10, min_delta=1e-4, cooldown=0, min_lr=0.0, mode="auto"
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: str = "auto",
     ):
         if not 0 < factor < 1:
             raise ArgumentError(
@@ -204,11 +219,11 @@ class ReduceLROnPlateau(Callback):
         self.settings, self.factor, self.patience = (monitor, min_delta, mode), factor, patience
         self.cooldown, self.min_lr = cooldown, min_lr
 
-    def on_train_begin(self):
+    def on_train_begin(self) -> None:
         self.monitor = Monitor(*self.settings)
         self.wait = self.resting = 0
 
-    def on_epoch_end(self, epoch, logs):
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         if self.resting > 0:
             self.resting -= 1
             self.wait = 0
@@ -231,14 +246,14 @@ class CSVLogger(Callback):
         Overwritten when training begins.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def on_train_begin(self):
+    def on_train_begin(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("")
 
-    def on_epoch_end(self, epoch, logs):
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         row = {"epoch": epoch} | {name: repr(float(value)) for name, value in logs.items()}
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, row)

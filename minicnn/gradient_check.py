@@ -8,10 +8,12 @@ checked element by element (`check_layer`, `check_loss`), whole networks along r
 in a pool) and has no gradient to compare with: such elements are counted and left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import ArgumentError
 from .kernels import kernel_set
@@ -61,7 +63,12 @@ class GradientCheck:
 
 
 def check_layer(
-    layer, input_shape, batch: int = 2, seed: int = 0, kernels: str = "im2col", training: bool = True
+    layer: Any,
+    input_shape: Sequence[int],
+    batch: int = 2,
+    seed: int = 0,
+    kernels: str = "im2col",
+    training: bool = True,
 ) -> list[GradientCheck]:
     """Check dx and every parameter's gradient of one layer, element by element.
 
@@ -108,7 +115,9 @@ def check_layer(
     return [check_array(name, f, array, gradient) for name, array, gradient in pairs]
 
 
-def check_loss(loss, target, prediction, sample_weight=None) -> GradientCheck:
+def check_loss(
+    loss: Callable, target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike | None = None
+) -> GradientCheck:
     """Check a loss's gradient with respect to its prediction, element by element.
 
     Parameters
@@ -129,7 +138,9 @@ def check_loss(loss, target, prediction, sample_weight=None) -> GradientCheck:
     )
 
 
-def check_model(model, x, y, directions: int = 2, seed: int = 0) -> list[GradientCheck]:
+def check_model(
+    model: Any, x: np.ndarray, y: ArrayLike, directions: int = 2, seed: int = 0
+) -> list[GradientCheck]:
     """Check a whole network along random directions: each parameter by itself, then all together.
 
     Parameters

@@ -33,7 +33,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return fan_in * math.prod(window), fan_out * math.prod(window)
 
 
-def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype="float32") -> np.ndarray:
+def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype: str = "float32") -> np.ndarray:
     """Uniform in [-limit, limit] with limit = sqrt(6 / (fan_in + fan_out)); Keras's default.
 
     References
@@ -50,7 +50,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype="floa
     return rng.uniform(-limit, limit, shape).astype(dtype)
 
 
-def he_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype="float32") -> np.ndarray:
+def he_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype: str = "float32") -> np.ndarray:
     """Normal with standard deviation sqrt(2 / fan_in), cut at two deviations of the uncut normal.
 
     References
@@ -68,7 +68,7 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype="float32")
     return (values * (math.sqrt(2 / fans(shape)[0]) / TRUNCATED_STANDARD_DEVIATION)).astype(dtype)
 
 
-def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype="float32") -> np.ndarray:
+def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype: str = "float32") -> np.ndarray:
     """All zeros; `rng` is not used."""
     return np.zeros(shape, dtype)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, ShapeError
 from .functions import sigmoid, softmax
@@ -35,7 +36,9 @@ class Loss:
     activation: ClassVar[str | None] = None  # the layer whose logits this loss can take
     name: ClassVar[str] = "loss"
 
-    def __call__(self, target, prediction, sample_weight=None) -> tuple[float, np.ndarray]:
+    def __call__(
+        self, target: ArrayLike, prediction: np.ndarray, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, np.ndarray]:
         """The batch's loss and its gradient with respect to `prediction`.
 
         Parameters
@@ -70,7 +73,7 @@ class Loss:
         N = len(prediction)
         return float(each.sum(dtype=np.float64) / N), gradient / np.asarray(N, prediction.dtype)
 
-    def prepare(self, target, prediction):
+    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """The target in the prediction's shape and type."""
         if target.ndim == 1 and prediction.shape == (len(target), 1):
             target = target[:, None]
@@ -81,7 +84,7 @@ class Loss:
             )  # fmt: skip
         return target.astype(prediction.dtype, copy=False)
 
-    def terms(self, target, prediction):
+    def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each sample's loss (N,) and its gradient (N, K), not yet divided by N."""
         raise NotImplementedError
 
@@ -99,7 +102,7 @@ class MeanSquaredError(Loss):
 
     name: ClassVar[str] = "mean_squared_error"
 
-    def terms(self, target, prediction):
+    def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         difference = prediction - target
         K = prediction.shape[1]
         return (difference**2).mean(1), 2 * difference / K
@@ -131,7 +134,7 @@ class BinaryCrossEntropy(Loss):
     def __post_init__(self):
         _check_smoothing(self)
 
-    def terms(self, target, prediction):
+    def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = prediction.shape[1]
         target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.from_logits:
@@ -169,7 +172,7 @@ class CategoricalCrossEntropy(Loss):
     def __post_init__(self):
         _check_smoothing(self)
 
-    def terms(self, target, prediction):
+    def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = prediction.shape[1]
         target = target * (1 - self.label_smoothing) + self.label_smoothing / K
         if self.from_logits:
@@ -193,7 +196,7 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 
     name: ClassVar[str] = "sparse_categorical_crossentropy"
 
-    def prepare(self, target, prediction):
+    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         labels, K = target.reshape(-1), prediction.shape[1]
         whole = labels.astype(np.int64)
         if (

@@ -6,8 +6,10 @@ computed on all samples at once, never averaged over batches.  Called by `traini
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, ShapeError
 
@@ -57,7 +59,7 @@ def classes(prediction: np.ndarray) -> np.ndarray:
     return (prediction.reshape(len(prediction)) > 0.5).astype(np.int64)
 
 
-def probabilities(prediction: np.ndarray) -> np.ndarray:
+def probabilities(prediction: ArrayLike) -> np.ndarray:
     """Each class's probability (N, K); one sigmoid p becomes two columns, 1 - p and p.
 
     Examples
@@ -69,7 +71,7 @@ def probabilities(prediction: np.ndarray) -> np.ndarray:
     return np.hstack([1 - prediction, prediction]) if prediction.shape[1] == 1 else prediction
 
 
-def labels(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def labels(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     """The true class numbers (N,), whichever form the targets have.
 
     Raises
@@ -86,7 +88,7 @@ def labels(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return target.argmax(1) if one_hot else target.reshape(-1).astype(np.int64)
 
 
-def accuracy(target, prediction) -> Proportion:
+def accuracy(target: ArrayLike, prediction: ArrayLike) -> Proportion:
     """The share of samples whose predicted class is the true one, with its standard error.
 
     Examples
@@ -98,7 +100,7 @@ def accuracy(target, prediction) -> Proportion:
     return Proportion(int(right.sum()), len(right))
 
 
-def confusion_matrix(target, prediction) -> np.ndarray:
+def confusion_matrix(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     """counts[i, j]: samples of true class i that were predicted as class j.
 
     Examples
@@ -114,7 +116,7 @@ def confusion_matrix(target, prediction) -> np.ndarray:
     return counts
 
 
-def precision(target, prediction) -> np.ndarray:
+def precision(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     """Of the samples predicted as a class, the share that is of it; one value a class, NaN where none was predicted.
 
     Examples
@@ -126,7 +128,7 @@ def precision(target, prediction) -> np.ndarray:
     return _ratio(counts.diagonal(), counts.sum(0))
 
 
-def recall(target, prediction) -> np.ndarray:
+def recall(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     """Of the samples of a class, the share that was found; one value a class, NaN where there is none.
 
     Examples
@@ -138,7 +140,7 @@ def recall(target, prediction) -> np.ndarray:
     return _ratio(counts.diagonal(), counts.sum(1))
 
 
-def f1_score(target, prediction) -> np.ndarray:
+def f1_score(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     """The harmonic mean of precision and recall, 2 hits / (predicted + true); one value a class.
 
     Examples
@@ -150,7 +152,7 @@ def f1_score(target, prediction) -> np.ndarray:
     return _ratio(2 * counts.diagonal(), counts.sum(0) + counts.sum(1))
 
 
-def roc_auc(target, prediction) -> float:
+def roc_auc(target: ArrayLike, prediction: ArrayLike) -> float:
     """The probability that a random sample of a class scores above a random sample outside it.
 
     Ties count half.  More than two classes: the mean over classes, each against the rest.  NaN when only
@@ -172,7 +174,7 @@ def roc_auc(target, prediction) -> float:
     return float(np.mean([_area(true == k, prediction[:, k]) for k in range(prediction.shape[1])]))
 
 
-def log_loss(target, prediction) -> float:
+def log_loss(target: ArrayLike, prediction: ArrayLike) -> float:
     """The mean of -log p(true class), with p kept 1e-7 away from 0: a confident mistake costs most.
 
     Examples
@@ -203,7 +205,7 @@ def _area(positive, score):
 BY_NAME = {"accuracy": accuracy, "auc": roc_auc, "log_loss": log_loss}
 
 
-def find_metrics(metrics) -> dict:
+def find_metrics(metrics: Sequence[str | Callable]) -> dict[str, Callable]:
     """Names or functions as a dictionary from name to function.
 
     Raises

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import layers as layer_classes
 from . import losses, optimizers, serialization, training
-from .batches import ArrayBatches
+from .batches import ArrayBatches, check_seed
 from .errors import ArgumentError, MinicnnError, ModelFileError, NonFiniteError, ShapeError, StateError
 from .kernels import kernel_set
 from .layers import Layer, Parameter
@@ -115,7 +115,7 @@ class Sequential:
                 "Give for example (64, 64, 3).",
             )
         self.dtype, self.input_shape = np.dtype(dtype), shape
-        rng = None if seed is None else np.random.default_rng(seed)
+        rng = None if seed is None else np.random.default_rng(check_seed(seed))
         self.output_shapes, counts = [], {}
         for number, layer in enumerate(self.layers, 1):
             base = layer_classes.base.snake_case(type(layer).__name__)
@@ -390,7 +390,8 @@ def load_model(path, kernels: str | None = None) -> Sequential:
         layers = [_make_layer(entry) for entry in description["layers"]]
         model = Sequential(layers, kernels or description["kernels"], description["name"])
         model.build(description["input_shape"], seed=None, dtype=description["dtype"])
-        model.class_names, model.preprocessing = description["class_names"], description["preprocessing"]
+        model.class_names = _check_names(description["class_names"], model.output_shapes[-1])
+        model.preprocessing = _check_preprocessing(description["preprocessing"])
     except (MinicnnError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelFileError(
             str(path),
@@ -411,6 +412,22 @@ def _make_layer(entry):
         raise ArgumentError("layer class", "one of minicnn.layers", repr(name), "Upgrade minicnn.")
     config = {key: _tuples(value) for key, value in entry["config"].items()}
     return getattr(layer_classes, name)(**config)
+
+
+def _check_names(names, output_shape):
+    """None, or a name for each output; two for a single one."""
+    count = max(2, output_shape[-1])
+    if names is not None and (
+        not isinstance(names, list) or len(names) != count or not all(isinstance(n, str) for n in names)
+    ):
+        raise ArgumentError("class_names", f"{count} names", repr(names), "Save it again with minicnn.")
+    return names
+
+
+def _check_preprocessing(preprocessing):
+    if preprocessing is not None and not isinstance(preprocessing, dict):
+        raise ArgumentError("preprocessing", "an object", repr(preprocessing), "Save it again with minicnn.")
+    return preprocessing
 
 
 def _tuples(value):

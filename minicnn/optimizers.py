@@ -6,6 +6,7 @@ Called by `Sequential.train_step`; nothing here knows of layers.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Optimizer:
             grad = parameter.grad if scale == 1 else parameter.grad * np.asarray(scale, parameter.grad.dtype)
             self.update(parameter, grad, *(self._moment(parameter, name) for name in self.moments))
 
-    def update(self, parameter, grad, *moments) -> None:
+    def update(self, parameter: Any, grad: np.ndarray, *moments: np.ndarray) -> None:
         """Move one parameter; subclasses write their equation here."""
         raise NotImplementedError
 
@@ -101,11 +102,17 @@ class SGD(Optimizer):
 
     moments = ("velocity",)
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, global_clipnorm=None):
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        global_clipnorm: float | None = None,
+    ):
         super().__init__(learning_rate, global_clipnorm)
         self.momentum, self.nesterov = _fraction(momentum, "SGD momentum"), bool(nesterov)
 
-    def update(self, parameter, grad, velocity):
+    def update(self, parameter: Any, grad: np.ndarray, velocity: np.ndarray) -> None:
         w, v, lr = parameter.value, velocity, self.learning_rate
         v *= self.momentum
         v -= lr * grad
@@ -142,12 +149,19 @@ class Adam(Optimizer):
 
     moments = ("m", "v")
 
-    def __init__(self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7, global_clipnorm=None):
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        global_clipnorm: float | None = None,
+    ):
         super().__init__(learning_rate, global_clipnorm)
         self.beta_1, self.beta_2 = _fraction(beta_1, "beta_1"), _fraction(beta_2, "beta_2")
         self.epsilon = _positive(epsilon, "epsilon")
 
-    def update(self, parameter, grad, m, v):
+    def update(self, parameter: Any, grad: np.ndarray, m: np.ndarray, v: np.ndarray) -> None:
         t = self.steps
         rate = self.learning_rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         m += (1 - self.beta_1) * (grad - m)
@@ -180,9 +194,15 @@ class AdamW(Adam):
     """
 
     def __init__(
-        self, learning_rate=1e-3, weight_decay=0.004, beta_1=0.9, beta_2=0.999, epsilon=1e-7, global_clipnorm=None,
-        exclude_from_weight_decay=(),
-    ):  # fmt: skip
+        self,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        global_clipnorm: float | None = None,
+        exclude_from_weight_decay: Sequence[str] = (),
+    ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, global_clipnorm)
         if not weight_decay >= 0:
             raise ArgumentError(
@@ -190,7 +210,7 @@ class AdamW(Adam):
             )
         self.weight_decay, self.exclude_from_weight_decay = weight_decay, tuple(exclude_from_weight_decay)
 
-    def update(self, parameter, grad, m, v):
+    def update(self, parameter: Any, grad: np.ndarray, m: np.ndarray, v: np.ndarray) -> None:
         if not any(part in parameter.name for part in self.exclude_from_weight_decay):
             parameter.value -= self.learning_rate * self.weight_decay * parameter.value
         super().update(parameter, grad, m, v)

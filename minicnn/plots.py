@@ -19,7 +19,7 @@ BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
 def samples(
-    path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Sequence[str], note: str = ""
+    path: str | Path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Sequence[str], note: str = ""
 ) -> None:
     """Labelled pictures as the network sees them, each with an augmented copy beside it.
 
@@ -47,7 +47,7 @@ def samples(
 
 
 def predictions(
-    path, pictures: np.ndarray, titles: Sequence[str], right: Sequence[bool], heading: str
+    path: str | Path, pictures: np.ndarray, titles: Sequence[str], right: Sequence[bool], heading: str
 ) -> None:
     """Pictures with what was predicted; mistakes stand in an orange frame under a cross.
 
@@ -72,7 +72,7 @@ def predictions(
     _save(figure, path)
 
 
-def curves(path, history: dict[str, list], best_epoch: int | None = None) -> None:
+def curves(path: str | Path, history: dict[str, list], best_epoch: int | None = None) -> None:
     """Loss and accuracy over epochs, in training and validation.
 
     Parameters
@@ -108,7 +108,7 @@ def curves(path, history: dict[str, list], best_epoch: int | None = None) -> Non
     _save(figure, path)
 
 
-def confusion(path, counts: np.ndarray, class_names: Sequence[str], heading: str) -> None:
+def confusion(path: str | Path, counts: np.ndarray, class_names: Sequence[str], heading: str) -> None:
     """The confusion matrix, with counts and the share of each true class.
 
     Parameters

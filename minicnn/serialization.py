@@ -15,10 +15,10 @@ from safetensors.numpy import save
 
 from .errors import ModelFileError
 
-FORMAT, VERSION = "minicnn", 1
+KEY, VERSION = "minicnn", 1
 
 
-def write(path, tensors: dict[str, np.ndarray], description: dict) -> None:
+def write(path: str | Path, tensors: dict[str, np.ndarray], description: dict) -> None:
     """Write tensors and their description; an old file at `path` is replaced in one step.
 
     Parameters
@@ -30,7 +30,9 @@ def write(path, tensors: dict[str, np.ndarray], description: dict) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"format": FORMAT, "version": str(VERSION), "description": json.dumps(description)}
+    metadata = {
+        KEY: json.dumps({"version": VERSION} | description)
+    }  # one key: several would be in random order
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with temporary.open("wb") as file:
@@ -42,7 +44,7 @@ def write(path, tensors: dict[str, np.ndarray], description: dict) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read(path) -> tuple[dict[str, np.ndarray], dict]:
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
     """Read what `write` wrote.
 
     Raises
@@ -58,8 +60,7 @@ def read(path) -> tuple[dict[str, np.ndarray], dict]:
         )
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            _check_header(path, metadata)
+            description = _description(path, (file.metadata() or {}).get(KEY))
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
             foreign = {name: kind for name, kind in types.items() if kind not in ("F32", "F64")}
             if foreign:
@@ -74,23 +75,10 @@ def read(path) -> tuple[dict[str, np.ndarray], dict]:
             f"a damaged or foreign one ({error})",
             "Copy or save it again.",
         ) from error
-    try:
-        description = json.loads(metadata["description"])
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(
-            str(path), "a description in JSON", str(error), "Save it again with minicnn."
-        ) from error
-    if not isinstance(description, dict):
-        raise ModelFileError(
-            str(path),
-            "a description that is an object",
-            type(description).__name__,
-            "Save it again with minicnn.",
-        )
     return tensors, description
 
 
-def check_shapes(path, expected: dict[str, tuple], received: dict[str, tuple]) -> None:
+def check_shapes(path: str | Path, expected: dict[str, tuple], received: dict[str, tuple]) -> None:
     """Every weight must be there, be wanted, and have the right shape.
 
     Parameters
@@ -127,16 +115,29 @@ missing a (1,); unexpected c (4,); b (3,) in place of (2,). Save it again with m
         )
 
 
-def _check_header(path, metadata):
-    if metadata.get("format") != FORMAT or "description" not in metadata:
+def _description(path, text):
+    """The description in the metadata, if this is a model file that can be understood."""
+    if text is None:
         raise ModelFileError(
             str(path),
             "a minicnn model",
             "a safetensors file of something else",
             "Give a file that minicnn saved.",
         )
-    version = metadata.get("version", "")
-    if not version.isdecimal() or int(version) > VERSION:
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(
+            str(path), "a description in JSON", str(error), "Save it again with minicnn."
+        ) from error
+    if not isinstance(description, dict):
+        found = type(description).__name__
+        raise ModelFileError(
+            str(path), "a description that is an object", found, "Save it again with minicnn."
+        )
+    version = description.pop("version", None)
+    if not isinstance(version, int) or version > VERSION:
         raise ModelFileError(
             str(path), f"version {VERSION} or older", f"version {version!r}", "Upgrade minicnn."
         )
+    return description

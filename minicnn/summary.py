@@ -1,9 +1,10 @@
 """The table that `Sequential.summary` prints: layers, shapes, parameters, multiply-adds, memory."""
 
 import math
+from typing import Any
 
 
-def summary(model) -> str:
+def summary(model: Any) -> str:
     """The table as text.
 
     Parameters

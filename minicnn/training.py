@@ -7,11 +7,13 @@
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from .batches import shorten
+from .batches import ArrayBatches, shorten
 from .callbacks import Callback
 from .errors import ArgumentError, NonFiniteError
 from .metrics import Proportion, labels
@@ -45,7 +47,7 @@ class Totals:
     def __init__(self):
         self.loss, self.samples, self.targets, self.predictions = 0.0, 0, [], []
 
-    def add(self, loss, target, prediction):
+    def add(self, loss: float, target: ArrayLike, prediction: np.ndarray) -> None:
         self.loss += loss * len(prediction)
         self.samples += len(prediction)
         self.targets.append(np.asarray(target))
@@ -59,7 +61,13 @@ class Totals:
 
 
 def fit(
-    model, batches, validation, epochs: int, callbacks: Sequence[Callback], class_weight, verbose
+    model: Any,
+    batches: ArrayBatches,
+    validation: ArrayBatches | None,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    class_weight: dict[int, float] | None,
+    verbose: int | str,
 ) -> History:
     """Train `model` for `epochs`; see `Sequential.fit` for the meaning of each argument.
 
@@ -98,7 +106,7 @@ def fit(
     return history
 
 
-def evaluate(model, batches) -> dict:
+def evaluate(model: Any, batches: ArrayBatches) -> dict:
     """The loss and the model's metrics over all batches; nothing is changed."""
     totals = Totals()
     for x, y, sample_weight in batches.batches(0):
@@ -125,7 +133,7 @@ def progress_line(epoch: int, epochs: int, steps: int, seconds: float, logs: dic
     return f"Epoch {epoch + 1}/{epochs} - {seconds:.0f}s - {1000 * seconds / steps:.0f}ms/step - {numbers}"
 
 
-def number(value) -> str:
+def number(value: float) -> str:
     """Four decimals, with the standard error where there is one."""
     return str(value) if isinstance(value, Proportion) else f"{float(value):.4f}"
 

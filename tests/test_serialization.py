@@ -25,7 +25,7 @@ def saved(tmp_path):
 def rewrite(path, change_tensors=lambda t: t, change=lambda d: d, metadata=None):
     """Save the file again with something changed."""
     tensors, description = serialization.read(path)
-    header = metadata or {"format": "minicnn", "version": "1", "description": json.dumps(change(description))}
+    header = metadata or {"minicnn": json.dumps({"version": 1} | change(description))}
     save_file(change_tensors(tensors), path, header)
 
 
@@ -74,13 +74,13 @@ def test_no_file_and_a_folder(tmp_path):
     "metadata",
     [
         {"format": "pt"},
-        {"format": "minicnn", "version": "1"},
-        {"format": "minicnn", "version": "2", "description": "{}"},
-        {"format": "minicnn", "version": "one", "description": "{}"},
-        {"format": "minicnn", "version": "1", "description": "{"},
-        {"format": "minicnn", "version": "1", "description": "[]"},
-        {"format": "minicnn", "version": "1", "description": "{}"},
-        {"format": "minicnn", "version": "1", "description": "[" * 100_000},
+        {"minicnn": '{"version": 2}'},
+        {"minicnn": '{"version": "one"}'},
+        {"minicnn": '{"layers": []}'},
+        {"minicnn": '{"version": 1}'},
+        {"minicnn": "{"},
+        {"minicnn": "[]"},
+        {"minicnn": "[" * 100_000},
     ],
 )
 def test_metadata_that_is_not_ours(saved, metadata):
@@ -104,6 +104,9 @@ def test_metadata_that_is_not_ours(saved, metadata):
         lambda d: d | {"input_shape": [5, 5]},
         lambda d: d | {"input_shape": [10**9, 10**9, 1]},
         lambda d: d | {"input_shape": "large"},
+        lambda d: d | {"class_names": ["cat"]},
+        lambda d: d | {"class_names": "cd"},
+        lambda d: d | {"preprocessing": [1]},
         lambda d: d | {"dtype": "object"},
         lambda d: d | {"kernels": "os.system"},
         lambda d: {key: value for key, value in d.items() if key != "class_names"},

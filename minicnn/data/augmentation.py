@@ -5,6 +5,7 @@ Meanings and ranges are those of Keras's ImageDataGenerator.  Called by `loader.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,9 @@ class Augmentation:
                     "Give (0.8, 1.2).",
                 )
 
-    def __call__(self, pictures: np.ndarray, indices, epoch: int = 0, seed: int = 0) -> np.ndarray:
+    def __call__(
+        self, pictures: np.ndarray, indices: Iterable[int], epoch: int = 0, seed: int = 0
+    ) -> np.ndarray:
         """A changed copy of each picture.
 
         Parameters

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -60,7 +61,7 @@ class Preprocessing:
             )
 
     @classmethod
-    def of(cls, model) -> "Preprocessing":
+    def of(cls, model: Any) -> "Preprocessing":
         """What a loaded model was trained with.
 
         Raises
@@ -77,7 +78,7 @@ class Preprocessing:
             ) from error
 
 
-def decode(path, preprocessing: Preprocessing) -> np.ndarray:
+def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
     """Read one picture.
 
     Parameters
@@ -111,7 +112,7 @@ def decode(path, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def load_pictures(
-    paths: Sequence, preprocessing: Preprocessing, skip_bad: bool = False, progress: bool = False
+    paths: Sequence[str | Path], preprocessing: Preprocessing, skip_bad: bool = False, progress: bool = False
 ) -> tuple[np.ndarray, np.ndarray, list[DataError]]:
     """Read many pictures, with threads.
 

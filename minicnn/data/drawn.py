@@ -9,9 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
 from ..errors import ArgumentError
+
+Colour = tuple[int, int, int]
 
 KINDS = ("cat", "dog")
 COATS = [
@@ -65,7 +68,7 @@ def draw(kind: str, rng: np.random.Generator, size: int = 128) -> Image.Image:
     return _photograph(image.resize((size, size), Image.Resampling.BOX), rng)
 
 
-def draw_folder(folder, per_class: int, size: int = 128, seed: int = 0) -> Path:
+def draw_folder(folder: str | Path, per_class: int, size: int = 128, seed: int = 0) -> Path:
     """Draw a folder of pictures, named as Kaggle names them: ``cat.0.png``, ``dog.0.png``, ...
 
     Parameters
@@ -98,24 +101,26 @@ def draw_folder(folder, per_class: int, size: int = 128, seed: int = 0) -> Path:
 class Pen:
     """Draws in the animal's own coordinates: the head is a circle of radius 1 around (0, 0), y points down."""
 
-    def __init__(self, image, centre, radius, tilt, mirrored):
+    def __init__(self, image: Image.Image, centre: np.ndarray, radius: float, tilt: float, mirrored: bool):
         self.canvas = ImageDraw.Draw(image)
         cos, sin = radius * np.cos(tilt), radius * np.sin(tilt)
         self.matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([-1 if mirrored else 1, 1])
         self.centre, self.radius = centre, radius
 
-    def shape(self, points, colour):
+    def shape(self, points: ArrayLike, colour: Colour) -> None:
         """A filled polygon."""
         self.canvas.polygon([tuple(p) for p in np.asarray(points) @ self.matrix.T + self.centre], fill=colour)
 
-    def ellipse(self, x, y, width, height, colour, turn=0.0):
+    def ellipse(
+        self, x: float, y: float, width: float, height: float, colour: Colour, turn: float = 0.0
+    ) -> None:
         """A filled ellipse with these half axes, turned by radians."""
         t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         points = np.stack([width * np.cos(t), height * np.sin(t)], 1)
         cos, sin = np.cos(turn), np.sin(turn)
         self.shape(points @ [[cos, sin], [-sin, cos]] + (x, y), colour)
 
-    def line(self, points, colour, width):
+    def line(self, points: ArrayLike, colour: Colour, width: float) -> None:
         """A smooth line of this width."""
         where = [tuple(p) for p in np.asarray(points) @ self.matrix.T + self.centre]
         self.canvas.line(where, fill=colour, width=max(1, round(width * self.radius)), joint="curve")

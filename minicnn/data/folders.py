@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batches import shorten
+from ..batches import check_seed, shorten
 from ..errors import ArgumentError, DataError
 
 PICTURE_ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -46,7 +46,7 @@ class PictureFiles:
     def __str__(self) -> str:
         return f"Found {len(self)} files belonging to {len(self.class_names)} classes: {', '.join(self.class_names)}"
 
-    def take(self, indices) -> "PictureFiles":
+    def take(self, indices: np.ndarray) -> "PictureFiles":
         """The files at these places, in this order."""
         return PictureFiles([self.paths[i] for i in indices], self.labels[indices], self.class_names)
 
@@ -58,7 +58,7 @@ class PictureFiles:
         return self.take(np.sort(np.concatenate(seen)))
 
 
-def find_pictures(folder, class_names: Sequence[str] | None = None) -> PictureFiles:
+def find_pictures(folder: str | Path, class_names: Sequence[str] | None = None) -> PictureFiles:
     """All pictures below a folder, with their classes.
 
     Parameters
@@ -101,7 +101,7 @@ def find_pictures(folder, class_names: Sequence[str] | None = None) -> PictureFi
     )
 
 
-def find_train_and_validation(folder) -> tuple[Path, Path | None]:
+def find_train_and_validation(folder: str | Path) -> tuple[Path, Path | None]:
     """Where the training pictures are, and the validation pictures if the folder holds both.
 
     Parameters
@@ -146,7 +146,7 @@ def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureF
     (8, 2, array([0, 1]))
     """
     _check_fraction(fraction)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     chosen = np.zeros(len(files), bool)
     for label, name in enumerate(files.class_names):
         members = np.flatnonzero(files.labels == label)

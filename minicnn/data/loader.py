@@ -4,7 +4,10 @@ The pictures wait in memory as uint8; a batch becomes float32 only when it is ta
 cutting into batches is `ArrayBatches` in batches.py.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..batches import ArrayBatches, shorten
 from ..errors import ArgumentError
@@ -42,9 +45,16 @@ class Loader(ArrayBatches):
     """
 
     def __init__(
-        self, pictures, labels, batch_size=32, shuffle=False, seed=0, augmentation: Augmentation | None = None,
-        classes: int | None = None, names=None,
-    ):  # fmt: skip
+        self,
+        pictures: np.ndarray,
+        labels: ArrayLike,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        classes: int | None = None,
+        names: Sequence | None = None,
+    ):
         labels = np.asarray(labels)
         super().__init__(
             pictures,
@@ -63,13 +73,13 @@ class Loader(ArrayBatches):
             )
         self.augmentation, self.names = augmentation, names
 
-    def take(self, indices, epoch):
+    def take(self, indices: np.ndarray, epoch: int) -> tuple:
         pictures, y, weight = super().take(indices, epoch)
         if self.augmentation is None:
             return to_float(pictures), y, weight
         return self.augmentation(pictures, indices, epoch, self.seed), y, weight
 
-    def describe(self, epoch, batch):
+    def describe(self, epoch: int, batch: int) -> str:
         if self.names is None:
             return super().describe(epoch, batch)
         return shorten(str(self.names[i]) for i in self.indices(epoch, batch))

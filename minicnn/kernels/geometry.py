@@ -44,7 +44,7 @@ def pair(value: int | Sequence[int], where: str, least: int = 1) -> Pair:
     return int(values[0]), int(values[1])
 
 
-def check_padding(padding, where: str):
+def check_padding(padding: str | int | Sequence, where: str) -> str | Padding:
     """`padding` in its simplest written form: "valid", "same" or ((top, bottom), (left, right)).
 
     Parameters
@@ -104,7 +104,7 @@ def same_padding(size: int, kernel: int, stride: int) -> Pair:
 
 
 def place_windows(
-    input_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding, where: str
+    input_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding: str | Padding, where: str
 ) -> tuple[Padding, Pair]:
     """The padding in numbers and the output's height and width.
 

@@ -14,7 +14,7 @@ products made each step up to ten times slower.  Definitions: `reference.py`.
 import numpy as np
 from numba import njit
 
-from .geometry import output_size
+from .geometry import Padding, Pair, output_size
 from .reference import dense_backward, dense_forward, relu_backward, relu_forward, winner_dtype
 
 __all__ = [
@@ -27,7 +27,9 @@ COLUMN_BYTES = 4 << 20  # a block's columns: larger ones leave the cache, much s
 
 
 # ------------------------------------------------------------------------------- convolution
-def conv2d_forward(x, weight, bias, strides, padding):
+def conv2d_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+) -> np.ndarray:
     """y = im2col(x) @ weight + bias; the equation is in `reference.conv2d_forward`."""
     x = np.ascontiguousarray(x)
     KH, KW, C, OC = weight.shape
@@ -42,7 +44,9 @@ def conv2d_forward(x, weight, bias, strides, padding):
     return y
 
 
-def conv2d_backward(dy, x, weight, strides, padding, need_dx=True):
+def conv2d_backward(
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dweight = im2col(x)^T @ dy,  dx = col2im(dy @ weight^T),  dbias = the sum of dy."""
     x = np.ascontiguousarray(x)
     KH, KW, C, OC = weight.shape
@@ -121,7 +125,9 @@ def _rows(columns):
 
 
 # ----------------------------------------------------------------------------------- pooling
-def maxpool2d_forward(x, pool, strides, padding):
+def maxpool2d_forward(
+    x: np.ndarray, pool: Pair, strides: Pair, padding: Padding
+) -> tuple[np.ndarray, np.ndarray]:
     """y = the largest value of each window, winner = where it stood; see `reference`."""
     OH, OW = _output_size(x.shape, pool, strides, padding)
     y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
@@ -161,7 +167,9 @@ def _maxpool2d_forward(x, y, winner, pool, strides, padding):
                                 winner[n, oh, ow, c] = at if larger else winner[n, oh, ow, c]
 
 
-def maxpool2d_backward(dy, winner, x_shape, pool, strides, padding):
+def maxpool2d_backward(
+    dy: np.ndarray, winner: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
+) -> np.ndarray:
     """dx[winner of the window] += dy."""
     dx = np.zeros(x_shape, dy.dtype)
     _maxpool2d_backward(np.ascontiguousarray(dy), winner, dx, pool, strides, padding)
@@ -188,7 +196,7 @@ def _maxpool2d_backward(dy, winner, dx, pool, strides, padding):
                                 )
 
 
-def averagepool2d_forward(x, pool, strides, padding):
+def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Padding) -> np.ndarray:
     """y = the mean of each window over its positions on the picture."""
     OH, OW = _output_size(x.shape, pool, strides, padding)
     y = np.zeros((len(x), OH, OW, x.shape[3]), x.dtype)
@@ -196,7 +204,9 @@ def averagepool2d_forward(x, pool, strides, padding):
     return y
 
 
-def averagepool2d_backward(dy, x_shape, pool, strides, padding):
+def averagepool2d_backward(
+    dy: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
+) -> np.ndarray:
     """dx[window] += dy / count."""
     dx = np.zeros(x_shape, dy.dtype)
     _averagepool2d_backward(np.ascontiguousarray(dy), dx, pool, strides, padding)

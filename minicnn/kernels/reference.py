@@ -6,9 +6,13 @@ computes the same with one matrix product.  Shapes and axis letters: the package
 
 import numpy as np
 
+from .geometry import Padding, Pair
+
 
 # ------------------------------------------------------------------------------- convolution
-def conv2d_forward(x, weight, bias, strides, padding):
+def conv2d_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+) -> np.ndarray:
     """y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, oc] + bias[oc].
 
     Cross-correlation: the kernel is not flipped.  Outside the picture x is 0.
@@ -24,7 +28,9 @@ def conv2d_forward(x, weight, bias, strides, padding):
     return y if bias is None else y + bias
 
 
-def conv2d_backward(dy, x, weight, strides, padding, need_dx=True):
+def conv2d_backward(
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """Each output passes its gradient to the window it saw and to the weights it used.
 
     dweight[:, :, :, oc] += window * dy[n, oh, ow, oc]
@@ -47,7 +53,9 @@ def conv2d_backward(dy, x, weight, strides, padding, need_dx=True):
 
 
 # ----------------------------------------------------------------------------------- pooling
-def maxpool2d_forward(x, pool, strides, padding):
+def maxpool2d_forward(
+    x: np.ndarray, pool: Pair, strides: Pair, padding: Padding
+) -> tuple[np.ndarray, np.ndarray]:
     """y = the largest value of each window, a channel at a time; winner = where it stood, kh*KW + kw.
 
     A tie goes to the first in row-major order; a NaN beats every number; padding never wins.
@@ -68,7 +76,9 @@ def maxpool2d_forward(x, pool, strides, padding):
     return y, winner
 
 
-def maxpool2d_backward(dy, winner, x_shape, pool, strides, padding):
+def maxpool2d_backward(
+    dy: np.ndarray, winner: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
+) -> np.ndarray:
     """dx[winner of the window] += dy; every other position of the window gets nothing."""
     dx = np.zeros(_padded_shape(x_shape, padding), dy.dtype)
     for n, oh, ow, c in np.ndindex(dy.shape):
@@ -77,7 +87,7 @@ def maxpool2d_backward(dy, winner, x_shape, pool, strides, padding):
     return _crop(dx, padding)
 
 
-def averagepool2d_forward(x, pool, strides, padding):
+def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Padding) -> np.ndarray:
     """y = the mean of each window; positions in the padding are not counted."""
     inside = _inside(_padded_shape(x.shape, padding), padding)
     x = _pad(x, padding)
@@ -89,7 +99,9 @@ def averagepool2d_forward(x, pool, strides, padding):
     return y
 
 
-def averagepool2d_backward(dy, x_shape, pool, strides, padding):
+def averagepool2d_backward(
+    dy: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
+) -> np.ndarray:
     """dx[window] += dy / count: each position of the window has the same share."""
     dx = np.zeros(_padded_shape(x_shape, padding), dy.dtype)
     inside = _inside(dx.shape, padding)
@@ -100,29 +112,31 @@ def averagepool2d_backward(dy, x_shape, pool, strides, padding):
     return _crop(dx, padding)
 
 
-def winner_dtype(pool):
+def winner_dtype(pool: Pair) -> type[np.integer]:
     """One byte a winner where the window has at most 256 positions."""
     return np.uint8 if pool[0] * pool[1] <= 256 else np.int32
 
 
 # ------------------------------------------------------------------------- dense, activation
-def dense_forward(x, weight, bias):
+def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """y[n, o] = sum over i of x[n, i] * weight[i, o] + bias[o]."""
     y = x @ weight
     return y if bias is None else y + bias
 
 
-def dense_backward(dy, x, weight, need_dx=True):
+def dense_backward(
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, need_dx: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dweight = x^T dy,  dbias = the sum of dy over the batch,  dx = dy weight^T."""
     return dy @ weight.T if need_dx else None, x.T @ dy, dy.sum(0)
 
 
-def relu_forward(x):
+def relu_forward(x: np.ndarray) -> np.ndarray:
     """y = max(x, 0)."""
     return np.maximum(x, 0)
 
 
-def relu_backward(dy, y):
+def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dx = dy where y > 0, else 0; the slope at 0 itself is taken as 0."""
     return np.where(y > 0, dy, 0).astype(dy.dtype, copy=False)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..functions import sigmoid, softmax
-from .base import Layer
+from .base import Layer, Shape
 
 
 class ReLU(Layer):
@@ -22,12 +22,12 @@ class ReLU(Layer):
     array([0., 0., 2.])
     """
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         y = self.kernels.relu_forward(x)
         self.keep(training, y)
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (y,) = self.kept()
         return self.kernels.relu_backward(dy, y)
 
@@ -50,7 +50,7 @@ class LeakyReLU(Layer):
     array([-0.1,  2. ])
     """
 
-    def __init__(self, negative_slope=0.3):
+    def __init__(self, negative_slope: float = 0.3):
         super().__init__()
         if not isinstance(negative_slope, (int, float)) or not negative_slope >= 0:
             raise ArgumentError(
@@ -61,16 +61,16 @@ class LeakyReLU(Layer):
             )
         self.negative_slope = float(negative_slope)
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x)
         return np.where(x > 0, x, x * np.asarray(self.negative_slope, x.dtype))
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (x,) = self.kept()
         return np.where(x > 0, dy, dy * np.asarray(self.negative_slope, dy.dtype))
 
     @property
-    def config(self):
+    def config(self) -> dict:
         return {"negative_slope": self.negative_slope}
 
 
@@ -83,12 +83,12 @@ class Sigmoid(Layer):
     array([0. , 0.5, 1. ])
     """
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         y = sigmoid(x)
         self.keep(training, y)
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (y,) = self.kept()
         return dy * y * (1 - y)
 
@@ -102,7 +102,7 @@ class Softmax(Layer):
     array([[0.25, 0.75]])
     """
 
-    def build(self, input_shape, rng, dtype="float32"):
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         if len(input_shape) != 1:
             raise ShapeError(
                 "Softmax",
@@ -112,11 +112,11 @@ class Softmax(Layer):
             )
         return input_shape
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         y = softmax(x)
         self.keep(training, y)
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (y,) = self.kept()
         return y * (dy - (dy * y).sum(-1, keepdims=True))

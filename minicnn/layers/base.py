@@ -70,7 +70,7 @@ class Layer:
         self.kernels: ModuleType = kernel_set("im2col")
         self._kept = None
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype="float32") -> Shape:
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         """Make the parameters for pictures of `input_shape` and say what shape comes out.
 
         Parameters
@@ -106,14 +106,16 @@ class Layer:
         """Multiplications with an addition in one picture's forward pass; 0 where there are none to speak of."""
         return 0
 
-    def parameter(self, name: str, shape: Shape, initializer: str, rng, dtype) -> Parameter:
+    def parameter(
+        self, name: str, shape: Shape, initializer: str, rng: np.random.Generator | None, dtype: str
+    ) -> Parameter:
         """Make one parameter and list it."""
         value = None if rng is None else initializers.BY_NAME[initializer](shape, rng, dtype)
         made = Parameter(name, shape, value)
         self.parameters.append(made)
         return made
 
-    def keep(self, training: bool, *arrays) -> None:
+    def keep(self, training: bool, *arrays: np.ndarray | Shape) -> None:
         """Hold what backward needs until it comes; in inference hold and write nothing."""
         if training:
             self._kept = arrays

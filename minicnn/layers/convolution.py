@@ -4,11 +4,14 @@ The arithmetic is in `kernels/` (start with `kernels/reference.py`); here are it
 """
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from ..errors import ArgumentError
 from ..initializers import check_name
 from ..kernels.geometry import check_padding, pair, place_windows
-from .base import Layer
+from .base import Layer, Shape
 
 
 class Conv2D(Layer):
@@ -52,12 +55,12 @@ class Conv2D(Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str | int | Sequence = "valid",
+        use_bias: bool = True,
+        kernel_initializer: str = "glorot_uniform",
     ):
         super().__init__()
         if not isinstance(filters, int) or filters < 1:
@@ -71,7 +74,7 @@ class Conv2D(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = check_name(kernel_initializer, "Conv2D kernel_initializer")
 
-    def build(self, input_shape, rng, dtype="float32"):
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         self._pads, (OH, OW) = place_windows(
             input_shape, self.kernel_size, self.strides, self.padding, "Conv2D"
         )
@@ -84,12 +87,12 @@ class Conv2D(Layer):
         self._multiply_adds = OH * OW * math.prod(self.weight.shape)
         return OH, OW, OC
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x)
         bias = self.bias.value if self.use_bias else None
         return self.kernels.conv2d_forward(x, self.weight.value, bias, self.strides, self._pads)
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         (x,) = self.kept()
         dx, self.weight.grad, dbias = self.kernels.conv2d_backward(
             dy, x, self.weight.value, self.strides, self._pads, self.needs_dx
@@ -99,7 +102,7 @@ class Conv2D(Layer):
         return dx
 
     @property
-    def config(self):
+    def config(self) -> dict:
         return {
             "filters": self.filters,
             "kernel_size": self.kernel_size,
@@ -110,5 +113,5 @@ class Conv2D(Layer):
         }
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         return self._multiply_adds

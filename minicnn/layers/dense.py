@@ -1,8 +1,10 @@
 """Dense: every output is a weighted sum of every input.  The smallest layer with weights."""
 
+import numpy as np
+
 from ..errors import ArgumentError, ShapeError
 from ..initializers import check_name
-from .base import Layer
+from .base import Layer, Shape
 
 
 class Dense(Layer):
@@ -37,14 +39,14 @@ class Dense(Layer):
     array([[4., 5.]], dtype=float32)
     """
 
-    def __init__(self, units, use_bias=True, kernel_initializer="glorot_uniform"):
+    def __init__(self, units: int, use_bias: bool = True, kernel_initializer: str = "glorot_uniform"):
         super().__init__()
         if not isinstance(units, int) or units < 1:
             raise ArgumentError("Dense units", "an int of at least 1", repr(units), "Give for example 128.")
         self.units, self.use_bias = units, bool(use_bias)
         self.kernel_initializer = check_name(kernel_initializer, "Dense kernel_initializer")
 
-    def build(self, input_shape, rng, dtype="float32"):
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         if len(input_shape) != 1:
             raise ShapeError("Dense", "a vector a sample", f"shape {input_shape}", "Put Flatten() before it.")
         self.parameters = []
@@ -54,11 +56,11 @@ class Dense(Layer):
         self.bias = self.parameter("bias", (self.units,), "zeros", rng, dtype) if self.use_bias else None
         return (self.units,)
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x)
         return self.kernels.dense_forward(x, self.weight.value, self.bias.value if self.use_bias else None)
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         (x,) = self.kept()
         dx, self.weight.grad, dbias = self.kernels.dense_backward(dy, x, self.weight.value, self.needs_dx)
         if self.use_bias:
@@ -66,9 +68,9 @@ class Dense(Layer):
         return dx
 
     @property
-    def config(self):
+    def config(self) -> dict:
         return {"units": self.units, "use_bias": self.use_bias, "kernel_initializer": self.kernel_initializer}
 
     @property
-    def multiply_adds(self):
+    def multiply_adds(self) -> int:
         return self.weight.shape[0] * self.units

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import ArgumentError
-from .base import Layer
+from .base import Layer, Shape
 
 
 class Dropout(Layer):
@@ -37,17 +37,17 @@ class Dropout(Layer):
     (array([[1., 1., 1., 1.]]), [0.0, 2.0])
     """
 
-    def __init__(self, rate):
+    def __init__(self, rate: float):
         super().__init__()
         if not isinstance(rate, (int, float)) or not 0 <= rate < 1:
             raise ArgumentError("Dropout rate", "a number in [0, 1)", repr(rate), "Give for example 0.5.")
         self.rate = float(rate)
 
-    def build(self, input_shape, rng, dtype="float32"):
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         self.rng = np.random.default_rng(0) if rng is None else rng.spawn(1)[0]
         return input_shape
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         if not training:
             return x
         scale = np.asarray(1 / (1 - self.rate), x.dtype)
@@ -55,10 +55,10 @@ class Dropout(Layer):
         self.keep(training, mask)
         return x * mask
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (mask,) = self.kept()
         return dy * mask
 
     @property
-    def config(self):
+    def config(self) -> dict:
         return {"rate": self.rate}

@@ -2,7 +2,9 @@
 
 import math
 
-from .base import Layer
+import numpy as np
+
+from .base import Layer, Shape
 
 
 class Flatten(Layer):
@@ -16,13 +18,13 @@ class Flatten(Layer):
     (60,)
     """
 
-    def build(self, input_shape, rng, dtype="float32"):
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         return (math.prod(input_shape),)
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x.shape)
         return x.reshape(len(x), -1)  # (N, H, W, C) -> (N, H*W*C)
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (x_shape,) = self.kept()
         return dy.reshape(x_shape)  # (N, H*W*C) -> (N, H, W, C)

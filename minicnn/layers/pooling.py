@@ -3,24 +3,31 @@
 The arithmetic is in `kernels/`; GlobalAveragePool2D is one NumPy line and lives here.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import ShapeError
 from ..kernels.geometry import check_padding, pair, place_windows
-from .base import Layer
+from .base import Layer, Shape
 
 
 class _Pool2D(Layer):
     """What the two windowed poolings share: their options and shapes."""
 
-    def __init__(self, pool_size=2, strides=None, padding="valid"):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: str | int | Sequence = "valid",
+    ):
         super().__init__()
         where = type(self).__name__
         self.pool_size = pair(pool_size, f"{where} pool_size")
         self.strides = self.pool_size if strides is None else pair(strides, f"{where} strides")
         self.padding = check_padding(padding, f"{where} padding")
 
-    def build(self, input_shape, rng, dtype="float32"):
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         where = type(self).__name__
         self._pads, (OH, OW) = place_windows(input_shape, self.pool_size, self.strides, self.padding, where)
         for side, size in zip(self._pads, self.pool_size, strict=True):
@@ -32,7 +39,7 @@ class _Pool2D(Layer):
         return OH, OW, input_shape[2]
 
     @property
-    def config(self):
+    def config(self) -> dict:
         return {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
 
 
@@ -61,12 +68,12 @@ class MaxPool2D(_Pool2D):
     array([ 5.,  7., 13., 15.])
     """
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         y, winner = self.kernels.maxpool2d_forward(x, self.pool_size, self.strides, self._pads)
         self.keep(training, winner, x.shape)
         return y
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         winner, x_shape = self.kept()
         return self.kernels.maxpool2d_backward(dy, winner, x_shape, self.pool_size, self.strides, self._pads)
 
@@ -89,11 +96,11 @@ class AveragePool2D(_Pool2D):
     array([ 2.5,  4.5, 10.5, 12.5])
     """
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x.shape)
         return self.kernels.averagepool2d_forward(x, self.pool_size, self.strides, self._pads)
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (x_shape,) = self.kept()
         return self.kernels.averagepool2d_backward(dy, x_shape, self.pool_size, self.strides, self._pads)
 
@@ -111,7 +118,7 @@ class GlobalAveragePool2D(Layer):
     array([[3., 4.]])
     """
 
-    def build(self, input_shape, rng, dtype="float32"):
+    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         if len(input_shape) != 3:
             raise ShapeError(
                 "GlobalAveragePool2D",
@@ -121,10 +128,10 @@ class GlobalAveragePool2D(Layer):
             )
         return (input_shape[2],)
 
-    def forward(self, x, training=False):
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x.shape)
         return x.mean((1, 2))
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         ((N, H, W, C),) = self.kept()
         return np.broadcast_to(dy[:, None, None, :] / np.asarray(H * W, dy.dtype), (N, H, W, C))

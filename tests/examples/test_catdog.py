@@ -58,7 +58,7 @@ def test_training_prints_what_it_found_and_leaves_all_results(trained):
     assert sorted(path.name for path in out.iterdir()) == RESULTS
     for part in (
         "Found 48 files belonging to 2 classes: cat, dog",
-        "Class 0 is cat, 1 is dog",
+        "class 0 is cat; class 1 is dog",
         "Total params",
         "Epoch 3/3",
         "accuracy 0.",
@@ -156,7 +156,7 @@ def test_three_classes_end_in_softmax(catdog, drawn, tmp_path):
     text = succeeded(catdog("--data", tmp_path, "--image-size", 24, "--epochs", 1, "--out", out))
     assert (
         "3 classes: bird, cat, dog" in text
-        and "Class 0 is bird, 1 is cat, 2 is dog" in text
+        and "class 0 is bird; class 1 is cat; class 2 is dog" in text
         and "softmax_1" in text
     )
     lines = succeeded(catdog("predict", tmp_path / "cat.0.png", "--model", out / "model.safetensors"))
@@ -174,7 +174,7 @@ def test_val_data_limits_and_a_divided_folder(catdog, drawn, tmp_path):
     text = succeeded(
         catdog("--data", drawn, "--val-data", tmp_path / "validation", "--limit", 5, "--val-limit", 2, *short)
     )
-    assert "Training on 10 pictures, validating on 4" in text and "Class 0 is cat" in text
+    assert "Training on 10 pictures, validating on 4" in text and "class 0 is cat" in text
 
 
 def test_a_folder_with_bad_files_trains_and_lists_them(catdog, drawn, tmp_path):
@@ -217,7 +217,9 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
         (("--data", "DRAWN", "--network", "four-block", "--image-size", "20"), "Use larger pictures"),
         (("--data", "DRAWN", "--validation-split", "1.5"), "validation split: expected a number in (0, 1)"),
         (("--data", "DRAWN", "--learning-rate", "0"), "learning_rate"),
-        (("--data", "DRAWN", "--batch-size", "0", "--image-size", "24"), "batch_size"),
+        (("--data", "DRAWN", "--seed", "-1"), "seed: expected an int of at least 0"),
+        (("--data", "DRAWN", "--image-size", "0"), "picture height: expected an int from 1 to 4096"),
+        (("--data", "DRAWN", "--image-size", "24", "--out", "FILE"), "earlier results are kept"),
         (("--data", "DRAWN", "--limit", "1"), "at least 2 pictures"),
         (("predict", "x.jpg", "--model", "NOWHERE"), "Train one first"),
         (("evaluate", "--data", "NOWHERE", "--model", "MODEL"), "nothing there"),
@@ -234,10 +236,11 @@ def test_mistakes_get_a_sentence_and_status_2(arguments, message, catdog, drawn,
         "ONE": tmp_path / "one",
         "EMPTY": tmp_path,
         "DRAWN": drawn,
+        "FILE": tmp_path / "cats" / "cat.0.png",
         "MODEL": trained[0] / "model.safetensors",
     }
     arguments = [places.get(word, word) for word in arguments]
-    if arguments[0] not in ("predict", "evaluate"):
+    if arguments[0] not in ("predict", "evaluate") and "--out" not in arguments:
         arguments += ["--out", tmp_path / "out"]
     if "EMPTY" in arguments:
         shutil.rmtree(tmp_path / "one")
