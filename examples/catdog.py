@@ -63,10 +63,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="train (default) | evaluate | predict")
 
     def command(name, what):
-        return commands.add_parser(name, help=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter).add_argument
+        formatter = argparse.ArgumentDefaultsHelpFormatter
+        return commands.add_parser(name, help=what, formatter_class=formatter).add_argument
 
     add = command("train", "train a network (the default)")
-    add("--data", type=Path, metavar="DIR", help="photographs: a folder a class, or cat.0.jpg, dog.0.jpg, ...; else drawn")
+    add("--data", type=Path, metavar="DIR", help="photographs: a folder a class, or cat.0.jpg, dog.0.jpg; else drawn")
     add("--val-data", type=Path, metavar="DIR", help="photographs to judge by; else a part of --data is set aside")
     add("--validation-split", type=float, default=0.2, metavar="SHARE", help="the part of --data to set aside")
     add("--network", choices=NETWORKS, default="two-block", help="which network")

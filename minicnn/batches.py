@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, ShapeError, check_int
 
 
 class ArrayBatches:
@@ -50,11 +50,8 @@ class ArrayBatches:
     ):
         self.x, self.y = np.asarray(x), None if y is None else np.asarray(y)
         self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
-        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, check_seed(seed)
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ArgumentError(
-                "batch_size", "an int of at least 1", repr(batch_size), "Give for example 32."
-            )
+        self.batch_size, self.shuffle = check_int(batch_size, "batch_size"), shuffle
+        self.seed = check_int(seed, "seed", least=0)
         if self.x.ndim == 0 or len(self.x) == 0:
             raise ArgumentError("batches", "at least one sample", "none", "Give a non-empty array.")
         for name, array in (("y", self.y), ("sample_weight", self.sample_weight)):
@@ -96,19 +93,6 @@ class ArrayBatches:
     def describe(self, epoch: int, batch: int) -> str:
         """A batch's samples in words, for a message."""
         return "samples " + shorten(map(str, self.indices(epoch, batch).tolist()))
-
-
-def check_seed(seed: int) -> int:
-    """`seed`, if a generator can be made from it.
-
-    Raises
-    ------
-    ArgumentError
-        If it is not an int of at least 0.
-    """
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ArgumentError("seed", "an int of at least 0", repr(seed), "Give for example 0.")
-    return seed
 
 
 def shorten(names: Iterable[str], most: int = 8) -> str:

@@ -2,8 +2,10 @@
 
 An error says where it happened, what was expected, what was received and how to repair
 it.  Each class is also the built-in error that Python users would catch (`ValueError`,
-`RuntimeError`).  Nothing is imported here; every other module may import this one.
+`RuntimeError`).  Nothing of the package is imported here; every other module may import this one.
 """
+
+from numbers import Integral
 
 
 class MinicnnError(Exception):
@@ -65,3 +67,25 @@ class ModelFileError(MinicnnError, ValueError):
 
 class NonFiniteError(MinicnnError, ArithmeticError):
     """A loss that is NaN or infinite; the batch is named."""
+
+
+def check_int(value: object, where: str, least: int = 1) -> int:
+    """`value` as an int, if it is a whole number of at least `least`.
+
+    Raises
+    ------
+    ArgumentError
+        If it is anything else; True is no number.
+
+    Examples
+    --------
+    >>> check_int(32, "filters")
+    32
+    >>> check_int(1.5, "filters")
+    Traceback (most recent call last):
+        ...
+    minicnn.errors.ArgumentError: filters: expected an int of at least 1, received 1.5. Give a whole number.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ArgumentError(where, f"an int of at least {least}", repr(value), "Give a whole number.")
+    return int(value)

@@ -111,8 +111,15 @@ def confusion_matrix(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     """
     prediction = np.asarray(prediction)
     K = max(2, prediction.shape[1] if prediction.ndim == 2 else 2)
-    counts = np.zeros((K, K), np.int64)
-    np.add.at(counts, (labels(target, prediction), classes(prediction)), 1)
+    true, counts = labels(target, prediction), np.zeros((K, K), np.int64)
+    if len(true) and not 0 <= true.min() <= true.max() < K:
+        raise ShapeError(
+            "metrics",
+            f"class numbers from 0 to {K - 1}",
+            f"{true.min()} to {true.max()}",
+            "Check the labels.",
+        )
+    np.add.at(counts, (true, classes(prediction)), 1)
     return counts
 
 
@@ -155,8 +162,8 @@ def f1_score(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
 def roc_auc(target: ArrayLike, prediction: ArrayLike) -> float:
     """The probability that a random sample of a class scores above a random sample outside it.
 
-    Ties count half.  More than two classes: the mean over classes, each against the rest.  NaN when only
-    one class is there.
+    Ties count half.  More than two classes: the mean over classes, each against the rest.  NaN where a
+    class, or all other classes, are missing.
 
     References
     ----------

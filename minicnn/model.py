@@ -5,13 +5,24 @@ The step that teaches (`train_step`) is here; the loop around it is in training.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import layers as layer_classes
 from . import losses, optimizers, serialization, training
-from .batches import ArrayBatches, check_seed
-from .errors import ArgumentError, MinicnnError, ModelFileError, NonFiniteError, ShapeError, StateError
+from .batches import ArrayBatches
+from .callbacks import Callback
+from .errors import (
+    ArgumentError,
+    MinicnnError,
+    ModelFileError,
+    NonFiniteError,
+    ShapeError,
+    StateError,
+    check_int,
+)
 from .kernels import kernel_set
 from .layers import Layer, Parameter
 from .metrics import classes, find_metrics
@@ -83,7 +94,9 @@ class Sequential:
         kernel_set(kernels)
 
     # ------------------------------------------------------------------------------- building
-    def build(self, input_shape: Sequence[int], seed: int | None = 0, dtype="float32") -> "Sequential":
+    def build(
+        self, input_shape: Sequence[int], seed: int | None = 0, dtype: DTypeLike = "float32"
+    ) -> "Sequential":
         """Make all weights for samples of `input_shape`.
 
         Parameters
@@ -115,7 +128,7 @@ class Sequential:
                 "Give for example (64, 64, 3).",
             )
         self.dtype, self.input_shape = np.dtype(dtype), shape
-        rng = None if seed is None else np.random.default_rng(check_seed(seed))
+        rng = None if seed is None else np.random.default_rng(check_int(seed, "seed", least=0))
         self.output_shapes, counts = [], {}
         for number, layer in enumerate(self.layers, 1):
             base = layer_classes.base.snake_case(type(layer).__name__)
@@ -202,7 +215,9 @@ class Sequential:
         self.loss = _named(loss, losses.BY_NAME, losses.Loss, "loss")
         self.metrics = find_metrics(metrics)
 
-    def compute_gradients(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
+    def compute_gradients(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, np.ndarray]:
         """Forward, loss and backward of one batch: writes every parameter's `.grad`, changes no weight.
 
         Where the loss can take logits and the last layer is its activation, both work on the logit.
@@ -223,21 +238,36 @@ class Sequential:
         self._run_back(head, dscore)
         return loss, prediction
 
-    def train_step(self, x, y, sample_weight=None) -> tuple[float, np.ndarray]:
+    def train_step(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, np.ndarray]:
         """`compute_gradients`, then one step of the optimiser; returns and raises the same."""
         loss, prediction = self.compute_gradients(x, y, sample_weight)
         self.optimizer.step(self.parameters)
         return loss, prediction
 
-    def test_step(self, x, y, sample_weight=None, training: bool = False) -> tuple[float, np.ndarray]:
+    def test_step(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, training: bool = False
+    ) -> tuple[float, np.ndarray]:
         """(loss, prediction) of one batch, without backward; `training` switches dropout on."""
         loss, prediction, *_ = self._score(x, y, sample_weight, training)
         return loss, prediction
 
     def fit(
-        self, x, y=None, *, validation_data=None, epochs: int = 1, batch_size: int = 32, callbacks: Sequence = (),
-        verbose="auto", shuffle: bool = True, seed: int = 0, sample_weight=None, class_weight: dict | None = None,
-    ) -> training.History:  # fmt: skip
+        self,
+        x: ArrayLike | ArrayBatches,
+        y: ArrayLike | None = None,
+        *,
+        validation_data: tuple | ArrayBatches | None = None,
+        epochs: int = 1,
+        batch_size: int = 32,
+        callbacks: Sequence[Callback] = (),
+        verbose: str | int = "auto",
+        shuffle: bool = True,
+        seed: int = 0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: dict | None = None,
+    ) -> training.History:
         """Train.
 
         Parameters
@@ -266,17 +296,24 @@ class Sequential:
             When a loss is not finite; the batch is named.
         """
         self._need_compile("fit")
-        if not isinstance(epochs, int) or epochs < 1:
-            raise ArgumentError("epochs", "an int of at least 1", repr(epochs), "Give for example 10.")
         if y is None and not hasattr(x, "batches"):
             raise ArgumentError("fit", "targets y", "none", "Give y, or a loader with labels.")
         batches = _as_batches(x, y, sample_weight, batch_size, shuffle, seed)
         validation = validation_data
         if validation is not None and not hasattr(validation, "batches"):
             validation = _as_batches(*validation, batch_size=batch_size)
-        return training.fit(self, batches, validation, epochs, callbacks, class_weight, verbose)
+        return training.fit(
+            self, batches, validation, check_int(epochs, "epochs"), callbacks, class_weight, verbose
+        )
 
-    def evaluate(self, x, y=None, *, batch_size: int = 32, sample_weight=None) -> dict:
+    def evaluate(
+        self,
+        x: ArrayLike | ArrayBatches,
+        y: ArrayLike | None = None,
+        *,
+        batch_size: int = 32,
+        sample_weight: ArrayLike | None = None,
+    ) -> dict:
         """The loss and each metric over all samples, by name.
 
         Parameters
@@ -286,7 +323,7 @@ class Sequential:
         self._need_compile("evaluate")
         return training.evaluate(self, _as_batches(x, y, sample_weight, batch_size))
 
-    def predict(self, x, batch_size: int = 32) -> np.ndarray:
+    def predict(self, x: ArrayLike | ArrayBatches, batch_size: int = 32) -> np.ndarray:
         """The outputs for all samples, in order.
 
         Parameters
@@ -298,12 +335,12 @@ class Sequential:
         batches = _as_batches(x, batch_size=batch_size)
         return np.concatenate([self.forward(batch[0]) for batch in batches.batches(0)])
 
-    def predict_classes(self, x, batch_size: int = 32) -> np.ndarray:
+    def predict_classes(self, x: ArrayLike | ArrayBatches, batch_size: int = 32) -> np.ndarray:
         """The class numbers for all samples: p > 0.5 for one output, else the largest."""
         return classes(self.predict(x, batch_size))
 
     # --------------------------------------------------------------------------------- saving
-    def save(self, path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write weights, architecture, class names and preprocessing to one safetensors file."""
         self._need_build("save")
         description = {
@@ -366,7 +403,7 @@ class Sequential:
             )
 
 
-def load_model(path, kernels: str | None = None) -> Sequential:
+def load_model(path: str | Path, kernels: str | None = None) -> Sequential:
     """Read a model that `Sequential.save` wrote; nothing else is needed to predict with it.
 
     Parameters

@@ -6,6 +6,7 @@ Called by `Sequential.train_step`; nothing here knows of layers.
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ class Optimizer:
 
     def __init__(self, learning_rate: float, global_clipnorm: float | None = None):
         self.learning_rate = _positive(learning_rate, f"{type(self).__name__} learning_rate")
-        self.global_clipnorm = global_clipnorm and _positive(global_clipnorm, "global_clipnorm")
+        self.global_clipnorm = (
+            None if global_clipnorm is None else _positive(global_clipnorm, "global_clipnorm")
+        )
         self.steps = 0
         self._arrays: dict[str, np.ndarray] = {}
 
@@ -70,7 +73,7 @@ class Optimizer:
         return self._arrays[key]
 
     def _clip_scale(self, parameters):
-        if not self.global_clipnorm:
+        if self.global_clipnorm is None:
             return 1
         norm = math.sqrt(sum(float(np.vdot(p.grad, p.grad)) for p in parameters))
         return 1 if norm <= self.global_clipnorm else self.global_clipnorm / norm
@@ -176,7 +179,7 @@ class AdamW(Adam):
     ----------
     learning_rate, beta_1, beta_2, epsilon, global_clipnorm : as in `Adam`
     weight_decay : float, at least 0
-    exclude_from_weight_decay : sequence of str
+    exclude_from_weight_decay : str or sequence of str
         Parameters whose name contains one of these do not shrink, for example ("bias",).
 
     References
@@ -201,14 +204,12 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         global_clipnorm: float | None = None,
-        exclude_from_weight_decay: Sequence[str] = (),
+        exclude_from_weight_decay: str | Sequence[str] = (),
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, global_clipnorm)
-        if not weight_decay >= 0:
-            raise ArgumentError(
-                "AdamW weight_decay", "a number of at least 0", repr(weight_decay), "Give for example 0.004."
-            )
-        self.weight_decay, self.exclude_from_weight_decay = weight_decay, tuple(exclude_from_weight_decay)
+        self.weight_decay = weight_decay and _positive(weight_decay, "AdamW weight_decay")
+        excluded = exclude_from_weight_decay
+        self.exclude_from_weight_decay = (excluded,) if isinstance(excluded, str) else tuple(excluded)
 
     def update(self, parameter: Any, grad: np.ndarray, m: np.ndarray, v: np.ndarray) -> None:
         if not any(part in parameter.name for part in self.exclude_from_weight_decay):
@@ -217,13 +218,13 @@ class AdamW(Adam):
 
 
 def _positive(value, where):
-    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if not isinstance(value, Real) or not 0 < value < math.inf:
         raise ArgumentError(where, "a finite number above 0", repr(value), "Give for example 0.001.")
     return float(value)
 
 
 def _fraction(value, where):
-    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+    if not isinstance(value, Real) or not 0 <= value < 1:
         raise ArgumentError(where, "a number in [0, 1)", repr(value), "Give for example 0.9.")
     return float(value)
 

@@ -19,7 +19,11 @@ BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
 def samples(
-    path: str | Path, pictures: np.ndarray, augmented: np.ndarray | None, titles: Sequence[str], note: str = ""
+    path: str | Path,
+    pictures: np.ndarray,
+    augmented: np.ndarray | None,
+    titles: Sequence[str],
+    note: str = "",
 ) -> None:
     """Labelled pictures as the network sees them, each with an augmented copy beside it.
 

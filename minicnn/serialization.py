@@ -30,9 +30,7 @@ def write(path: str | Path, tensors: dict[str, np.ndarray], description: dict) -
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {
-        KEY: json.dumps({"version": VERSION} | description)
-    }  # one key: several would be in random order
+    metadata = {KEY: json.dumps({"version": VERSION} | description)}  # one key: several have no fixed order
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with temporary.open("wb") as file:

@@ -55,9 +55,17 @@ class Totals:
 
     def logs(self, metrics: dict) -> dict:
         target, prediction = np.concatenate(self.targets), np.concatenate(self.predictions)
-        return {"loss": self.loss / self.samples} | {
-            name: metric(target, prediction) for name, metric in metrics.items()
-        }
+        logs = {"loss": self.loss / self.samples}
+        for name, metric in metrics.items():
+            logs[name] = metric(target, prediction)
+            if np.ndim(logs[name]):
+                raise ArgumentError(
+                    f"metric {name}",
+                    "one number",
+                    f"an array of shape {np.shape(logs[name])}",
+                    "Choose one of its values.",
+                )
+        return logs
 
 
 def fit(

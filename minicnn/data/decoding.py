@@ -31,9 +31,6 @@ class Preprocessing:
         Pixels.
     resample : "bilinear"
         Pillow's filter, with antialiasing when it shrinks.
-    rescale : float
-        What pixel values 0 ... 255 are multiplied by.
-
     Raises
     ------
     ArgumentError
@@ -43,7 +40,6 @@ class Preprocessing:
     height: int
     width: int
     resample: str = "bilinear"
-    rescale: float = 1 / 255
 
     def __post_init__(self):
         for name in ("height", "width"):
@@ -52,13 +48,8 @@ class Preprocessing:
                 raise ArgumentError(
                     f"picture {name}", "an int from 1 to 4096", repr(size), "Give for example 64."
                 )
-        if self.resample != "bilinear" or not isinstance(self.rescale, float):
-            raise ArgumentError(
-                "preprocessing",
-                '"bilinear" and a scale',
-                f"{self.resample!r}, {self.rescale!r}",
-                "Upgrade minicnn.",
-            )
+        if self.resample != "bilinear":
+            raise ArgumentError("resample", '"bilinear"', repr(self.resample), "Upgrade minicnn.")
 
     @classmethod
     def of(cls, model: Any) -> "Preprocessing":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batches import check_seed, shorten
-from ..errors import ArgumentError, DataError
+from ..batches import shorten
+from ..errors import ArgumentError, DataError, check_int
 
 PICTURE_ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 TRAIN_NAMES = ("train", "training", "training_set")
@@ -52,8 +52,7 @@ class PictureFiles:
 
     def limit(self, per_class: int) -> "PictureFiles":
         """The first `per_class` files of each class, in the order they are in."""
-        if per_class < 1:
-            raise ArgumentError("limit", "at least 1 file a class", str(per_class), "Give a larger limit.")
+        per_class = check_int(per_class, "limit")
         seen = [np.flatnonzero(self.labels == k)[:per_class] for k in range(len(self.class_names))]
         return self.take(np.sort(np.concatenate(seen)))
 
@@ -146,7 +145,7 @@ def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureF
     (8, 2, array([0, 1]))
     """
     _check_fraction(fraction)
-    rng = np.random.default_rng(check_seed(seed))
+    rng = np.random.default_rng(check_int(seed, "seed", least=0))
     chosen = np.zeros(len(files), bool)
     for label, name in enumerate(files.class_names):
         members = np.flatnonzero(files.labels == label)

@@ -56,14 +56,13 @@ class Loader(ArrayBatches):
         names: Sequence | None = None,
     ):
         labels = np.asarray(labels)
-        super().__init__(
-            pictures,
-            labels if classes is None else np.eye(classes, dtype=np.float32)[labels],
-            None,
-            batch_size,
-            shuffle,
-            seed,
-        )
+        if classes is not None:
+            if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+                raise ArgumentError(
+                    "Loader labels", f"numbers from 0 to {classes - 1}", f"{labels.min()} to {labels.max()}"
+                )
+            labels = np.eye(classes, dtype=np.float32)[labels]
+        super().__init__(pictures, labels, None, batch_size, shuffle, seed)
         if self.x.dtype != np.uint8 or self.x.ndim != 4:
             raise ArgumentError(
                 "Loader pictures",

@@ -6,7 +6,7 @@ Read `reference.py` next.
 
 from collections.abc import Sequence
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, check_int
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -32,16 +32,10 @@ def pair(value: int | Sequence[int], where: str, least: int = 1) -> Pair:
     >>> pair(3, "kernel_size"), pair((2, 5), "kernel_size")
     ((3, 3), (2, 5))
     """
-    values = (value, value) if isinstance(value, int) else value
-    good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) == 2
-    if not good or any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in values):
-        raise ArgumentError(
-            where,
-            f"an int or a pair of ints, each at least {least}",
-            repr(value),
-            "Give for example 3 or (3, 5).",
-        )
-    return int(values[0]), int(values[1])
+    values = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+    if len(values) != 2:
+        raise ArgumentError(where, "an int or a pair of ints", repr(value), "Give for example 3 or (3, 5).")
+    return check_int(values[0], where, least), check_int(values[1], where, least)
 
 
 def check_padding(padding: str | int | Sequence, where: str) -> str | Padding:

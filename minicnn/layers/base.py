@@ -59,9 +59,13 @@ class Layer:
         False in a network's first layer, whose backward returns None: nobody reads that gradient.
     rng : numpy.random.Generator or None
         Only in layers that are random in training.
+    multiply_adds : int
+        Multiplications with an addition in one picture's forward pass; set by build, 0 where there are
+        none to speak of.
     """
 
     needs_dx = True
+    multiply_adds = 0
     rng: np.random.Generator | None = None
 
     def __init__(self):
@@ -100,11 +104,6 @@ class Layer:
     def config(self) -> dict:
         """The constructor's arguments, as JSON can hold them."""
         return {}
-
-    @property
-    def multiply_adds(self) -> int:
-        """Multiplications with an addition in one picture's forward pass; 0 where there are none to speak of."""
-        return 0
 
     def parameter(
         self, name: str, shape: Shape, initializer: str, rng: np.random.Generator | None, dtype: str

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import check_int
 from ..initializers import check_name
 from ..kernels.geometry import check_padding, pair, place_windows
 from .base import Layer, Shape
@@ -45,7 +45,6 @@ class Conv2D(Layer):
 
     Examples
     --------
-    >>> import numpy as np
     >>> layer = Conv2D(8, 3, padding="same")
     >>> layer.build((5, 6, 3), np.random.default_rng(0))
     (5, 6, 8)
@@ -63,11 +62,7 @@ class Conv2D(Layer):
         kernel_initializer: str = "glorot_uniform",
     ):
         super().__init__()
-        if not isinstance(filters, int) or filters < 1:
-            raise ArgumentError(
-                "Conv2D filters", "an int of at least 1", repr(filters), "Give for example 32."
-            )
-        self.filters = filters
+        self.filters = check_int(filters, "Conv2D filters")
         self.kernel_size = pair(kernel_size, "Conv2D kernel_size")
         self.strides = pair(strides, "Conv2D strides")
         self.padding = check_padding(padding, "Conv2D padding")
@@ -84,7 +79,7 @@ class Conv2D(Layer):
             "weight", (*self.kernel_size, C, OC), self.kernel_initializer, rng, dtype
         )
         self.bias = self.parameter("bias", (OC,), "zeros", rng, dtype) if self.use_bias else None
-        self._multiply_adds = OH * OW * math.prod(self.weight.shape)
+        self.multiply_adds = OH * OW * math.prod(self.weight.shape)
         return OH, OW, OC
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
@@ -111,7 +106,3 @@ class Conv2D(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": self.kernel_initializer,
         }
-
-    @property
-    def multiply_adds(self) -> int:
-        return self._multiply_adds

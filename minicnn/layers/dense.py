@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ShapeError, check_int
 from ..initializers import check_name
 from .base import Layer, Shape
 
@@ -30,7 +30,6 @@ class Dense(Layer):
 
     Examples
     --------
-    >>> import numpy as np
     >>> layer = Dense(2)
     >>> layer.build((3,), np.random.default_rng(0))
     (2,)
@@ -41,9 +40,7 @@ class Dense(Layer):
 
     def __init__(self, units: int, use_bias: bool = True, kernel_initializer: str = "glorot_uniform"):
         super().__init__()
-        if not isinstance(units, int) or units < 1:
-            raise ArgumentError("Dense units", "an int of at least 1", repr(units), "Give for example 128.")
-        self.units, self.use_bias = units, bool(use_bias)
+        self.units, self.use_bias = check_int(units, "Dense units"), bool(use_bias)
         self.kernel_initializer = check_name(kernel_initializer, "Dense kernel_initializer")
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
@@ -54,6 +51,7 @@ class Dense(Layer):
             "weight", (input_shape[0], self.units), self.kernel_initializer, rng, dtype
         )
         self.bias = self.parameter("bias", (self.units,), "zeros", rng, dtype) if self.use_bias else None
+        self.multiply_adds = input_shape[0] * self.units
         return (self.units,)
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
@@ -70,7 +68,3 @@ class Dense(Layer):
     @property
     def config(self) -> dict:
         return {"units": self.units, "use_bias": self.use_bias, "kernel_initializer": self.kernel_initializer}
-
-    @property
-    def multiply_adds(self) -> int:
-        return self.weight.shape[0] * self.units

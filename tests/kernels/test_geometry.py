@@ -34,7 +34,7 @@ def test_keras_pads_bottom_and_right_when_stride_2_meets_an_even_size():
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "3", (1, 2, 3), (1,), (0, 1), True, None])
 def test_pair_refuses(value):
-    with pytest.raises(ArgumentError, match="kernel_size: expected an int or a pair"):
+    with pytest.raises(ArgumentError, match="kernel_size: expected an int"):
         pair(value, "kernel_size")
 
 
