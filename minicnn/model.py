@@ -195,7 +195,10 @@ class Sequential:
 
     # ------------------------------------------------------------------------------- training
     def compile(
-        self, optimizer="adam", loss="binary_crossentropy", metrics: Sequence = ("accuracy",)
+        self,
+        optimizer: str | optimizers.Optimizer = "adam",
+        loss: str | losses.Loss = "binary_crossentropy",
+        metrics: Sequence[str | Callable] = ("accuracy",),
     ) -> None:
         """Choose how to learn.
 
