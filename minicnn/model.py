@@ -4,7 +4,7 @@ The step that teaches (`train_step`) is here; the loop around it is in training.
 `layers/` and `kernels/`.  `load_model` reads back what `Sequential.save` wrote.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
