@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -45,32 +46,29 @@ def main() -> None:
 
 
 def run(name: str, photos: Path) -> None:
-    """One run; the log and the report keep no path of this machine."""
-    with tempfile.TemporaryDirectory() as out, (RESULTS / f"{name}.log").open("w", encoding="utf-8") as log:
-        shown = "python examples/catdog.py " + " ".join(RUNS[name])
-        print(shown.strip(), file=log, flush=True)
-        command = [
-            sys.executable,
-            str(CATDOG),
-            "train",
-            *(word.replace("PHOTOS", str(photos)) for word in RUNS[name]),
-            "--out",
-            out,
-        ]
+    """One run; its log and report replace the old ones when it has succeeded, and keep no path of the machine."""
+    shown = ("python examples/catdog.py " + " ".join(RUNS[name])).strip()
+    arguments = [word.replace("PHOTOS", str(photos)) for word in RUNS[name]]
+    log, start = [shown], time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+            [sys.executable, "-X", "utf8", str(CATDOG), "train", *arguments, "--out", out],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
         )
         for line in process.stdout:
-            line = line.replace(str(photos), "PHOTOS").replace(out, "runs/catdog")
-            print(line, end="", flush=True)
-            print(line, end="", file=log, flush=True)
+            log.append(line.rstrip().replace(str(photos), "PHOTOS").replace(out, "runs/catdog"))
+            print(log[-1], flush=True)
         if process.wait():
             sys.exit(f"{name} ended with status {process.returncode}")
         report = json.loads((Path(out) / "report.json").read_text(encoding="utf-8"))
         if name == "drawn":  # the README shows one of its pictures
             shutil.copy(Path(out) / "predictions.png", RESULTS / "drawn-predictions.png")
-    report["command"] = shown.split()
+    report |= {"command": shown.split(), "seconds": round(time.perf_counter() - start, 1)}
     (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.log").write_text("\n".join(log) + "\n", encoding="utf-8")
 
 
 def table() -> None:
@@ -89,7 +87,7 @@ def table() -> None:
                 f"| {100 * r['accuracy']:.1f} ± {100 * r['accuracy_standard_error']:.1f} % "
                 f"| {r['best_epoch']} of {r['epochs']} "
                 f"| {100 * r['training_accuracy']:.1f} % | {r['seconds_per_epoch']:.1f} | {r['seconds']:.0f} "
-                f"| {r['peak_memory_mb']:.0f} MB | {PUBLISHED[name]} |"
+                f"| {r['peak_memory_mb'] or float('nan'):.0f} MB | {PUBLISHED[name]} |"
             )
     text = "\n".join(rows) + "\n"
     (RESULTS / "main_job.md").write_text(text, encoding="utf-8")

@@ -35,14 +35,17 @@ def main(arguments=None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] not in ("train", "evaluate", "predict", "-h", "--help"):
         arguments.insert(0, "train")
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end the run
+        stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
+    options.arguments = arguments
     try:
         return {"train": train, "evaluate": evaluate, "predict": predict}[options.command](options)
     except mc.MinicnnError as error:
         print(f"catdog: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a folder that may not be written
-        print(f"catdog: {error}. Nothing more could be done; earlier results are kept.", file=sys.stderr)
+        print(f"catdog: {error}. Nothing more was done; what was written before is kept.", file=sys.stderr)
         return 2
     except MemoryError:
         print(
@@ -60,11 +63,11 @@ def parser() -> argparse.ArgumentParser:
     description, _, commands = __doc__.partition("\n\n")
     top = argparse.ArgumentParser(
         description=description, epilog=commands, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = top.add_subparsers(dest="command", metavar="train (default) | evaluate | predict")
+    subparsers = top.add_subparsers(dest="command", metavar="train (default) | evaluate | predict")
 
     def command(name, what):
         formatter = argparse.ArgumentDefaultsHelpFormatter
-        return commands.add_parser(name, help=what, formatter_class=formatter).add_argument
+        return subparsers.add_parser(name, help=what, formatter_class=formatter).add_argument
 
     add = command("train", "train a network (the default)")
     add("--data", type=Path, metavar="DIR", help="photographs: a folder a class, or cat.0.jpg, dog.0.jpg; else drawn")
@@ -108,7 +111,7 @@ def train(options) -> int:
     start = time.perf_counter()
     make_network, usual_size = NETWORKS[options.network]
     size = usual_size if options.image_size is None else options.image_size
-    preprocessing = data.Preprocessing(size, size)
+    preprocessing, optimizer = data.Preprocessing(size, size), mc.Adam(options.learning_rate)
     training_files, validation_files = find_data(options)
     names = training_files.class_names
     print("; ".join(f"class {k} is {name}" for k, name in enumerate(names)))
@@ -116,7 +119,7 @@ def train(options) -> int:
     model = make_network(len(names), options.dropout, options.kernels).build((size, size, 3), options.seed)
     model.class_names, model.preprocessing = names, asdict(preprocessing)
     loss = "binary_crossentropy" if len(names) == 2 else "sparse_categorical_crossentropy"
-    model.compile(mc.Adam(options.learning_rate), loss, ["accuracy"])
+    model.compile(optimizer, loss, ["accuracy"])
     model.summary()
 
     augmentation = AUGMENTATION if options.augment else None
@@ -124,7 +127,8 @@ def train(options) -> int:
     validation, bad_validation = load(validation_files, preprocessing)
 
     model_file = options.out / "model.safetensors"
-    checkpoint = mc.ModelCheckpoint(model_file, "val_accuracy", save_best_only=True)
+    pattern = str(model_file).replace("{", "{{").replace("}", "}}")
+    checkpoint = mc.ModelCheckpoint(pattern, "val_accuracy", save_best_only=True)
     stopping = mc.EarlyStopping("val_accuracy", patience=options.patience)
     log = mc.CSVLogger(options.out / "history.csv")
     epochs = options.epochs or (25 if options.data else 10)
@@ -134,14 +138,15 @@ def train(options) -> int:
         model.fit(training, validation_data=validation, epochs=epochs, callbacks=[checkpoint, stopping, log])
     except KeyboardInterrupt:
         interrupted = True
-        print("\nInterrupted: training ends here, the best weights are kept", flush=True)
-    if checkpoint.saved_epoch is None:  # not one epoch was finished
-        model.save(model_file)
+        print("\nInterrupted: training ends here", flush=True)
+    if checkpoint.saved_epoch is None:
+        print("Not one epoch was finished: nothing is saved, and what was there before is kept")
+        return 130
 
-    history, best = model.history or mc.History(), mc.load_model(model_file)
+    history, best = model.history, mc.load_model(model_file)
     prediction = best.predict(validation)
     report = judge(validation.y, prediction, names) | {
-        "command": ["python", "examples/catdog.py", *sys.argv[1:]],
+        "command": ["python", "examples/catdog.py", *options.arguments],
         "network": options.network,
         "image_size": size,
         "parameters": sum(parameter.value.size for parameter in best.parameters),
@@ -152,9 +157,9 @@ def train(options) -> int:
         "skipped_files": [str(error) for error in bad + bad_validation],
         "interrupted": interrupted,
         "epochs": len(history.seconds),
-        "best_epoch": None if checkpoint.saved_epoch is None else checkpoint.saved_epoch + 1,
-        "training_accuracy": finite(history.history.get("accuracy", [math.nan])[-1]),
-        "seconds_per_epoch": finite(np.median(history.seconds or [math.nan])),
+        "best_epoch": checkpoint.saved_epoch + 1,
+        "training_accuracy": finite(history.history["accuracy"][-1]),
+        "seconds_per_epoch": finite(np.median(history.seconds)),
         "peak_memory_mb": peak_memory(),
         "machine": f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}",
     }
@@ -172,6 +177,10 @@ def train(options) -> int:
 def find_data(options):
     """The training and the validation files: found, drawn or set aside, with a line on each."""
     folder, validation_folder = options.data, options.val_data
+    if folder is None and validation_folder is not None:
+        raise mc.ArgumentError(
+            "--val-data", "--data beside it", "none", "Give the photographs to learn from."
+        )
     if folder is None:
         folder, validation_folder = options.out / "drawn" / "train", options.out / "drawn" / "validation"
         print(f"No --data: drawing {2 * sum(DRAWN)} cats and dogs in {folder.parent}", flush=True)

@@ -11,9 +11,8 @@ x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 y = np.array([0, 1, 1, 0])
 
 model = mc.Sequential([mc.Dense(8), mc.ReLU(), mc.Dense(1)]).build((2,), seed=0)
-loss_function = mc.BinaryCrossEntropy(
-    from_logits=True
-)  # the last layer gives a logit; p = 1 / (1 + exp(-logit))
+# The last layer gives a logit z; the probability of a 1 is 1 / (1 + exp(-z)).
+loss_function = mc.BinaryCrossEntropy(from_logits=True)
 optimizer = mc.Adam(learning_rate=0.05)
 
 for step in range(201):

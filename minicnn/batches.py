@@ -1,7 +1,7 @@
 """Cut samples into batches, in an order that depends on the seed and the epoch alone.
 
-`fit`, `evaluate` and `predict` wrap arrays in `ArrayBatches`; `data.Loader` builds on it to decode and
-augment pictures.  Anything with the same four members can be trained on.
+`fit`, `evaluate` and `predict` wrap arrays in `ArrayBatches`; `data.Loader` builds on it to augment
+and scale pictures.
 """
 
 from collections.abc import Iterable, Iterator
@@ -73,22 +73,32 @@ class ArrayBatches:
         return -(-self.samples // self.batch_size)
 
     def batches(self, epoch: int = 0) -> Iterator[tuple]:
-        """The epoch's batches in order: (x, y, sample_weight), the last two None where not given."""
-        for batch in range(len(self)):
-            yield self.take(self.indices(epoch, batch), epoch)
+        """The epoch's batches: (x, y, sample_weight), the last two None where not given."""
+        order = self.order(epoch)
+        for start in range(0, self.samples, self.batch_size):
+            yield self.take(order[start : start + self.batch_size], epoch)
 
-    def indices(self, epoch: int, batch: int) -> np.ndarray:
-        """Which samples make up a batch."""
+    def in_order(self) -> Iterator[tuple]:
+        """All samples as they are, neither shuffled nor changed: what is judged and predicted."""
+        for start in range(0, self.samples, self.batch_size):
+            yield self.take(np.arange(start, min(start + self.batch_size, self.samples)), None)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The order of the samples in an epoch."""
         order = np.arange(self.samples)
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
-        return order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return order
 
-    def take(self, indices: np.ndarray, epoch: int) -> tuple:
-        """(x, y, sample_weight) of these samples."""
+    def take(self, indices: np.ndarray, epoch: int | None) -> tuple:
+        """(x, y, sample_weight) of these samples, for that epoch of training or, with None, as they are."""
         return tuple(
             None if array is None else array[indices] for array in (self.x, self.y, self.sample_weight)
         )
+
+    def indices(self, epoch: int, batch: int) -> np.ndarray:
+        """Which samples make up a batch."""
+        return self.order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
 
     def describe(self, epoch: int, batch: int) -> str:
         """A batch's samples in words, for a message."""

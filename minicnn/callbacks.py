@@ -54,7 +54,7 @@ class Monitor:
     min_delta : float
         Changes up to this do not count.
     mode : "auto", "min" or "max"
-        "auto" takes the largest accuracy or AUC and the least of anything else.
+        "auto" takes the largest accuracy, AUC, precision, recall or F1, and the least of anything else.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Monitor:
         if mode not in ("auto", "min", "max"):
             raise ArgumentError("mode", '"auto", "min" or "max"', repr(mode), "Choose one of these.")
         self.name, self.min_delta = name, abs(min_delta)
-        rises = any(part in name for part in ("acc", "auc"))
+        rises = any(part in name for part in ("acc", "auc", "precision", "recall", "f1"))
         self.sign = 1 if mode == "max" or mode == "auto" and rises else -1
         self.best = -self.sign * np.inf
 
@@ -176,7 +176,7 @@ class ModelCheckpoint(Callback):
         if not self.save_best_only or self.monitor.improves(logs):
             try:
                 path = self.path.format(epoch=epoch + 1, **logs)
-            except KeyError as error:
+            except (KeyError, IndexError, ValueError) as error:
                 raise ArgumentError(
                     "ModelCheckpoint path",
                     "fields among epoch, " + ", ".join(logs),
@@ -243,20 +243,21 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : str or Path
-        Overwritten when training begins.
+        Overwritten when the first epoch ends.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
     def on_train_begin(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("")
+        self.begun = False
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         row = {"epoch": epoch} | {name: repr(float(value)) for name, value in logs.items()}
-        with self.path.open("a", newline="") as file:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a" if self.begun else "w", newline="") as file:
             writer = csv.DictWriter(file, row)
-            if file.tell() == 0:
+            if not self.begun:
                 writer.writeheader()
             writer.writerow(row)
+        self.begun = True

@@ -68,7 +68,6 @@ def check_layer(
     batch: int = 2,
     seed: int = 0,
     kernels: str = "im2col",
-    training: bool = True,
 ) -> list[GradientCheck]:
     """Check dx and every parameter's gradient of one layer, element by element.
 
@@ -82,8 +81,6 @@ def check_layer(
     seed : int
         Draws weights, input and upstream gradient.
     kernels : str
-    training : bool
-        False checks a layer that is only passed through in inference mode.
 
     Returns
     -------
@@ -105,7 +102,7 @@ def check_layer(
 
     def f():
         repeat()
-        return float(np.vdot(layer.forward(x, training), dy))
+        return float(np.vdot(layer.forward(x, training=True), dy))
 
     f()
     dx = layer.backward(dy)
@@ -219,9 +216,8 @@ def check_array(name: str, f: Callable[[], float], array: np.ndarray, gradient: 
 def _check_direction(name, f, parameters, directions):
     """Along one direction, with shorter steps until no ReLU or pool changes its mind within the step."""
     analytic = sum(float(np.vdot(p.grad, d)) for p, d in zip(parameters, directions, strict=True))
-    length = (
-        sum(float(np.vdot(p.grad, p.grad)) for p in parameters) ** 0.5
-    )  # a random direction's typical slope
+    # The gradient's length is the typical slope along a random direction.
+    length = sum(float(np.vdot(p.grad, p.grad)) for p in parameters) ** 0.5
     values = [p.value for p in parameters]
 
     def at(step):

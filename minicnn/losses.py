@@ -58,6 +58,10 @@ class Loss:
         ShapeError
             If targets, predictions and weights do not fit together.
         """
+        if prediction.ndim != 2:
+            raise ShapeError(
+                self.name, "predictions (N, K)", f"shape {prediction.shape}", "End in Flatten() and Dense."
+            )
         target = self.prepare(np.asarray(target), prediction)
         each, gradient = self.terms(target, prediction)  # (N,), (N, K)
         if sample_weight is not None:
@@ -149,6 +153,8 @@ class BinaryCrossEntropy(Loss):
 @dataclass(frozen=True)
 class CategoricalCrossEntropy(Loss):
     """-sum over k of t[k] log p[k], for one-hot targets and a softmax.
+
+    Probabilities are taken as they are; Keras divides them by their sum first, which a softmax has done.
 
     From logits z, where p = softmax(z): the gradient is p sum(t) - t.
 

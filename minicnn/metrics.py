@@ -209,7 +209,24 @@ def _area(positive, score):
     return float((rank[which][positive].sum() - n1 * (n1 + 1) / 2) / (n0 * n1))
 
 
-BY_NAME = {"accuracy": accuracy, "auc": roc_auc, "log_loss": log_loss}
+def _one_number(metric):
+    """A metric of one value a class as one number: class 1 of two, as in Keras; the mean of more."""
+
+    def one_number(target: ArrayLike, prediction: ArrayLike) -> float:
+        values = metric(target, prediction)
+        return float(values[1] if len(values) == 2 else values.mean())
+
+    return one_number
+
+
+BY_NAME = {
+    "accuracy": accuracy,
+    "auc": roc_auc,
+    "log_loss": log_loss,
+    "precision": _one_number(precision),
+    "recall": _one_number(recall),
+    "f1_score": _one_number(f1_score),
+}
 
 
 def find_metrics(metrics: Sequence[str | Callable]) -> dict[str, Callable]:

@@ -117,16 +117,13 @@ class Sequential:
         ShapeError
             Naming the layer that cannot work on what the one before gives.
         """
-        if str(np.dtype(dtype)) not in ("float32", "float64"):
+        if dtype not in ("float32", "float64", np.float32, np.float64):
             raise ArgumentError("dtype", "float32 or float64", repr(dtype), "Choose one of these.")
-        shape = tuple(input_shape)
-        if not shape or not all(isinstance(size, (int, np.integer)) and size > 0 for size in shape):
-            raise ShapeError(
-                "Sequential.build",
-                "sizes of at least 1, without the batch",
-                repr(input_shape),
-                "Give for example (64, 64, 3).",
-            )
+        shape = tuple(check_int(size, "input_shape") for size in input_shape)
+        if not shape:
+            raise ShapeError("Sequential.build", "at least one size", "none", "Give for example (64, 64, 3).")
+        if self.input_shape is not None:
+            self.optimizer = None  # its moments belong to the weights that are replaced here
         self.dtype, self.input_shape = np.dtype(dtype), shape
         rng = None if seed is None else np.random.default_rng(check_int(seed, "seed", least=0))
         self.output_shapes, counts = [], {}
@@ -198,7 +195,7 @@ class Sequential:
         self,
         optimizer: str | optimizers.Optimizer = "adam",
         loss: str | losses.Loss = "binary_crossentropy",
-        metrics: Sequence[str | Callable] = ("accuracy",),
+        metrics: Sequence[str | Callable] = (),
     ) -> None:
         """Choose how to learn.
 
@@ -207,7 +204,8 @@ class Sequential:
         optimizer : "sgd", "adam", "adamw" or an Optimizer
         loss : "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy",
             "mean_squared_error" or a Loss
-        metrics : sequence of "accuracy", "auc", "log_loss" or functions of (target, prediction)
+        metrics : sequence of "accuracy", "auc", "log_loss", "precision", "recall", "f1_score", or functions of
+            (target, prediction) that return one number
 
         Raises
         ------
@@ -299,11 +297,11 @@ class Sequential:
             When a loss is not finite; the batch is named.
         """
         self._need_compile("fit")
-        if y is None and not hasattr(x, "batches"):
+        if y is None and not isinstance(x, ArrayBatches):
             raise ArgumentError("fit", "targets y", "none", "Give y, or a loader with labels.")
         batches = _as_batches(x, y, sample_weight, batch_size, shuffle, seed)
         validation = validation_data
-        if validation is not None and not hasattr(validation, "batches"):
+        if validation is not None and not isinstance(validation, ArrayBatches):
             validation = _as_batches(*validation, batch_size=batch_size)
         return training.fit(
             self, batches, validation, check_int(epochs, "epochs"), callbacks, class_weight, verbose
@@ -336,7 +334,7 @@ class Sequential:
             How many are computed at once; the answers do not depend on it beyond rounding.
         """
         batches = _as_batches(x, batch_size=batch_size)
-        return np.concatenate([self.forward(batch[0]) for batch in batches.batches(0)])
+        return np.concatenate([self.forward(batch[0]) for batch in batches.in_order()])
 
     def predict_classes(self, x: ArrayLike | ArrayBatches, batch_size: int = 32) -> np.ndarray:
         """The class numbers for all samples: p > 0.5 for one output, else the largest."""
@@ -344,16 +342,28 @@ class Sequential:
 
     # --------------------------------------------------------------------------------- saving
     def save(self, path: str | Path) -> None:
-        """Write weights, architecture, class names and preprocessing to one safetensors file."""
+        """Write weights, architecture, class names and preprocessing to one safetensors file.
+
+        Raises
+        ------
+        ArgumentError
+            If something could not be loaded again: a layer that is not of minicnn, class names that
+            are not as many as the outputs.
+        """
         self._need_build("save")
+        for layer in self.layers:
+            if getattr(layer_classes, type(layer).__name__, None) is not type(layer):
+                raise ArgumentError(
+                    "save", "layers of minicnn", repr(layer), "Save the weights yourself: get_weights()."
+                )
         description = {
             "name": self.name,
             "input_shape": self.input_shape,
             "dtype": str(self.dtype),
             "kernels": self.kernels_name,
             "layers": [{"class": type(layer).__name__, "config": layer.config} for layer in self.layers],
-            "class_names": self.class_names,
-            "preprocessing": self.preprocessing,
+            "class_names": _check_names(self.class_names, self.output_shapes[-1]),
+            "preprocessing": _check_preprocessing(self.preprocessing),
         }
         serialization.write(
             path, {parameter.name: parameter.value for parameter in self.parameters}, description
@@ -426,13 +436,23 @@ def load_model(path: str | Path, kernels: str | None = None) -> Sequential:
         If the file is missing, damaged, foreign, or its weights do not fit its architecture.
     """
     tensors, description = serialization.read(path)
+    if kernels is not None:
+        kernel_set(kernels)
     try:
         layers = [_make_layer(entry) for entry in description["layers"]]
         model = Sequential(layers, kernels or description["kernels"], description["name"])
         model.build(description["input_shape"], seed=None, dtype=description["dtype"])
         model.class_names = _check_names(description["class_names"], model.output_shapes[-1])
         model.preprocessing = _check_preprocessing(description["preprocessing"])
-    except (MinicnnError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (
+        MinicnnError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise ModelFileError(
             str(path),
             "a description of a network",
@@ -475,7 +495,13 @@ def _tuples(value):
 
 
 def _as_batches(x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=0):
-    return x if hasattr(x, "batches") else ArrayBatches(x, y, sample_weight, batch_size, shuffle, seed)
+    if not isinstance(x, ArrayBatches):
+        return ArrayBatches(x, y, sample_weight, batch_size, shuffle, seed)
+    if y is not None or sample_weight is not None:
+        raise ArgumentError(
+            "y and sample_weight", "none beside a loader, which has its own", "some", "Leave them out."
+        )
+    return x
 
 
 def _named(value, by_name, base, where):

@@ -41,7 +41,16 @@ class Optimizer:
         self._arrays: dict[str, np.ndarray] = {}
 
     def step(self, parameters: Sequence) -> None:
-        """Move every parameter once, in place, by its grad."""
+        """Move every parameter once, in place, by its grad.
+
+        Raises
+        ------
+        ArgumentError
+            If two parameters have one name: their state is kept by name.
+        """
+        names = [parameter.name for parameter in parameters]
+        if len(set(names)) < len(names):
+            raise ArgumentError("step", "parameters of different names", ", ".join(names), "Name them apart.")
         self.steps += 1
         scale = self._clip_scale(parameters)
         for parameter in parameters:

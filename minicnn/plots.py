@@ -43,7 +43,7 @@ def samples(
     figure, axes = _grid(len(shown), columns=8)
     for axis, picture, word in zip(axes, shown, words, strict=False):
         axis.imshow(picture)
-        axis.set_title(word, fontsize=11, color="0.45" if word == "augmented" else "black")
+        axis.set_title(word, parse_math=False, fontsize=11, color="0.45" if word == "augmented" else "black")
     figure.suptitle(
         f"What the network sees: {pictures.shape[2]} x {pictures.shape[1]} pixels{note}", fontsize=14
     )
@@ -67,7 +67,7 @@ def predictions(
     for axis, picture, title, good in zip(axes, pictures, titles, right, strict=False):
         colour = BLUE if good else ORANGE
         axis.imshow(picture)
-        axis.set_title(f"{'✓' if good else '✗'} {title}", fontsize=11, color=colour)
+        axis.set_title(f"{'✓' if good else '✗'} {title}", parse_math=False, fontsize=11, color=colour)
         axis.set_axis_on()
         axis.set(xticks=[], yticks=[])
         for side in axis.spines.values():
@@ -124,17 +124,18 @@ def confusion(path: str | Path, counts: np.ndarray, class_names: Sequence[str], 
     heading : str
     """
     K = len(class_names)
-    figure = Figure(figsize=(3.4 + 0.9 * K, 2.8 + 0.8 * K), layout="constrained")
+    figure = Figure(figsize=(3.4 + 0.9 * min(K, 20), 2.8 + 0.8 * min(K, 20)), layout="constrained")
     axis = figure.subplots()
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(counts.shape):
+    for i, j in np.ndindex(counts.shape) if K <= 20 else ():  # more would not be legible
         colour = "white" if share[i, j] > 0.5 else "black"
         axis.text(
             j, i, f"{counts[i, j]}\n{share[i, j]:.1%}", ha="center", va="center", color=colour, fontsize=12
         )
-    axis.set_xticks(range(K), class_names, fontsize=12)
-    axis.set_yticks(range(K), class_names, fontsize=12)
+    size = 12 if K <= 20 else 240 / K
+    axis.set_xticks(range(K), class_names, parse_math=False, fontsize=size)
+    axis.set_yticks(range(K), class_names, parse_math=False, fontsize=size)
     axis.set_xlabel("predicted", fontsize=12)
     axis.set_ylabel("true", fontsize=12)
     axis.set_title(heading, fontsize=12)

@@ -63,13 +63,13 @@ def summary(model: Any) -> str:
 
 def _bytes(size: float) -> str:
     """
-    >>> _bytes(512), _bytes(3252868)
-    ('512 B', '3.10 MB')
+    >>> _bytes(512), _bytes(3252868), _bytes(3 * 2**30)
+    ('512 B', '3.10 MB', '3.00 GB')
     """
-    for unit in ("B", "KB", "MB"):
-        if size < 1024:
+    if size < 1024:
+        return f"{size:.0f} B"
+    for unit in ("KB", "MB", "GB"):
+        size /= 1024
+        if size < 1024 or unit == "GB":
             break
-        size, unit = size / 1024, unit
-    else:
-        return f"{size:.2f} GB"
-    return f"{size:.0f} B" if unit == "B" else f"{size:.2f} {unit}"
+    return f"{size:.2f} {unit}"

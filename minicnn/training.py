@@ -117,7 +117,7 @@ def fit(
 def evaluate(model: Any, batches: ArrayBatches) -> dict:
     """The loss and the model's metrics over all batches; nothing is changed."""
     totals = Totals()
-    for x, y, sample_weight in batches.batches(0):
+    for x, y, sample_weight in batches.in_order():
         if y is None:
             raise ArgumentError("evaluate", "targets y", "none", "Give y, or a loader with labels.")
         loss, prediction = model.test_step(x, y, sample_weight)
@@ -131,14 +131,15 @@ def progress_line(epoch: int, epochs: int, steps: int, seconds: float, logs: dic
     Examples
     --------
     >>> progress_line(2, 25, 12, 0.6, {"loss": 0.4121, "accuracy": Proportion(13, 16)})
-    'Epoch 3/25 - 1s - 50ms/step - accuracy: 0.8125 ± 0.0976 - loss: 0.4121'
+    'Epoch 3/25 - 12/12 - 1s - 50ms/step - accuracy: 0.8125 ± 0.0976 - loss: 0.4121'
     """
     numbers = " - ".join(
         f"{name}: {number(logs[name])}"
         for name in sorted(logs, key=lambda n: (n.startswith("val_"), n))
         if name != "learning_rate"
     )
-    return f"Epoch {epoch + 1}/{epochs} - {seconds:.0f}s - {1000 * seconds / steps:.0f}ms/step - {numbers}"
+    speed = f"{seconds:.0f}s - {1000 * seconds / steps:.0f}ms/step"
+    return f"Epoch {epoch + 1}/{epochs} - {steps}/{steps} - {speed} - {numbers}"
 
 
 def number(value: float) -> str:
@@ -161,7 +162,7 @@ def _train_epoch(model, batches, epoch, epochs, callbacks, class_weight, verbose
             try:
                 loss, prediction = model.train_step(x, y, weight)
             except NonFiniteError as error:
-                raise _name_batch(error, batches, epoch, batch, x) from error
+                raise _name_batch(error, batches, epoch, batch, (x, y, weight)) from error
             totals.add(loss, y, prediction)
             bar.update()
             bar.set_postfix(loss=f"{totals.loss / totals.samples:.4f}", refresh=False)
@@ -176,13 +177,14 @@ def _class_weights(y, sample_weight, class_weight):
     return weight if sample_weight is None else weight * sample_weight
 
 
-def _name_batch(error, batches, epoch, batch, x):
-    bad = [] if np.isfinite(x).all() else np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(1)).tolist()
-    cause = (
-        f"The batch's pictures at {shorten(map(str, bad))} hold NaN or infinity: repair the data."
-        if bad
-        else "Lower the learning rate, or clip gradients (global_clipnorm=1.0)."
-    )
+def _name_batch(error, batches, epoch, batch, arrays):
+    """The same error with its batch, and with the samples to blame where the data itself is not finite."""
+    cause = "Lower the learning rate, or clip gradients (global_clipnorm=1.0)."
+    for name, array in zip(("input", "target", "weight"), arrays, strict=True):
+        if array is not None and not np.isfinite(array).all():
+            bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1)).tolist()
+            cause = f"The {name} of its samples at {shorten(map(str, bad))} holds NaN or infinity: repair the data."
+            break
     return NonFiniteError(
         f"epoch {epoch + 1}, batch {batch + 1} ({batches.describe(epoch, batch)})", error.expected, error.received,
         f"Training stopped; the weights are those before this batch. {cause}",

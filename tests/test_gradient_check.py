@@ -21,7 +21,7 @@ class Wrong(mc.Dense):
         if self.mistake == "transposed":
             self.weight.grad = self.weight.grad.T.copy()
         if self.mistake == "bias":
-            self.bias.grad = self.bias.grad * 1.00001
+            self.bias.grad = self.bias.grad * 1.001
         if self.mistake == "dx":
             dx = dx + 1e-4
         return dx
@@ -74,9 +74,8 @@ def test_a_wrong_network_fails(rng):
     )
     model.compile()
     checks = check_model(model, rng.standard_normal((3, 4)), np.array([0, 1, 1]))
-    assert {check.name for check in checks if not check.passes()} >= {"dense_1/bias"} or {
-        check.name for check in checks if not check.passes()
-    } >= {"wrong_1/bias"}
+    assert {check.name for check in checks if not check.passes()} >= {"wrong_1/bias"}
+    assert all(check.passes() for check in checks if check.name.startswith("dense"))
     before = model.get_weights()
     check_model(model, rng.standard_normal((3, 4)), np.array([0, 1, 1]))
     for one, other in zip(before, model.get_weights(), strict=True):

@@ -53,9 +53,7 @@ def test_a_loop_written_by_hand_is_what_fit_does(rng):
             model.backward(dprediction)
             optimizer.step(model.parameters)
     for one, other in zip(fitted.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_allclose(
-            one, other, rtol=1e-3, atol=1e-5
-        )  # logit against probability: the same but for rounding
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -116,8 +114,8 @@ def test_a_layer_that_does_not_fit_is_named_by_number():
         (lambda: mc.Sequential([mc.ReLU]), mc.ArgumentError, "Write ReLU"),
         (lambda: mc.Sequential([mc.Dense(1)], kernels="cuda"), mc.ArgumentError, "'reference' or 'im2col'"),
         (lambda: mc.Sequential([mc.Dense(1)]).predict(np.ones((1, 2))), mc.StateError, "Call build"),
-        (lambda: mc.Sequential([mc.Dense(1)]).build((0,)), mc.ShapeError, "at least 1"),
-        (lambda: mc.Sequential([mc.Dense(1)]).build(()), mc.ShapeError, "at least 1"),
+        (lambda: mc.Sequential([mc.Dense(1)]).build((0,)), mc.ArgumentError, "at least 1"),
+        (lambda: mc.Sequential([mc.Dense(1)]).build(()), mc.ShapeError, "at least one size"),
         (
             lambda: mc.Sequential([mc.Dense(1)]).build((2,), dtype="int32"),
             mc.ArgumentError,
@@ -177,6 +175,29 @@ def test_a_saved_model_comes_back_whole(tmp_path, rng, dtype):
     again.compile()
     again.fit(x, np.array([0, 1, 1]), verbose=0)  # it can be trained further
     assert [item.name for item in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_what_could_not_be_loaded_again_is_not_saved(tmp_path):
+    class Own(mc.ReLU):
+        pass
+
+    for change in (lambda m: setattr(m, "class_names", ["dog"]), lambda m: setattr(m, "preprocessing", 7)):
+        model = network().build((8, 8, 1))
+        change(model)
+        with pytest.raises(mc.ArgumentError):
+            model.save(tmp_path / "m")
+    with pytest.raises(mc.ArgumentError, match="layers of minicnn"):
+        mc.Sequential([Own()]).build((2,)).save(tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+    mc.Sequential([mc.Dense(1)]).build((np.int64(3),)).save(tmp_path / "m")  # NumPy's ints are ints
+
+
+def test_building_again_forgets_the_optimizer():
+    model = network().build((8, 8, 1))
+    model.compile()
+    model.build((8, 8, 1))
+    with pytest.raises(mc.StateError, match="Call compile"):
+        model.fit(np.zeros((1, 8, 8, 1)), np.zeros(1))
 
 
 def test_every_layer_can_be_saved(tmp_path):

@@ -71,6 +71,12 @@ def test_state_can_be_saved_and_restored(make):
     np.testing.assert_array_equal(parameter.value, other.value)
 
 
+def test_parameters_of_one_name_are_refused_since_state_is_kept_by_name():
+    twins = [Parameter("weight", (1,), np.zeros(1)) for _ in "ab"]
+    with pytest.raises(mc.ArgumentError, match="different names"):
+        mc.Adam().step(twins)
+
+
 def test_state_is_a_copy():
     optimizer = mc.Adam()
     parameter = Parameter("w", (1,), np.array([1.0]))
@@ -84,7 +90,8 @@ def test_state_is_a_copy():
 @pytest.mark.parametrize(
     "make",
     [lambda: mc.Adam(0), lambda: mc.SGD(math.nan), lambda: mc.SGD(0.1, momentum=1), lambda: mc.Adam(beta_1=-0.1),
-     lambda: mc.Adam(global_clipnorm=-1), lambda: mc.AdamW(weight_decay=-1), lambda: mc.Adam("fast")],
+     lambda: mc.Adam(global_clipnorm=-1), lambda: mc.AdamW(weight_decay=-1),
+     lambda: mc.SGD(global_clipnorm=0), lambda: mc.Adam("fast")],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(make):
     with pytest.raises(mc.ArgumentError):

@@ -24,7 +24,7 @@ KNOWN_LOSSES = [
 def small_model(seed=0, dropout=0.0):
     layers = [mc.Dense(6), mc.ReLU(), mc.Dropout(dropout), mc.Dense(1), mc.Sigmoid()]
     model = mc.Sequential(layers).build((3,), seed)
-    model.compile()
+    model.compile(metrics=["accuracy"])
     return model
 
 
@@ -37,7 +37,7 @@ def problem(N=20, seed=0):
 def test_the_epoch_loss_is_weighted_by_samples_also_with_a_short_last_batch():
     """With a rate too small to move the weights, the epoch's loss is that of the whole set."""
     model, (x, y) = small_model(), problem(7)
-    model.compile(mc.SGD(1e-30))
+    model.compile(mc.SGD(1e-30), metrics=["accuracy"])
     history = model.fit(x, y, epochs=1, batch_size=3, verbose=0)
     assert history.history["loss"][0] == pytest.approx(model.evaluate(x, y)["loss"], rel=1e-6)
     assert history.history["accuracy"][0] == model.evaluate(x, y)["accuracy"]
@@ -101,13 +101,12 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_batch(tmp_path):
     model = small_model()
     before = model.get_weights()
     with pytest.raises(
-        mc.NonFiniteError, match=r"epoch 1, batch 3 \(samples 10, 11, 12, 13, 14\).*pictures at 3 hold NaN"
+        mc.NonFiniteError,
+        match=r"epoch 1, batch 3 \(samples 10, 11, 12, 13, 14\).*input of its samples at 3 holds NaN",
     ):
         model.fit(x, y, epochs=2, batch_size=5, shuffle=False, verbose=0)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
-    assert any(
-        (one != other).any() for one, other in zip(before, model.get_weights(), strict=True)
-    )  # batches 1 and 2 did count
+    assert any((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
 
 
 def test_a_rate_far_too_high_is_told_apart_from_bad_data():
@@ -146,6 +145,18 @@ def test_a_line_an_epoch_where_there_is_no_terminal(verbose, lines, capsys):
     assert len(out.splitlines()) == lines and not err
     if lines:
         assert out.startswith("Epoch 1/2 - ") and "val_accuracy: " in out and " ± " in out
+
+
+def test_metrics_by_name_and_one_number_each():
+    model, (x, y) = small_model(), problem()
+    model.compile(metrics=["precision", "recall", "f1_score", "log_loss"])
+    logs, prediction = model.evaluate(x, y), model.predict(x)
+    for name in ("precision", "recall", "f1_score"):
+        assert logs[name] == pytest.approx(getattr(mc.metrics, name)(y, prediction)[1], nan_ok=True)
+    assert logs["log_loss"] == pytest.approx(logs["loss"], rel=1e-5)
+    model.compile(metrics=[mc.metrics.recall])
+    with pytest.raises(mc.ArgumentError, match="metric recall: expected one number"):
+        model.evaluate(x, y)
 
 
 def test_metrics_may_be_functions():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,13 @@ class Augmentation:
         -------
         array (N, H, W, C), float32 in [0, 1]
         """
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or len(indices) != len(pictures):
+            raise ShapeError(
+                "Augmentation",
+                "uint8 pictures (N, H, W, C) and N indices",
+                f"{pictures.dtype} {pictures.shape} and {len(indices)}",
+                "Use load_pictures.",
+            )
         N, H, W, _ = pictures.shape
         matrices, brightness = np.empty((N, 2, 3)), np.ones(N, np.float32)
         for n, index in enumerate(indices):

@@ -6,6 +6,7 @@ DataError with its name and the reason.  Batches: `loader.py`.
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from ..errors import ArgumentError, DataError, ModelFileError
+
+# Pillow's warnings name no file: sizes are judged here, and a broken EXIF block only loses the orientation.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 MAX_PIXELS = 80_000_000  # a decoded RGB picture of 240 MB; refused by its header, before decoding
 
@@ -31,6 +35,7 @@ class Preprocessing:
         Pixels.
     resample : "bilinear"
         Pillow's filter, with antialiasing when it shrinks.
+
     Raises
     ------
     ArgumentError
@@ -160,7 +165,10 @@ def load_pictures(
             f"none of {len(paths)}",
             str(bad[0]) if bad else "Add pictures.",
         )
-    return pictures[kept] if bad else pictures, kept, bad
+    for place, old in enumerate(kept):  # in place: a copy would double the memory
+        if place != old:
+            pictures[place] = pictures[old]
+    return pictures[: len(kept)], kept, bad
 
 
 def _rgb(image):
@@ -181,8 +189,11 @@ def _reason(path, error):
     """Why a file is no picture, in words a person would use."""
     if not path.is_file():
         return "no such file" if not path.exists() else "a folder"
-    with path.open("rb") as file:
-        start = file.read(64).lstrip()
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip()
+    except OSError as failure:
+        return f"a file that cannot be opened ({failure.strerror})"
     if not start:
         return "an empty file"
     if start.startswith(b"version https://git-lfs"):

@@ -82,9 +82,21 @@ def find_pictures(folder: str | Path, class_names: Sequence[str] | None = None) 
     if not folder.is_dir():
         what = "a file" if folder.exists() else "nothing there"
         raise DataError(str(folder), "a folder of pictures", what, "Check the path.")
-    by_class, unlabelled = _by_name(folder)
+    by_class, loose = _by_folder(folder), _pictures(folder.iterdir())
+    if sum(map(bool, by_class.values())) >= 2:
+        _refuse_empty(folder, by_class)
+        unlabelled = sorted(loose)
+    elif loose:
+        by_class, unlabelled = _by_name(loose)
+    else:
+        by_class, unlabelled = _refuse_empty(folder, by_class), []
     if not by_class:
-        by_class = _by_folder(folder)
+        raise DataError(
+            str(folder),
+            "pictures in a folder a class, or named cat.0.jpg",
+            "none" if not unlabelled else shorten(path.name for path in unlabelled),
+            "Check the path and the files' names.",
+        )
     names = sorted(by_class)
     if len(names) == 1 and class_names is None:
         raise DataError(
@@ -94,7 +106,9 @@ def find_pictures(folder: str | Path, class_names: Sequence[str] | None = None) 
     numbers = {name: number for number, name in enumerate(names)}
     if class_names is not None:
         numbers, names = _match(folder, names, class_names), list(class_names)
-    pairs = [(path, numbers[name]) for name in sorted(by_class) for path in sorted(by_class[name])]
+    pairs = [
+        (path, numbers[name]) for name in sorted(by_class) for path in sorted(by_class[name], key=_walk_order)
+    ]
     return PictureFiles(
         [path for path, _ in pairs], np.array([label for _, label in pairs]), names, unlabelled
     )
@@ -190,10 +204,10 @@ def keras_split(files: PictureFiles, fraction: float, seed: int) -> tuple[Pictur
     return files.take(order[:training]), files.take(order[training:])
 
 
-def _by_name(folder):
+def _by_name(loose):
     """Loose pictures by the class in front of their name, and those whose name has none."""
     by_class, unlabelled = {}, []
-    for path in _pictures(folder.iterdir()):
+    for path in loose:
         match = CLASS_AND_NUMBER.fullmatch(path.stem)
         if match:
             by_class.setdefault(match[1], []).append(path)
@@ -208,18 +222,19 @@ def _by_folder(folder):
     divided = [path.name for path in folders if path.name.lower() in TRAIN_NAMES + VALIDATION_NAMES]
     if divided:
         raise DataError(
-            str(folder), "a folder a class, or files named cat.0.jpg", f"folders {shorten(sorted(divided))}",
-            f"Give one of them, for example {folder / sorted(divided)[0]}.",
-        )  # fmt: skip
-    by_class = {path.name: _pictures(path.rglob("*")) for path in folders}
-    if not any(by_class.values()):
-        raise DataError(
             str(folder),
-            "pictures in a folder a class, or named cat.0.jpg",
-            "none",
-            "Check the path and the files' names.",
+            "a folder a class, or files named cat.0.jpg",
+            f"folders {shorten(sorted(divided))}",
+            f"Give one of them, for example {folder / sorted(divided)[0]}.",
         )
+    return {path.name: _pictures(path.rglob("*"), below=path) for path in folders}
+
+
+def _refuse_empty(folder, by_class):
+    """`by_class`, if every class has pictures or none has."""
     empty = [name for name, pictures in by_class.items() if not pictures]
+    if not any(by_class.values()):
+        return {}
     if empty:
         raise DataError(
             str(folder / empty[0]), "pictures of that class", "none", "Add pictures, or remove the folder."
@@ -227,10 +242,19 @@ def _by_folder(folder):
     return by_class
 
 
-def _pictures(paths):
-    return [
-        p for p in paths if p.suffix.lower() in PICTURE_ENDINGS and not p.name.startswith(".") and p.is_file()
-    ]
+def _pictures(paths, below=None):
+    """The visible pictures among `paths`, with no hidden folder between them and `below`."""
+    found = [p for p in paths if p.suffix.lower() in PICTURE_ENDINGS and p.is_file()]
+    return [p for p in found if not any(part.startswith(".") for part in _parts(p, below))]
+
+
+def _parts(path, below):
+    return (path.name,) if below is None else path.relative_to(below).parts
+
+
+def _walk_order(path):
+    """A folder's own files before those of its subfolders, each by its name, capitals first: as Keras walks."""
+    return path.parent.as_posix(), path.name
 
 
 def _match(folder, found, class_names):

@@ -72,9 +72,9 @@ class Loader(ArrayBatches):
             )
         self.augmentation, self.names = augmentation, names
 
-    def take(self, indices: np.ndarray, epoch: int) -> tuple:
+    def take(self, indices: np.ndarray, epoch: int | None) -> tuple:
         pictures, y, weight = super().take(indices, epoch)
-        if self.augmentation is None:
+        if self.augmentation is None or epoch is None:
             return to_float(pictures), y, weight
         return self.augmentation(pictures, indices, epoch, self.seed), y, weight
 

@@ -160,9 +160,8 @@ def _maxpool2d_forward(x, y, winner, pool, strides, padding):
                         else:
                             for c in range(C):
                                 value, best = x[n, h, w, c], y[n, oh, ow, c]
-                                larger = (value > best) | (
-                                    (value != value) & (best == best)
-                                )  # a NaN beats a number
+                                # a NaN, which alone differs from itself, beats a number
+                                larger = (value > best) | ((value != value) & (best == best))
                                 y[n, oh, ow, c] = value if larger else best
                                 winner[n, oh, ow, c] = at if larger else winner[n, oh, ow, c]
 

@@ -69,9 +69,8 @@ def maxpool2d_forward(
     for n, oh, ow, c in np.ndindex(y.shape):
         window = _window(x[n], oh, ow, pool, strides)[:, :, c].ravel()
         seen = np.flatnonzero(_window(inside, oh, ow, pool, strides).ravel())
-        winner[n, oh, ow, c] = seen[
-            np.argmax(window[seen])
-        ]  # argmax: the first maximum, a NaN if there is one
+        # argmax gives the first maximum, and a NaN if there is one
+        winner[n, oh, ow, c] = seen[np.argmax(window[seen])]
         y[n, oh, ow, c] = window[winner[n, oh, ow, c]]
     return y, winner
 

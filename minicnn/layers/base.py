@@ -56,7 +56,8 @@ class Layer:
     kernels : module
         The kernel set; `Sequential` sets it before build.
     needs_dx : bool
-        False in a network's first layer, whose backward returns None: nobody reads that gradient.
+        False in a network's first layer: nobody reads that gradient, so layers with weights skip it
+        and return None.
     rng : numpy.random.Generator or None
         Only in layers that are random in training.
     multiply_adds : int

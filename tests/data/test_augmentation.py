@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minicnn import ArgumentError
+from minicnn import ArgumentError, ShapeError
 from minicnn.data import Augmentation
 from minicnn.data.augmentation import warp
 
@@ -134,6 +134,12 @@ def test_ranges_are_reached_and_never_left():
     for scale in (tall, wide):
         assert 0.7 <= scale.min() < 0.71 and 1.29 < scale.max() <= 1.3
     assert 0.4 < (matrices[:, 1, 1] < 0).mean() < 0.6
+
+
+def test_only_bytes_and_an_index_a_picture_are_taken(picture):
+    for pictures, indices in ((picture[None] / 255, [0]), (picture, [0]), (picture[None], [0, 1])):
+        with pytest.raises(ShapeError, match="uint8 pictures"):
+            Augmentation()(pictures, indices)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,20 @@ def test_the_class_in_front_of_the_name(tmp_path):
     assert sorted(path.name for path in files.unlabelled) == ["Maine Coon (2).jpg", "portrait.jpg"]
 
 
+def test_loose_pictures_beside_class_folders_are_listed_not_learned(tmp_path):
+    make(tmp_path, "cats/1.jpg", "dogs/1.jpg", "IMG_1.jpg", "photo2.jpg", "cats/.ipynb_checkpoints/1.jpg")
+    files = find_pictures(tmp_path)
+    assert files.class_names == ["cats", "dogs"] and len(files) == 2
+    assert [path.name for path in files.unlabelled] == ["IMG_1.jpg", "photo2.jpg"]
+
+
+def test_files_come_in_the_order_of_keras(tmp_path):
+    """A folder's own files first, then its subfolders'; capitals before small letters."""
+    make(tmp_path, "a/b/1.jpg", "a/c.jpg", "a/Z.jpg", "a/b.jpg", "d/1.jpg")
+    names = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path).paths]
+    assert names == ["a/Z.jpg", "a/b.jpg", "a/c.jpg", "a/b/1.jpg", "d/1.jpg"]
+
+
 def test_a_models_classes_are_matched_by_name_whatever_the_plural(tmp_path):
     make(tmp_path, "Dogs/1.jpg", "cat/1.jpg")
     files = find_pictures(tmp_path, ["dog", "cat"])
@@ -78,6 +92,7 @@ def test_a_models_classes_are_matched_by_name_whatever_the_plural(tmp_path):
         (("cat.1.jpg", "cat.2.jpg"), "at least two classes, received one, cat"),
         (("cats/1.jpg", "dogs/Thumbs.db"), "dogs: expected pictures of that class, received none"),
         (("train/cats/1.jpg", "validation/cats/1.jpg"), "Give one of them"),
+        (("portrait.jpg",), "received portrait.jpg. Check the path and the files' names"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(tmp_path, names, message):

@@ -45,7 +45,7 @@ def test_training_on_a_loader_is_training_on_its_arrays(pictures):
     labels, weights = np.arange(10) % 2, []
     for source in ("loader", "arrays"):
         model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((6, 5, 3))
-        model.compile()
+        model.compile(metrics=["accuracy"])
         if source == "loader":
             model.fit(Loader(pictures, labels, 4, shuffle=True, seed=2), epochs=2, verbose=0)
             assert model.predict(Loader(pictures, labels)).shape == (10, 1)
@@ -53,6 +53,18 @@ def test_training_on_a_loader_is_training_on_its_arrays(pictures):
             model.fit(to_float(pictures), labels, batch_size=4, seed=2, epochs=2, verbose=0)
         weights.append(model.get_weights()[0])
     np.testing.assert_array_equal(*weights)
+
+
+def test_a_training_loader_is_judged_and_predicted_in_order_and_unchanged(pictures):
+    model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((6, 5, 3))
+    model.compile(metrics=["accuracy"])
+    training = Loader(
+        pictures, np.arange(10) % 2, 4, shuffle=True, augmentation=Augmentation(rotation_range=90)
+    )
+    np.testing.assert_array_equal(model.predict(training), model.predict(to_float(pictures), batch_size=4))
+    assert model.evaluate(training) == model.evaluate(to_float(pictures), np.arange(10) % 2, batch_size=4)
+    with pytest.raises(mc.ArgumentError, match="Leave them out"):
+        model.fit(training, np.zeros(10))
 
 
 def test_a_bad_batch_is_described_by_file_names(pictures):

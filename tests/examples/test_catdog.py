@@ -24,14 +24,15 @@ RESULTS = [
     "report.json",
     "samples.png",
 ]
+ENVIRONMENT = os.environ | {"PYTHONUTF8": "1"}
 
 
 @pytest.fixture(scope="module")
 def catdog(root):
-    def run(*arguments, **settings):
+    def run(*arguments):
         command = [sys.executable, str(root / "examples" / "catdog.py"), *map(str, arguments)]
         return subprocess.run(
-            command, capture_output=True, text=True, encoding="utf-8", timeout=300, **settings
+            command, capture_output=True, text=True, encoding="utf-8", timeout=300, env=ENVIRONMENT
         )
 
     return run
@@ -217,9 +218,10 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
         (("--data", "DRAWN", "--network", "four-block", "--image-size", "20"), "Use larger pictures"),
         (("--data", "DRAWN", "--validation-split", "1.5"), "validation split: expected a number in (0, 1)"),
         (("--data", "DRAWN", "--learning-rate", "0"), "learning_rate"),
+        (("--val-data", "DRAWN"), "--data beside it"),
         (("--data", "DRAWN", "--seed", "-1"), "seed: expected an int of at least 0"),
         (("--data", "DRAWN", "--image-size", "0"), "picture height: expected an int from 1 to 4096"),
-        (("--data", "DRAWN", "--image-size", "24", "--out", "FILE"), "earlier results are kept"),
+        (("--data", "DRAWN", "--image-size", "24", "--out", "FILE"), "what was written before is kept"),
         (("--data", "DRAWN", "--limit", "1"), "at least 2 pictures"),
         (("predict", "x.jpg", "--model", "NOWHERE"), "Train one first"),
         (("evaluate", "--data", "NOWHERE", "--model", "MODEL"), "nothing there"),
@@ -250,42 +252,56 @@ def test_mistakes_get_a_sentence_and_status_2(arguments, message, catdog, drawn,
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
-@pytest.mark.parametrize("after", ["Training on", "Epoch 2/"])
-def test_ctrl_c_ends_training_cleanly_with_the_best_weights_saved(root, drawn, tmp_path, after):
-    command = [
-        sys.executable,
-        "-u",
-        root / "examples" / "catdog.py",
-        "--data",
-        drawn,
-        "--image-size",
-        "32",
-        "--epochs",
-        "9999",
-        "--patience",
-        "9999",
-        "--out",
-        tmp_path,
-    ]
+def interrupt(root, drawn, out, after):
+    """Train until a line begins with `after`, press Ctrl-C, and return status, output and errors."""
+    command = [sys.executable, "-u", root / "examples" / "catdog.py", "--data", drawn, "--image-size", "32"]
+    command += ["--epochs", "9999", "--patience", "9999", "--out", out]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=ENVIRONMENT
     )
-    seen = ""
     for line in process.stdout:
-        seen += line
         if line.startswith(after):
             process.send_signal(signal.SIGINT)
             break
     rest, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, seen + rest + errors
-    assert "best weights are kept" in rest and "Traceback" not in errors
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "history.csv") == [
-        n for n in RESULTS if n != "history.csv"
+    return process.returncode, rest, errors
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
+def test_ctrl_c_ends_training_cleanly_with_the_best_weights_saved(root, drawn, tmp_path):
+    status, text, errors = interrupt(root, drawn, tmp_path, "Epoch 3/")
+    assert status == 130 and "Interrupted" in text and "Traceback" not in errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == RESULTS
+    assert mc.load_model(tmp_path / "model.safetensors").class_names == ["cat", "dog"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    with (tmp_path / "history.csv").open(newline="") as file:
+        accuracies = [float(row["val_accuracy"]) for row in csv.DictReader(file)]
+    assert report["interrupted"] is True and report["accuracy"] == max(accuracies)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
+def test_ctrl_c_in_the_first_epoch_keeps_what_was_there(root, drawn, tmp_path):
+    for name in ("model.safetensors", "history.csv"):
+        (tmp_path / name).write_text("of an earlier run")
+    status, text, errors = interrupt(root, drawn, tmp_path, "Training on")
+    assert status == 130 and "Traceback" not in errors
+    if "Not one epoch" in text:  # else the first epoch was quicker than the signal
+        assert {path.read_text() for path in tmp_path.iterdir()} == {"of an earlier run"}
+
+
+def test_names_that_the_terminal_cannot_show_do_not_end_the_run(root, trained, drawn, tmp_path):
+    photo = tmp_path / "щенок.png"
+    shutil.copy(drawn / "dog.0.png", photo)
+    command = [
+        sys.executable,
+        root / "examples" / "catdog.py",
+        "predict",
+        photo,
+        "--model",
+        trained[0] / "model.safetensors",
     ]
-    model = mc.load_model(tmp_path / "model.safetensors")
-    assert model.class_names == ["cat", "dog"]
-    assert json.loads((tmp_path / "report.json").read_text())["interrupted"] is True
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and b"\\u0449" in done.stdout
 
 
 def test_the_same_seed_gives_the_same_weights_in_another_process(trained, catdog, drawn, tmp_path):

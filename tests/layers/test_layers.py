@@ -103,6 +103,32 @@ def test_the_same_generator_makes_the_same_weights_and_none_makes_shapes_only(ma
     assert all(p.value is None for p in bare.parameters)
 
 
+pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
+strides = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@given(
+    st.sampled_from([mc.Conv2D, mc.MaxPool2D, mc.AveragePool2D]),
+    st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 3)),
+    pairs,
+    strides,
+    st.sampled_from(["valid", "same"]),
+    st.integers(1, 3),
+)
+def test_drawn_windows_have_the_predicted_shape_and_right_gradients(
+    layer, shape, window, stride, padding, batch
+):
+    made = layer(2, window, stride, padding) if layer is mc.Conv2D else layer(window, stride, padding)
+    try:
+        output_shape = made.build(shape, np.random.default_rng(0), "float64")
+    except mc.ShapeError:
+        assert padding == "valid" and (shape[0] < window[0] or shape[1] < window[1])
+        return
+    assert made.forward(np.zeros((batch, *shape))).shape == (batch, *output_shape)
+    for check in check_layer(made, shape, batch):
+        assert check.passes(1e-6), str(check)
+
+
 def test_every_layer_is_in_the_harness():
     classes = {type(make()) for make, _ in CASES}
     assert classes == {getattr(layers, name) for name in layers.__all__} - {layers.Layer, layers.Parameter}
