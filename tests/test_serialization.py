@@ -1,6 +1,7 @@
 """Damaged, foreign and hostile model files: each is one clear ModelFileError, never a crash or a wrong model."""
 
 import json
+import os
 import struct
 
 import numpy as np
@@ -149,3 +150,13 @@ def test_an_old_file_survives_a_write_that_fails(saved, monkeypatch):
     after = load_file(saved)
     assert all((before[name] == after[name]).all() for name in before)
     assert [path.name for path in saved.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_a_new_file_takes_the_old_ones_place_in_one_step(saved):
+    """Another name for the old file still holds the old bytes: it was replaced, not written over."""
+    before, other_name = saved.read_bytes(), saved.with_name("other name")
+    os.link(saved, other_name)
+    model = mc.load_model(saved)
+    model.parameters[0].value += 1
+    model.save(saved)
+    assert other_name.read_bytes() == before != saved.read_bytes()
