@@ -23,6 +23,7 @@ from .errors import (
     StateError,
     check_int,
 )
+from .fusion import plan
 from .kernels import kernel_set
 from .layers import Layer, Parameter
 from .metrics import classes, find_metrics
@@ -35,14 +36,16 @@ class Sequential:
     Parameters
     ----------
     layers : sequence of Layer
-    kernels : "im2col" or "reference"
-        Which set computes: the quick textbook route, or the slow definition.
+    kernels : "im2col", "reference" or "fast"
+        Which set computes: the textbook route, the slow definition, or the machine's limit.
     name : str
 
     Attributes
     ----------
     parameters : list of Parameter
         All weights in order, with `.name`, `.value` and `.grad`.
+    steps : list of Layer and Block
+        How the layers are walked through, as `fusion.py` planned it.
     class_names : list of str or None
         What the outputs mean; saved with the weights.
     preprocessing : dict or None
@@ -89,6 +92,7 @@ class Sequential:
         self.preprocessing: dict | None = None
         self.stop_training = False
         self.input_shape: tuple[int, ...] | None = None
+        self.steps: list = []
         self.optimizer = None
         self.history: training.History | None = None
         kernel_set(kernels)
@@ -140,6 +144,7 @@ class Sequential:
             self.output_shapes.append(shape)
             for parameter in layer.parameters:
                 parameter.name = f"{layer.name}/{parameter.name}"
+        self.steps = plan(self.layers)
         return self
 
     @property
@@ -184,11 +189,11 @@ class Sequential:
         ShapeError
             If the batch does not have the shape that the network was built for.
         """
-        return self._run(self.layers, self._input(x), training)
+        return self._run(self.steps, self._input(x), training)
 
     def backward(self, dy: np.ndarray) -> None:
         """From the gradient of the output to the `.grad` of every parameter, last layer first."""
-        self._run_back(self.layers, dy)
+        self._run_back(self.steps, dy)
 
     # ------------------------------------------------------------------------------- training
     def compile(
@@ -371,14 +376,14 @@ class Sequential:
 
     # -------------------------------------------------------------------------------- private
     def _score(self, x, y, sample_weight, training):
-        """Loss, prediction, the gradient where backward starts, and the layers it goes through."""
+        """Loss, prediction, the gradient where backward starts, and the steps it goes through."""
         self._need_compile("training" if training else "evaluate")
         x, last, loss_function = self._input(x), self.layers[-1], self.loss
         if type(last).__name__ != loss_function.activation or loss_function.from_logits:
-            prediction = self._run(self.layers, x, training)
+            prediction = self._run(self.steps, x, training)
             loss, dprediction = loss_function(y, prediction, sample_weight)
-            return loss, prediction, dprediction, self.layers
-        head = self.layers[:-1]
+            return loss, prediction, dprediction, self.steps
+        head = self.steps[:-1]
         logits = self._run(head, x, training)
         loss, dlogits = losses.with_logits(loss_function)(y, logits, sample_weight)
         return loss, last.forward(logits), dlogits, head
@@ -394,15 +399,15 @@ class Sequential:
         return x.astype(self.dtype, copy=False)
 
     @staticmethod
-    def _run(layers, x, training):
-        for layer in layers:
-            x = layer.forward(x, training)
+    def _run(steps, x, training):
+        for step in steps:
+            x = step.forward(x, training)
         return x
 
     @staticmethod
-    def _run_back(layers, dy):
-        for layer in reversed(layers):
-            dy = layer.backward(dy)
+    def _run_back(steps, dy):
+        for step in reversed(steps):
+            dy = step.backward(dy)
 
     def _need_build(self, what):
         if self.input_shape is None:

@@ -57,6 +57,7 @@ def summary(model: Any) -> str:
             "Non-trainable params: 0 (0 B)",
             f"A picture: {sum(layer.multiply_adds for layer in model.layers):,} multiply-adds forward, "
             f"{_bytes(memory)} of activations",
+            *(f"In one step: {step}" for step in model.steps if not hasattr(step, "config")),
         ]
     )
 

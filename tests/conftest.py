@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40, print_blob=False)
+# No shrinking: the shapes are small already, and shrinking through compiled code takes minutes.
+PHASES = (Phase.explicit, Phase.generate)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40, phases=PHASES)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]

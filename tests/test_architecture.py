@@ -27,9 +27,10 @@ MAY_IMPORT = {
     "summary": set(),
     "training": {"batches", "callbacks", "errors", "metrics"},
     "model": {
-        "batches", "callbacks", "errors", "kernels", "layers", "losses", "metrics", "optimizers", "serialization",
-        "summary", "training",
+        "batches", "callbacks", "errors", "fusion", "kernels", "layers", "losses", "metrics", "optimizers",
+        "serialization", "summary", "training",
     },
+    "fusion": {"layers"},
     "networks": {"layers", "model"},
     "gradient_check": {"errors", "kernels"},
     "plots": {"metrics"},
@@ -40,6 +41,7 @@ ONLY_IN = {
     "matplotlib": {"plots"},
     "safetensors": {"serialization"},
     "numba": {"kernels", "data"},
+    "llvmlite": {"kernels"},
 }
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

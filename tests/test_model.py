@@ -7,6 +7,7 @@ import pytest
 
 import minicnn as mc
 from minicnn import networks
+from minicnn.kernels import NAMES
 
 
 def network(**settings):
@@ -67,8 +68,9 @@ def test_predict_keeps_the_order_and_does_not_depend_on_the_batch(classes, rng):
     np.testing.assert_array_equal(model.predict_classes(x), wanted)
 
 
-def test_many_threads_may_predict_with_one_model(rng):
-    model = networks.two_block().build((22, 22, 3))
+@pytest.mark.parametrize("kernels", ["im2col", "fast"])
+def test_many_threads_may_predict_with_one_model(kernels, rng):
+    model = networks.two_block(kernels=kernels).build((22, 22, 3))
     inputs = rng.random((16, 3, 22, 22, 3)).astype("float32")
     wanted = [model.predict(x) for x in inputs]
     with ThreadPoolExecutor(16) as threads:
@@ -76,14 +78,15 @@ def test_many_threads_may_predict_with_one_model(rng):
             np.testing.assert_allclose(got, one, rtol=1e-5)
 
 
-def test_both_kernel_sets_make_the_same_network(rng):
+def test_every_kernel_set_makes_the_same_network(rng):
     x, y = rng.random((4, 22, 22, 3)), np.array([0, 1, 1, 0])
     results = []
-    for kernels in ("reference", "im2col"):
+    for kernels in NAMES:
         model = networks.two_block(kernels=kernels).build((22, 22, 3), dtype="float64")
         model.compile()
         results.append([model.train_step(x, y)[0] for _ in range(3)])
-    np.testing.assert_allclose(results[0], results[1], rtol=1e-9)
+    for losses in results[1:]:
+        np.testing.assert_allclose(losses, results[0], rtol=1e-9)
 
 
 def test_published_parameter_counts():
@@ -112,7 +115,11 @@ def test_a_layer_that_does_not_fit_is_named_by_number():
     [
         (lambda: mc.Sequential([]), mc.ArgumentError, "at least one layer"),
         (lambda: mc.Sequential([mc.ReLU]), mc.ArgumentError, "Write ReLU"),
-        (lambda: mc.Sequential([mc.Dense(1)], kernels="cuda"), mc.ArgumentError, "'reference' or 'im2col'"),
+        (
+            lambda: mc.Sequential([mc.Dense(1)], kernels="cuda"),
+            mc.ArgumentError,
+            "'reference' or 'im2col' or 'fast'",
+        ),
         (lambda: mc.Sequential([mc.Dense(1)]).predict(np.ones((1, 2))), mc.StateError, "Call build"),
         (lambda: mc.Sequential([mc.Dense(1)]).build((0,)), mc.ArgumentError, "at least 1"),
         (lambda: mc.Sequential([mc.Dense(1)]).build(()), mc.ShapeError, "at least one size"),

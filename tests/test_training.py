@@ -83,7 +83,7 @@ def test_class_weights_work_with_one_hot_labels():
     model.fit(x, np.eye(2)[y], class_weight={1: 2.0}, verbose=0)
 
 
-@pytest.mark.parametrize("kernels", ["im2col", "reference"])
+@pytest.mark.parametrize("kernels", ["im2col", "reference", "fast"])
 def test_ten_known_losses(kernels):
     y = np.arange(32) % 2
     x = np.random.default_rng(9).random((32, 24, 24, 3)) * np.where(y, 0.8, 1.0)[:, None, None, None]

@@ -4,7 +4,7 @@ Three sets share one contract; a model is built with one of them (`Sequential(la
 
     reference   the definitions, loops straight from the equation       <- read this one first
     im2col      the textbook route: columns, one matrix product, numba loops
-    fast        (its place; not written yet)
+    fast        register tiles and fused blocks: the route that trains at the machine's limit
 
 Axes, everywhere: N batch, H W height and width, C in-channels, OC out-channels, KH KW kernel,
 SH SW strides, OH OW output.  Pictures are NHWC, convolution weights (KH, KW, C, OC), dense weights
@@ -30,7 +30,7 @@ from types import ModuleType
 
 from ..errors import ArgumentError
 
-NAMES = ("reference", "im2col")
+NAMES = ("reference", "im2col", "fast")
 
 
 def kernel_set(name: str) -> ModuleType:
@@ -38,7 +38,7 @@ def kernel_set(name: str) -> ModuleType:
 
     Parameters
     ----------
-    name : {"reference", "im2col"}
+    name : {"reference", "im2col", "fast"}
 
     Returns
     -------
@@ -64,4 +64,8 @@ def kernel_set(name: str) -> ModuleType:
         from . import im2col
 
         return im2col
+    if name == "fast":
+        from . import fast
+
+        return fast
     raise ArgumentError("kernels", " or ".join(map(repr, NAMES)), repr(name), "Choose one of these names.")

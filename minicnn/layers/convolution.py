@@ -70,7 +70,7 @@ class Conv2D(Layer):
         self.kernel_initializer = check_name(kernel_initializer, "Conv2D kernel_initializer")
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        self._pads, (OH, OW) = place_windows(
+        self.pads, (OH, OW) = place_windows(
             input_shape, self.kernel_size, self.strides, self.padding, "Conv2D"
         )
         C, OC = input_shape[2], self.filters
@@ -85,12 +85,12 @@ class Conv2D(Layer):
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x)
         bias = self.bias.value if self.use_bias else None
-        return self.kernels.conv2d_forward(x, self.weight.value, bias, self.strides, self._pads)
+        return self.kernels.conv2d_forward(x, self.weight.value, bias, self.strides, self.pads)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         (x,) = self.kept()
         dx, self.weight.grad, dbias = self.kernels.conv2d_backward(
-            dy, x, self.weight.value, self.strides, self._pads, self.needs_dx
+            dy, x, self.weight.value, self.strides, self.pads, self.needs_dx
         )
         if self.use_bias:
             self.bias.grad = dbias

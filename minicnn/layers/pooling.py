@@ -29,11 +29,11 @@ class _Pool2D(Layer):
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         where = type(self).__name__
-        self._pads, (OH, OW) = place_windows(input_shape, self.pool_size, self.strides, self.padding, where)
-        for side, size in zip(self._pads, self.pool_size, strict=True):
+        self.pads, (OH, OW) = place_windows(input_shape, self.pool_size, self.strides, self.padding, where)
+        for side, size in zip(self.pads, self.pool_size, strict=True):
             if max(side) >= size:
                 raise ShapeError(
-                    where, "padding smaller than the pool", f"padding {self._pads}, pool {self.pool_size}",
+                    where, "padding smaller than the pool", f"padding {self.pads}, pool {self.pool_size}",
                     "A window must touch the picture: pad less.",
                 )  # fmt: skip
         return OH, OW, input_shape[2]
@@ -69,13 +69,13 @@ class MaxPool2D(_Pool2D):
     """
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        y, winner = self.kernels.maxpool2d_forward(x, self.pool_size, self.strides, self._pads)
+        y, winner = self.kernels.maxpool2d_forward(x, self.pool_size, self.strides, self.pads)
         self.keep(training, winner, x.shape)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         winner, x_shape = self.kept()
-        return self.kernels.maxpool2d_backward(dy, winner, x_shape, self.pool_size, self.strides, self._pads)
+        return self.kernels.maxpool2d_backward(dy, winner, x_shape, self.pool_size, self.strides, self.pads)
 
 
 class AveragePool2D(_Pool2D):
@@ -98,11 +98,11 @@ class AveragePool2D(_Pool2D):
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x.shape)
-        return self.kernels.averagepool2d_forward(x, self.pool_size, self.strides, self._pads)
+        return self.kernels.averagepool2d_forward(x, self.pool_size, self.strides, self.pads)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         (x_shape,) = self.kept()
-        return self.kernels.averagepool2d_backward(dy, x_shape, self.pool_size, self.strides, self._pads)
+        return self.kernels.averagepool2d_backward(dy, x_shape, self.pool_size, self.strides, self.pads)
 
 
 class GlobalAveragePool2D(Layer):

@@ -1,4 +1,4 @@
-"""The chain of trust: loops over single numbers -> reference -> im2col, on drawn shapes."""
+"""The chain of trust: loops over single numbers -> reference -> the other sets, on drawn shapes."""
 
 import itertools
 
@@ -8,10 +8,11 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from minicnn import ArgumentError, ShapeError
-from minicnn.kernels import NAMES, im2col, kernel_set, reference
+from minicnn.kernels import NAMES, fast, im2col, kernel_set, reference
 from minicnn.kernels.geometry import place_windows
 
 SETS = [kernel_set(name) for name in NAMES]
+OTHERS = [kernels for kernels in SETS if kernels is not reference]
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
@@ -76,18 +77,21 @@ def test_reference_convolution_is_its_equation_number_by_number(window, batch, f
 
 
 @given(**cases)
-def test_im2col_convolution_agrees_with_reference(window, batch, filters, seed, dtype):
+def test_convolution_agrees_with_reference(window, batch, filters, seed, dtype):
     shape, kernel, strides, pads, size = window
     x, weight, bias, dy = draw_arrays(
         seed, dtype, (batch, *shape), (*kernel, shape[2], filters), filters, (batch, *size, filters)
     )
     for with_bias in (bias, None):
-        y = [kernels.conv2d_forward(x, weight, with_bias, strides, pads) for kernels in SETS]
-        close(y[1], y[0], dtype)
-    wanted, got = (kernels.conv2d_backward(dy, x, weight, strides, pads) for kernels in SETS)
-    for value, other in zip(got, wanted, strict=True):
-        close(value, other, dtype)
-    assert im2col.conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
+        wanted, *others = (kernels.conv2d_forward(x, weight, with_bias, strides, pads) for kernels in SETS)
+        for got in others:
+            close(got, wanted, dtype)
+    wanted, *others = (kernels.conv2d_backward(dy, x, weight, strides, pads) for kernels in SETS)
+    for got in others:
+        for value, other in zip(got, wanted, strict=True):
+            close(value, other, dtype)
+    for kernels in OTHERS:
+        assert kernels.conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
 
 
 @given(windows(), st.integers(1, 3), st.integers(0, 999))
@@ -138,22 +142,48 @@ def test_reference_pools_are_their_definitions_number_by_number(window, batch, s
 
 
 @given(windows(), st.integers(1, 3), st.integers(0, 999), st.sampled_from(list(TOLERANCE)))
-def test_im2col_pools_agree_with_reference(window, batch, seed, dtype):
+def test_pools_agree_with_reference(window, batch, seed, dtype):
     shape, pool, strides, pads, size = window
     rng = np.random.default_rng(seed)
     x = rng.integers(-3, 4, (batch, *shape)).astype(dtype)
     dy = rng.standard_normal((batch, *size, shape[2])).astype(dtype)
-    (y, winner), (other_y, other_winner) = (
-        kernels.maxpool2d_forward(x, pool, strides, pads) for kernels in SETS
+    y, winner = reference.maxpool2d_forward(x, pool, strides, pads)
+    for kernels in OTHERS:
+        for one, other in zip(kernels.maxpool2d_forward(x, pool, strides, pads), (y, winner), strict=True):
+            np.testing.assert_array_equal(one, other)
+    for name, arguments in (
+        ("maxpool2d_backward", (dy, winner, x.shape)),
+        ("averagepool2d_forward", (x,)),
+        ("averagepool2d_backward", (dy, x.shape)),
+    ):
+        wanted, *others = (getattr(kernels, name)(*arguments, pool, strides, pads) for kernels in SETS)
+        for got in others:
+            close(got, wanted, dtype)
+
+
+@given(**cases)
+def test_the_fused_block_is_its_three_layers_in_a_row(window, batch, filters, seed, dtype):
+    """Forward to the same winners, backward to the same gradients, with everything computed by `reference`."""
+    shape, kernel, strides, pads, size = window
+    PH, PW, none = size[0] // 2, size[1] // 2, ((0, 0), (0, 0))
+    if min(PH, PW) == 0:
+        reject()
+    x, weight, bias, dy = draw_arrays(
+        seed, dtype, (batch, *shape), (*kernel, shape[2], filters), filters, (batch, PH, PW, filters)
     )
-    np.testing.assert_array_equal(y, other_y)
-    np.testing.assert_array_equal(winner, other_winner)
-    wanted, got = (kernels.maxpool2d_backward(dy, winner, x.shape, pool, strides, pads) for kernels in SETS)
-    close(got, wanted, dtype)
-    wanted, got = (kernels.averagepool2d_forward(x, pool, strides, pads) for kernels in SETS)
-    close(got, wanted, dtype)
-    wanted, got = (kernels.averagepool2d_backward(dy, x.shape, pool, strides, pads) for kernels in SETS)
-    close(got, wanted, dtype)
+    z = reference.relu_forward(reference.conv2d_forward(x, weight, bias, strides, pads))
+    y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
+    dz = reference.relu_backward(reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), z)
+    got, winner = fast.block_forward(x, weight, bias, strides, pads)
+    close(got, y, dtype)
+    np.testing.assert_array_equal(winner == fast.block.NOBODY, y == 0)
+    for value, wanted in zip(
+        fast.block_backward(dy, winner, x, weight, strides, pads),
+        reference.conv2d_backward(dz, x, weight, strides, pads),
+        strict=True,
+    ):
+        close(value, wanted, dtype)
+    assert fast.block_backward(dy, winner, x, weight, strides, pads, need_dx=False)[0] is None
 
 
 def test_a_winner_in_a_large_window_needs_more_than_a_byte(rng):
@@ -165,9 +195,6 @@ def test_a_winner_in_a_large_window_needs_more_than_a_byte(rng):
 
 
 # ---------------------------------------------------------------------------- every function
-OTHERS = [kernel_set(name) for name in NAMES if name != "reference"]
-
-
 def test_nan_and_infinity_in_reference_by_hand():
     x = np.array([1.0, np.nan, 2.0, np.inf]).reshape(1, 2, 2, 1)
     pads, weight = ((0, 0), (0, 0)), np.ones((1, 2, 1, 1))
@@ -253,5 +280,5 @@ def test_dense_and_relu_are_their_equations(rng):
 
 
 def test_an_unknown_set_is_refused_by_name():
-    with pytest.raises(ArgumentError, match="'reference' or 'im2col', received 'turbo'"):
+    with pytest.raises(ArgumentError, match="'reference' or 'im2col' or 'fast', received 'turbo'"):
         kernel_set("turbo")

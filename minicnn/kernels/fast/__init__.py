@@ -1,0 +1,36 @@
+"""The route that trains at the machine's limit; the contract is that of `kernels`, and one fused block more.
+
+    cpu.py          how wide the processor's vectors are
+    tile.py         the register tile, in LLVM's instructions   <- the idea; read it first
+    product.py      a long product, covered with tiles
+    convolution.py  forward, dx and dweight as products that read the picture itself
+    block.py        conv -> ReLU -> max pool as one, and a backward pass over winners alone
+    dense.py        dense layers
+    pooling.py      pooling and ReLU on all cores
+    threads.py      one kernel at a time
+
+Whoever only wants to learn how a convolution works need not open this folder: `reference.py` says what
+is computed here.  Numbers agree with it to rounding, on any number of threads to the bit.
+"""
+
+from . import block, convolution, dense, pooling
+from .threads import one_at_a_time
+
+conv2d_forward = one_at_a_time(convolution.conv2d_forward)
+conv2d_backward = one_at_a_time(convolution.conv2d_backward)
+block_forward = one_at_a_time(block.block_forward)
+block_backward = one_at_a_time(block.block_backward)
+maxpool2d_forward = one_at_a_time(pooling.maxpool2d_forward)
+maxpool2d_backward = one_at_a_time(pooling.maxpool2d_backward)
+averagepool2d_forward = one_at_a_time(pooling.averagepool2d_forward)
+averagepool2d_backward = one_at_a_time(pooling.averagepool2d_backward)
+dense_forward = one_at_a_time(dense.dense_forward)
+dense_backward = one_at_a_time(dense.dense_backward)
+relu_forward = one_at_a_time(pooling.relu_forward)
+relu_backward = one_at_a_time(pooling.relu_backward)
+
+__all__ = [
+    "averagepool2d_backward", "averagepool2d_forward", "block_backward", "block_forward", "conv2d_backward",
+    "conv2d_forward", "dense_backward", "dense_forward", "maxpool2d_backward", "maxpool2d_forward",
+    "relu_backward", "relu_forward",
+]  # fmt: skip

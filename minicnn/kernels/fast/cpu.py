@@ -1,0 +1,32 @@
+"""What the processor's registers are like: how many values one vector holds, and how many vectors there are.
+
+Read from the features that numba compiles for, so NUMBA_CPU_NAME and NUMBA_CPU_FEATURES change it too.
+Used by `tile.py` to choose the shape of the register tile.
+"""
+
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
+
+
+def registers(features: str) -> tuple[int, int]:
+    """(bytes in a vector register, number of vector registers) for LLVM's list of features.
+
+    Examples
+    --------
+    >>> registers("+sse2,+avx,+avx2,+fma"), registers("+avx2,+fma,+avx512f"), registers("+neon"), registers("")
+    ((32, 16), (64, 32), (16, 32), (16, 16))
+    """
+    enabled = set(features.split(","))
+    if "+avx512f" in enabled:
+        return 64, 32
+    if {"+avx2", "+fma"} <= enabled:
+        return 32, 16
+    return 16, 32 if "+neon" in enabled else 16
+
+
+FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+VECTOR_BYTES, REGISTERS = registers(FEATURES)
+
+# A tile of ROWS x 2 accumulators, 2 vectors of the right operand and 1 broadcast value must fit.
+VECTORS = 2
+ROWS = 14 if REGISTERS == 32 else 6

@@ -1,0 +1,56 @@
+"""The plan: what is fused, what is not, and that nobody can tell from the numbers."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.fusion import Block
+
+
+def layers(pool=None, between=()):
+    pool = pool or mc.MaxPool2D(2)
+    return [mc.Conv2D(5, 3), mc.ReLU(), *between, pool, mc.Conv2D(4, 2), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(),
+            mc.Dense(1), mc.Sigmoid()]  # fmt: skip
+
+
+def built(kernels, **settings):
+    model = mc.Sequential(layers(**settings), kernels).build((13, 12, 2), seed=2, dtype="float64")
+    model.compile(mc.Adam(0.01))
+    return model
+
+
+def blocks(model):
+    return [repr(step) for step in model.steps if isinstance(step, Block)]
+
+
+def test_the_plan_is_made_at_build_and_shown(capsys):
+    model = built("fast")
+    assert blocks(model) == ["conv2d_1 + relu_1 + max_pool2d_1", "conv2d_2 + relu_2 + max_pool2d_2"]
+    model.summary()
+    assert "In one step: conv2d_1 + relu_1 + max_pool2d_1" in capsys.readouterr().out
+    assert blocks(built("im2col")) == blocks(built("reference")) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pool": mc.MaxPool2D(3, strides=2)},
+        {"pool": mc.MaxPool2D(2, padding="same")},
+        {"between": [mc.Dropout(0.1)]},
+    ],
+    ids=["3x3 pool", "padded pool", "dropout between"],
+)
+def test_what_does_not_fit_the_block_runs_layer_by_layer(settings):
+    assert blocks(built("fast", **settings))[:1] != ["conv2d_1 + relu_1 + max_pool2d_1"]
+
+
+def test_fused_equals_unfused(rng):
+    x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
+    fused, plain = built("fast"), built("fast")
+    plain.steps = plain.layers
+    for _ in range(3):
+        one, other = fused.train_step(x, y), plain.train_step(x, y)
+        assert one[0] == pytest.approx(other[0], rel=1e-12)
+    for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
