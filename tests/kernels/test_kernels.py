@@ -186,6 +186,33 @@ def test_the_fused_block_is_its_three_layers_in_a_row(window, batch, filters, se
     assert fast.block_backward(dy, winner, x, weight, strides, pads, need_dx=False)[0] is None
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", ["x", "bias"])
+def test_nan_and_infinity_travel_through_the_block_as_through_its_layers(bad, place, rng):
+    x, weight, bias = (
+        rng.standard_normal((2, 8, 9, 3)),
+        rng.standard_normal((3, 3, 3, 4)),
+        rng.standard_normal(4),
+    )
+    if place == "x":
+        x[0, 2, 3, 1] = x[1, 7, 8, 2] = bad
+    else:
+        bias[0] = bad
+    none = ((0, 0), (0, 0))
+    with np.errstate(invalid="ignore"):
+        z = reference.relu_forward(reference.conv2d_forward(x, weight, bias, (1, 1), none))
+    y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
+    got, winner = fast.block_forward(x, weight, bias, (1, 1), none)
+    np.testing.assert_allclose(got, y, rtol=1e-12)
+    dy = rng.standard_normal(y.shape)
+    with np.errstate(invalid="ignore"):
+        dz = reference.relu_backward(reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), z)
+        dx, _, dbias = reference.conv2d_backward(dz, x, weight, (1, 1), none)
+    got_dx, _, got_dbias = fast.block_backward(dy, winner, x, weight, (1, 1), none)
+    np.testing.assert_allclose(got_dx, dx, atol=1e-12)
+    np.testing.assert_allclose(got_dbias, dbias, atol=1e-12)
+
+
 def test_a_winner_in_a_large_window_needs_more_than_a_byte(rng):
     x = np.zeros((1, 20, 20, 1), "float32")
     x[0, 19, 19, 0] = 1

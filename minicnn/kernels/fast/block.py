@@ -136,23 +136,22 @@ def _pool(out, above, below, width, bias, o0, y, winner, y0, here):
 
     Written with choices rather than branches, so that it runs in vectors.
     """
-    zero = bias[0] - bias[0]
+    zero = bias.dtype.type(0)
     for v in range(here):
         # unsigned, so that numba need not ask whether an index counts from the end
-        a, b = out[np.uintp(above + v)], out[np.uintp(above + width + v)]
-        c, d = out[np.uintp(below + v)], out[np.uintp(below + width + v)]
+        shift = bias[np.uintp(o0 + v)]
+        a, b = out[np.uintp(above + v)] + shift, out[np.uintp(above + width + v)] + shift
+        c, d = out[np.uintp(below + v)] + shift, out[np.uintp(below + width + v)] + shift
         top, bottom = a if a >= b else b, c if c >= d else d
         at_top, at_bottom = np.uint8(0) if a >= b else np.uint8(1), np.uint8(2) if c >= d else np.uint8(3)
-        best = (top if top >= bottom else bottom) + bias[np.uintp(o0 + v)]
+        best = top if top >= bottom else bottom
         at = at_top if top >= bottom else at_bottom
-        at = at if best > zero else np.uint8(NOBODY)
-        best = best if best > zero else zero
-        best = best if a == a else a
+        best = best if a == a else a  # a NaN, which alone differs from itself
         best = best if b == b else b
         best = best if c == c else c
         best = best if d == d else d
-        y[np.uintp(y0 + v)] = best
-        winner[np.uintp(y0 + v)] = at
+        y[np.uintp(y0 + v)] = zero if best <= zero else best
+        winner[np.uintp(y0 + v)] = at if best > zero else np.uint8(NOBODY)
 
 
 @njit(cache=True, nogil=True, parallel=True)
