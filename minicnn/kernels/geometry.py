@@ -84,6 +84,21 @@ def output_size(size: int, kernel: int, stride: int, before: int, after: int) ->
     return (size + before + after - kernel) // stride + 1
 
 
+def output_sizes(x_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding: Padding) -> Pair:
+    """(OH, OW) of a batch (N, H, W, C) under windows whose padding is known in numbers.
+
+    Examples
+    --------
+    >>> output_sizes((2, 64, 32, 3), (3, 3), (1, 2), ((0, 0), (0, 1)))
+    (62, 16)
+    """
+    (top, bottom), (left, right) = padding
+    return (
+        output_size(x_shape[1], kernel[0], strides[0], top, bottom),
+        output_size(x_shape[2], kernel[1], strides[1], left, right),
+    )
+
+
 def same_padding(size: int, kernel: int, stride: int) -> Pair:
     """The padding (before, after) that makes ceil(size / stride) windows; an odd one goes after.
 
@@ -132,7 +147,7 @@ def place_windows(
             f"shape {input_shape}",
             "Put it before Flatten and Dense.",
         )
-    pads, sizes = [], []
+    pads = []
     for axis in (0, 1):
         size, k, s = input_shape[axis], kernel[axis], strides[axis]
         before, after = (
@@ -146,5 +161,5 @@ def place_windows(
                 'Use larger pictures, fewer layers or padding="same".',
             )
         pads.append((before, after))
-        sizes.append(output_size(size, k, s, before, after))
-    return (pads[0], pads[1]), (sizes[0], sizes[1])
+    resolved = pads[0], pads[1]
+    return resolved, output_sizes((1, *input_shape), kernel, strides, resolved)

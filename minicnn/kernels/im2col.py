@@ -14,7 +14,7 @@ products made each step up to ten times slower.  Definitions: `reference.py`.
 import numpy as np
 from numba import njit
 
-from .geometry import Padding, Pair, output_size
+from .geometry import Padding, Pair, output_sizes
 from .reference import dense_backward, dense_forward, relu_backward, relu_forward, winner_dtype
 
 __all__ = [
@@ -33,7 +33,7 @@ def conv2d_forward(
     """y = im2col(x) @ weight + bias; the equation is in `reference.conv2d_forward`."""
     x = np.ascontiguousarray(x)
     KH, KW, C, OC = weight.shape
-    OH, OW = _output_size(x.shape, (KH, KW), strides, padding)
+    OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
     y = np.empty((len(x), OH, OW, OC), x.dtype)
     matrix = weight.reshape(KH * KW * C, OC)
     for block, columns in _blocks(x, OH, OW, KH, KW):
@@ -103,10 +103,6 @@ def col2im(columns, dx, strides, padding):
                                 dx[n, h, w, c] += columns[n, oh, ow, kh, kw, c]
 
 
-def _output_size(x_shape, kernel, strides, padding):
-    return tuple(output_size(x_shape[1 + i], kernel[i], strides[i], *padding[i]) for i in (0, 1))
-
-
 def _blocks(x, OH, OW, KH, KW):
     """Pairs (slice of pictures, columns to fill), over the whole batch; the columns are one buffer."""
     N, C = len(x), x.shape[3]
@@ -129,7 +125,7 @@ def maxpool2d_forward(
     x: np.ndarray, pool: Pair, strides: Pair, padding: Padding
 ) -> tuple[np.ndarray, np.ndarray]:
     """y = the largest value of each window, winner = where it stood; see `reference`."""
-    OH, OW = _output_size(x.shape, pool, strides, padding)
+    OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
     winner = np.empty(y.shape, winner_dtype(pool))
     _maxpool2d_forward(np.ascontiguousarray(x), y, winner, pool, strides, padding)
@@ -197,7 +193,7 @@ def _maxpool2d_backward(dy, winner, dx, pool, strides, padding):
 
 def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Padding) -> np.ndarray:
     """y = the mean of each window over its positions on the picture."""
-    OH, OW = _output_size(x.shape, pool, strides, padding)
+    OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.zeros((len(x), OH, OW, x.shape[3]), x.dtype)
     _averagepool2d_forward(np.ascontiguousarray(x), y, pool, strides, padding)
     return y

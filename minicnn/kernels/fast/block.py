@@ -14,8 +14,8 @@ It is exact: the terms that are left out are zeros.  Called by `Sequential`, whi
 import numpy as np
 from numba import njit, prange
 
-from ..geometry import Padding, Pair, output_size
-from .convolution import PIECES, RUN, aligned, pack, tile_width
+from ..geometry import Padding, Pair, output_sizes
+from .convolution import PIECES, RUN, aligned, copy_rows, pack, tile_width
 from .cpu import REGISTERS, VECTOR_BYTES
 from .product import product
 from .tile import (
@@ -49,7 +49,7 @@ def block_forward(
     """
     x = np.ascontiguousarray(x)
     KH, KW, _, OC = weight.shape
-    OH, OW = (output_size(x.shape[1 + i], (KH, KW)[i], strides[i], *padding[i]) for i in (0, 1))
+    OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
     y = np.empty((len(x), OH // 2, OW // 2, OC), x.dtype)
     winner = np.empty(y.shape, np.uint8)
     if bias is None:
@@ -104,9 +104,7 @@ def _forward(x, packed, bias, y, winner, kernel, OW, strides, padding):
         out = np.empty(2 * rows * pitch * width, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             if bordered:
-                for h in range(H):
-                    start = ((h + top) * WP + left) * C
-                    buffer[start : start + W * C] = flat_x[(n * H + h) * W * C : (n * H + h + 1) * W * C]
+                copy_rows(buffer, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
             for ph in range(0, PH, rows):
                 band = min(rows, PH - ph)
                 for j in range(blocks):
@@ -163,7 +161,7 @@ def _backward(dy, winner, x, rows, pictures, dpictures, dweight, dbias, dx, KW, 
     WP = W + left + right
     together = max(1, min(PH, LIST // PW))  # pooled rows listed together
     room = together * PW
-    flat_x, flat_dy, flat_winner = x.reshape(-1), dy.reshape(-1), winner.reshape(-1)
+    flat_x, flat_dy, flat_winner, flat_dx = x.reshape(-1), dy.reshape(-1), winner.reshape(-1), dx.reshape(-1)
     for piece in prange(PIECES):
         picture, dpicture = pictures[piece], dpictures[piece]
         g, at, count = (
@@ -172,9 +170,7 @@ def _backward(dy, winner, x, rows, pictures, dpictures, dweight, dbias, dx, KW, 
             np.empty(OC, np.int64),
         )
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            for h in range(H):
-                start = ((h + top) * WP + left) * C
-                picture[start : start + W * C] = flat_x[(n * H + h) * W * C : (n * H + h + 1) * W * C]
+            copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
             if need_dx:
                 dpicture[:] = 0
             for ph in range(0, PH, together):
@@ -201,9 +197,7 @@ def _backward(dy, winner, x, rows, pictures, dpictures, dweight, dbias, dx, KW, 
                         if need_dx:
                             _scatter(dpicture, x0, g, at, p0, P, rows, w0, length, KW * C)
             if need_dx:
-                for h in range(H):
-                    start = ((h + top) * WP + left) * C
-                    dx[n, h] = dpicture[start : start + W * C].reshape(W, C)
+                copy_rows(flat_dx, n * H * W * C, W * C, dpicture, (top * WP + left) * C, WP * C, H, W * C)
 
 
 @njit(cache=True, nogil=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import DTypeLike
 
-from ..geometry import Padding, Pair, output_size
+from ..geometry import Padding, Pair, output_sizes
 from .cpu import VECTOR_BYTES, VECTORS
 from .product import add_product, product
 
@@ -56,7 +56,7 @@ def conv2d_forward(
     """y = conv(x, weight) + bias; the equation is in `reference.conv2d_forward`."""
     x = np.ascontiguousarray(x)
     KH, KW, C, OC = weight.shape
-    OH, OW = (output_size(x.shape[1 + i], (KH, KW)[i], strides[i], *padding[i]) for i in (0, 1))
+    OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
     y = np.empty((len(x), OH, OW, OC), x.dtype)
     if bias is None:
         bias = np.zeros(OC, x.dtype)
@@ -95,6 +95,14 @@ def conv2d_backward(
     return dx, np.ascontiguousarray(dweight), dy.sum((0, 1, 2))
 
 
+@njit(cache=True, nogil=True)
+def copy_rows(target, t0, t_pitch, source, s0, s_pitch, rows, length):
+    """Copy rows of `length` values between flat arrays whose rows are a pitch apart, such as into a border."""
+    for r in range(rows):
+        t, s = t0 + r * t_pitch, s0 + r * s_pitch
+        target[t : t + length] = source[s : s + length]
+
+
 @njit(cache=True, nogil=True, parallel=True)
 def _forward(x, packed, bias, y, kernel, strides, padding):
     N, H, W, C = x.shape
@@ -111,9 +119,7 @@ def _forward(x, packed, bias, y, kernel, strides, padding):
         out = np.empty(rows * pitch * width, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             if bordered:
-                for h in range(H):
-                    line = flat_x[(n * H + h) * W * C : (n * H + h + 1) * W * C]
-                    buffer[((h + top) * WP + left) * C : ((h + top) * WP + left) * C + W * C] = line
+                copy_rows(buffer, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
             for oh in range(0, OH, rows):
                 band = min(rows, OH - oh)
                 run = (band - 1) * pitch + OW
@@ -130,9 +136,8 @@ def _forward(x, packed, bias, y, kernel, strides, padding):
                     for r in range(band):
                         for ow in range(OW):
                             at, y0 = (r * pitch + ow) * width, ((n * OH + oh + r) * OW + ow) * OC + o0
-                            for v in range(
-                                here
-                            ):  # unsigned: numba need not ask whether it counts from the end
+                            # unsigned, so that numba need not ask whether an index counts from the end
+                            for v in range(here):
                                 flat_y[np.uintp(y0 + v)] = out[np.uintp(at + v)] + bias[np.uintp(o0 + v)]
 
 
@@ -150,13 +155,8 @@ def _dweight(dy, x, parts, kernel, strides, padding):
         buffer = np.zeros(HP * WP * C, x.dtype)
         filled = np.zeros(OH * OW * wide, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            for h in range(H):
-                line = flat_x[(n * H + h) * W * C : (n * H + h + 1) * W * C]
-                buffer[((h + top) * WP + left) * C : ((h + top) * WP + left) * C + W * C] = line
-            for p in range(OH * OW):
-                filled[p * wide : p * wide + OC] = flat_dy[
-                    (n * OH * OW + p) * OC : (n * OH * OW + p + 1) * OC
-                ]
+            copy_rows(buffer, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
+            copy_rows(filled, 0, wide, flat_dy, n * OH * OW * OC, OC, OH * OW, OC)
             for j in range(blocks):
                 for kh in range(KH):
                     add_product(parts, ((piece * blocks + j) * K + kh * KW * C) * width, width,
@@ -172,6 +172,7 @@ def _dx(dy, rows, dx, KW, strides, padding):
     (SH, SW), ((top, bottom), (left, right)) = strides, padding
     HP, WP = H + top + bottom, W + left + right
     KH, blocks, _, width = rows.shape
+    flat_dx = dx.reshape(-1)
     for piece in prange(PIECES):
         buffer = np.zeros(HP * WP * C, dx.dtype)
         out = np.empty(OW * width, dx.dtype)
@@ -187,6 +188,4 @@ def _dx(dy, rows, dx, KW, strides, padding):
                             at = ((oh * SH + kh) * WP + ow * SW) * C + j * width
                             for v in range(here):
                                 buffer[np.uintp(at + v)] += out[np.uintp(ow * width + v)]
-            for h in range(H):
-                start = ((h + top) * WP + left) * C
-                dx[n, h] = buffer[start : start + W * C].reshape(W, C)
+            copy_rows(flat_dx, n * H * W * C, W * C, buffer, (top * WP + left) * C, WP * C, H, W * C)

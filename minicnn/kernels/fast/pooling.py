@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from .. import im2col
-from ..geometry import Padding, Pair, output_size
+from ..geometry import Padding, Pair, output_sizes
 from ..reference import winner_dtype
 from .convolution import PIECES
 
@@ -19,7 +19,7 @@ def maxpool2d_forward(
     x: np.ndarray, pool: Pair, strides: Pair, padding: Padding
 ) -> tuple[np.ndarray, np.ndarray]:
     """y = the largest value of each window, winner = where it stood; see `reference`."""
-    OH, OW = (output_size(x.shape[1 + i], pool[i], strides[i], *padding[i]) for i in (0, 1))
+    OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
     winner = np.empty(y.shape, winner_dtype(pool))
     _maxpool2d_forward(np.ascontiguousarray(x), y, winner, pool, strides, padding)
@@ -37,7 +37,7 @@ def maxpool2d_backward(
 
 def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Padding) -> np.ndarray:
     """y = the mean of each window over its positions on the picture."""
-    OH, OW = (output_size(x.shape[1 + i], pool[i], strides[i], *padding[i]) for i in (0, 1))
+    OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
     _averagepool2d_forward(np.ascontiguousarray(x), y, pool, strides, padding)
     return y
