@@ -186,6 +186,20 @@ def test_the_fused_block_is_its_three_layers_in_a_row(window, batch, filters, se
     assert fast.block_backward(dy, winner, x, weight, strides, pads, need_dx=False)[0] is None
 
 
+def test_ties_in_the_block_go_to_the_first_as_in_the_pool(rng):
+    """Small whole numbers tie in most windows, and are exact: the winners are the same."""
+    x, weight, bias = (
+        rng.integers(-1, 2, shape).astype("float64") for shape in ((2, 9, 8, 2), (2, 2, 2, 3), 3)
+    )
+    none = ((0, 0), (0, 0))
+    z = reference.relu_forward(reference.conv2d_forward(x, weight, bias, (1, 1), none))
+    y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
+    got, winner = fast.block_forward(x, weight, bias, (1, 1), none)
+    np.testing.assert_array_equal(got, y)
+    np.testing.assert_array_equal(winner, np.where(y > 0, at, fast.block.NOBODY))
+    assert len(set(at[y > 0])) == 4  # every place wins somewhere
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", ["x", "bias"])
 def test_nan_and_infinity_travel_through_the_block_as_through_its_layers(bad, place, rng):
