@@ -34,10 +34,22 @@ def windows(draw, most=8):
     return (H, W, C), kernel, strides, pads, size
 
 
+@st.composite
+def deep_windows(draw):
+    """3x3 with stride 1 over many channels: where the fast set takes Winograd's route, and lists of winners."""
+    H, W, C = draw(st.integers(2, 11)), draw(st.integers(2, 11)), draw(st.sampled_from([16, 17, 24, 33]))
+    padding = draw(st.one_of(st.sampled_from(["valid", "same"]), st.just(((2, 0), (1, 2)))))
+    try:
+        pads, size = place_windows((H, W, C), (3, 3), (1, 1), padding, "test")
+    except ShapeError:
+        reject()
+    return (H, W, C), (3, 3), (1, 1), pads, size
+
+
 cases = dict(
-    window=windows(),
+    window=st.one_of(windows(), deep_windows()),
     batch=st.integers(1, 3),
-    filters=st.integers(1, 4),
+    filters=st.one_of(st.integers(1, 4), st.sampled_from([16, 37])),
     seed=st.integers(0, 999),
     dtype=st.sampled_from(list(TOLERANCE)),
 )
@@ -176,7 +188,7 @@ def test_the_fused_block_is_its_three_layers_in_a_row(window, batch, filters, se
     dz = reference.relu_backward(reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), z)
     got, winner = fast.block_forward(x, weight, bias, strides, pads)
     close(got, y, dtype)
-    np.testing.assert_array_equal(winner == fast.block.NOBODY, y == 0)
+    np.testing.assert_array_equal(winner == fast.forward.NOBODY, y == 0)
     for value, wanted in zip(
         fast.block_backward(dy, winner, x, weight, strides, pads),
         reference.conv2d_backward(dz, x, weight, strides, pads),
@@ -196,35 +208,37 @@ def test_ties_in_the_block_go_to_the_first_as_in_the_pool(rng):
     y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
     got, winner = fast.block_forward(x, weight, bias, (1, 1), none)
     np.testing.assert_array_equal(got, y)
-    np.testing.assert_array_equal(winner, np.where(y > 0, at, fast.block.NOBODY))
+    np.testing.assert_array_equal(winner, np.where(y > 0, at, fast.forward.NOBODY))
     assert len(set(at[y > 0])) == 4  # every place wins somewhere
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", ["x", "bias"])
-def test_nan_and_infinity_travel_through_the_block_as_through_its_layers(bad, place, rng):
-    x, weight, bias = (
-        rng.standard_normal((2, 8, 9, 3)),
-        rng.standard_normal((3, 3, 3, 4)),
-        rng.standard_normal(4),
-    )
+@pytest.mark.parametrize("place", ["x", "odd edge", "bias", "weight", "dy"])
+@pytest.mark.parametrize("C", [3, 16, 32])
+def test_nan_and_infinity_travel_through_the_block_as_through_its_layers(bad, place, C, rng):
+    shapes = (2, 9, 9, C), (3, 3, C, 4), 4, (2, 3, 3, 4)
+    x, weight, bias, dy = (rng.standard_normal(shape) for shape in shapes)
     if place == "x":
-        x[0, 2, 3, 1] = x[1, 7, 8, 2] = bad
-    else:
+        x[0, 2, 3, 1] = x[1, 6, 7, 2] = bad
+    elif place == "odd edge":  # seen only by outputs that the pool leaves out
+        x[0, 8, 8, 1] = bad
+    elif place == "bias":
         bias[0] = bad
+    elif place == "weight":
+        weight[1, 2, 0, 3] = bad
+    else:
+        dy[1, 1, 2, :] = bad
     none = ((0, 0), (0, 0))
     with np.errstate(invalid="ignore"):
         z = reference.relu_forward(reference.conv2d_forward(x, weight, bias, (1, 1), none))
     y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
     got, winner = fast.block_forward(x, weight, bias, (1, 1), none)
-    np.testing.assert_allclose(got, y, rtol=1e-12)
-    dy = rng.standard_normal(y.shape)
+    np.testing.assert_allclose(got, y, rtol=1e-11, atol=1e-12)
     with np.errstate(invalid="ignore"):
         dz = reference.relu_backward(reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), z)
-        dx, _, dbias = reference.conv2d_backward(dz, x, weight, (1, 1), none)
-    got_dx, _, got_dbias = fast.block_backward(dy, winner, x, weight, (1, 1), none)
-    np.testing.assert_allclose(got_dx, dx, atol=1e-12)
-    np.testing.assert_allclose(got_dbias, dbias, atol=1e-12)
+        wanted = reference.conv2d_backward(dz, x, weight, (1, 1), none)
+        for one, other in zip(fast.block_backward(dy, winner, x, weight, (1, 1), none), wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
 
 
 def test_a_winner_in_a_large_window_needs_more_than_a_byte(rng):

@@ -27,6 +27,6 @@ def registers(features: str) -> tuple[int, int]:
 FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
 VECTOR_BYTES, REGISTERS = registers(FEATURES)
 
-# A tile of ROWS x 2 accumulators, 2 vectors of the right operand and 1 broadcast value must fit.
+# A tile of 14 x 2 (or 6 x 2) accumulators, 2 vectors of the right operand and 1 broadcast value must fit.
 VECTORS = 2
-ROWS = 14 if REGISTERS == 32 else 6
+HEIGHTS = (14, 9, 5, 1) if REGISTERS == 32 else (6, 3, 1)  # the tallest, and those that finish a product

@@ -10,7 +10,7 @@ Here `reference` leaves the product to NumPy's BLAS; its threads and numba's wou
 import numpy as np
 from numba import njit, prange
 
-from .convolution import PIECES, aligned, pack
+from .memory import PIECES, aligned, pack
 from .product import product
 
 

@@ -9,7 +9,7 @@ from numba import njit, prange
 from .. import im2col
 from ..geometry import Padding, Pair, output_sizes
 from ..reference import winner_dtype
-from .convolution import PIECES
+from .memory import PIECES
 
 pool_forward, pool_backward = im2col._maxpool2d_forward, im2col._maxpool2d_backward
 mean_forward, mean_backward = im2col._averagepool2d_forward, im2col._averagepool2d_backward

@@ -19,78 +19,14 @@ from collections.abc import Callable
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .cpu import ROWS, VECTOR_BYTES, VECTORS
-
-INDEX = ir.IntType(64)
-ELEMENT = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+from .cpu import HEIGHTS, VECTORS
+from .vectors import INDEX, Vectors
 
 
-class _Emit:
-    """The few LLVM instructions that the tiles need, on vectors that need not be aligned."""
-
-    def __init__(self, context, builder, dtype):
-        self.context, self.builder, self.element = context, builder, ELEMENT[dtype]
-        self.itemsize = dtype.bitwidth // 8
-        self.lanes = VECTOR_BYTES // self.itemsize
-        self.vector = ir.VectorType(self.element, self.lanes)
-        name = f"llvm.fmuladd.v{self.lanes}f{dtype.bitwidth}"  # one instruction where there is one
-        signature = ir.FunctionType(self.vector, [self.vector] * 3)
-        self.multiply_add_function = cgutils.get_or_insert_function(builder.module, signature, name)
-
-    def constant(self, value):
-        return ir.Constant(INDEX, value)
-
-    def pointer(self, array_type, array, offset):
-        """Where element `offset` of an array is."""
-        return self.move(self.context.make_array(array_type)(self.context, self.builder, array).data, offset)
-
-    def move(self, pointer, offset):
-        return self.builder.gep(pointer, [offset], source_etype=self.element)
-
-    def load(self, pointer, v=0):
-        where = self.move(pointer, self.constant(v * self.lanes))
-        where = self.builder.bitcast(where, self.vector.as_pointer())
-        return self.builder.load(where, align=self.itemsize, typ=self.vector)
-
-    def store(self, value, pointer, v=0):
-        where = self.move(pointer, self.constant(v * self.lanes))
-        self.builder.store(value, self.builder.bitcast(where, self.vector.as_pointer()), align=self.itemsize)
-
-    def offsets(self, array_type, array, start):
-        """Where an int32 array begins, `start` elements in."""
-        data = self.context.make_array(array_type)(self.context, self.builder, array).data
-        return self.builder.gep(data, [start], source_etype=ir.IntType(32))
-
-    def offset(self, pointer, p):
-        """Element p of an int32 array, as an index."""
-        where = self.builder.gep(pointer, [p], source_etype=ir.IntType(32))
-        return self.builder.sext(self.builder.load(where, typ=ir.IntType(32)), INDEX)
-
-    def lanes_below(self, count):
-        """True in the first `count` lanes."""
-        lane = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
-        undefined = ir.Constant(lane.type, ir.Undefined)
-        one = self.builder.insert_element(undefined, count, ir.Constant(ir.IntType(32), 0))
-        first = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.icmp_signed("<", lane, self.builder.shuffle_vector(one, undefined, first))
-
-    def broadcast(self, pointer):
-        """The value at `pointer` in every lane."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        value = self.builder.load(pointer, typ=self.element)
-        one = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(one, undefined, everywhere)
-
-    def multiply_add(self, a, b, c):
-        return self.builder.call(self.multiply_add_function, [a, b, c])
-
-
-def make_tile(rows: int, vectors: int = VECTORS, add: bool = False) -> Callable:
-    """The tile as a function that numba compiles into its caller; with `add`, C += instead of C =."""
+def make_tile(rows: int, vectors: int = VECTORS) -> Callable:
+    """The tile as a function that numba compiles into its caller."""
 
     @intrinsic
     def tile(typing_context, C, c0, c_m, A, a0, a_m, a_o, a_k, B, b0, b_o, b_k, O, K):  # noqa: E741
@@ -99,7 +35,7 @@ def make_tile(rows: int, vectors: int = VECTORS, add: bool = False) -> Callable:
 
         def codegen(context, builder, sig, arguments):
             C, c0, c_m, A, a0, a_m, a_o, a_k, B, b0, b_o, b_k, O, K = arguments  # noqa: E741
-            e, b = _Emit(context, builder, sig.args[0].dtype), builder
+            e, b = Vectors(context, builder, sig.args[0].dtype), builder
             c, a, w = (
                 e.pointer(sig.args[0], C, c0),
                 e.pointer(sig.args[3], A, a0),
@@ -146,8 +82,7 @@ def make_tile(rows: int, vectors: int = VECTORS, add: bool = False) -> Callable:
             for m in range(rows):
                 row = e.move(c, b.mul(c_m, e.constant(m)))
                 for v in range(vectors):
-                    value = new[m * vectors + v]
-                    e.store(b.fadd(e.load(row, v), value) if add else value, row, v)
+                    e.store(new[m * vectors + v], row, v)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -155,22 +90,23 @@ def make_tile(rows: int, vectors: int = VECTORS, add: bool = False) -> Callable:
     return tile
 
 
-HALF = ROWS // 2
-tile_full, tile_half, tile_one = make_tile(ROWS), make_tile(HALF), make_tile(1)
-add_full, add_half, add_one = (make_tile(rows, add=True) for rows in (ROWS, HALF, 1))
+tiles = [make_tile(rows) for rows in HEIGHTS]
 
 
 def make_gather(vectors: int) -> Callable:
-    """D[v] += sum over p < P of g[p] * X[at[p] + v]: weighted rows of a picture, summed in registers."""
+    """D[v] += sum over p < P of g[p] * X[at[p] + v] for v < width: weighted rows, summed in registers.
+
+    Lanes at `width` and beyond keep what they held.
+    """
 
     @intrinsic
-    def gather(typing_context, D, d0, g, at, p0, P, X, x0):
+    def gather(typing_context, D, d0, g, at, p0, P, X, x0, width):
         n = types.intp
-        signature = types.void(D, n, g, at, n, n, X, n)
+        signature = types.void(D, n, g, at, n, n, X, n, n)
 
         def codegen(context, builder, sig, arguments):
-            D, d0, g, at, p0, P, X, x0 = arguments
-            e, b = _Emit(context, builder, sig.args[0].dtype), builder
+            D, d0, g, at, p0, P, X, x0, width = arguments
+            e, b = Vectors(context, builder, sig.args[0].dtype), builder
             d, x = e.pointer(sig.args[0], D, d0), e.pointer(sig.args[6], X, x0)
             g, at = e.pointer(sig.args[2], g, p0), e.offsets(sig.args[3], at, p0)
             enter, loop, leave, done = (b.append_basic_block() for _ in range(4))
@@ -190,8 +126,10 @@ def make_gather(vectors: int) -> Callable:
                 phi.add_incoming(after, loop)
             b.cbranch(b.icmp_signed("<", next_p, P), loop, leave)
             b.position_at_end(leave)
-            for v in range(vectors):
+            inside = e.lanes_below(b.sub(width, e.constant((vectors - 1) * e.lanes)))
+            for v in range(vectors - 1):
                 e.store(new[v], d, v)
+            e.store(b.select(inside, new[-1], held[-1]), d, vectors - 1)
             b.branch(done)
             b.position_at_end(done)
             return context.get_dummy_value()
@@ -201,46 +139,4 @@ def make_gather(vectors: int) -> Callable:
     return gather
 
 
-def make_scatter(vectors: int) -> Callable:
-    """D[at[p] + v] += g[p] * W[v] for each p < P, and v < width: one row of weights, added in many places.
-
-    Lanes at `width` and beyond are stored as they were.
-    """
-
-    @intrinsic
-    def scatter(typing_context, D, d0, g, at, p0, P, W, w0, width):
-        n = types.intp
-        signature = types.void(D, n, g, at, n, n, W, n, n)
-
-        def codegen(context, builder, sig, arguments):
-            D, d0, g, at, p0, P, W, w0, width = arguments
-            e, b = _Emit(context, builder, sig.args[0].dtype), builder
-            d, w = e.pointer(sig.args[0], D, d0), e.pointer(sig.args[6], W, w0)
-            g, at = e.pointer(sig.args[2], g, p0), e.offsets(sig.args[3], at, p0)
-            enter, loop, done = (b.append_basic_block() for _ in range(3))
-            b.cbranch(b.icmp_signed(">", P, e.constant(0)), enter, done)
-            b.position_at_end(enter)
-            held = [e.load(w, v) for v in range(vectors)]
-            inside = e.lanes_below(b.sub(width, e.constant((vectors - 1) * e.lanes)))
-            b.branch(loop)
-            b.position_at_end(loop)
-            p = b.phi(INDEX)
-            weight, row = e.broadcast(e.move(g, p)), e.move(d, e.offset(at, p))
-            for v in range(vectors):
-                old = e.load(row, v)
-                new = e.multiply_add(weight, held[v], old)
-                e.store(b.select(inside, new, old) if v == vectors - 1 else new, row, v)
-            next_p = b.add(p, e.constant(1))
-            p.add_incoming(e.constant(0), enter)
-            p.add_incoming(next_p, loop)
-            b.cbranch(b.icmp_signed("<", next_p, P), loop, done)
-            b.position_at_end(done)
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    return scatter
-
-
 gather_24, gather_12, gather_6, gather_3, gather_1 = (make_gather(vectors) for vectors in (24, 12, 6, 3, 1))
-scatter_24, scatter_12, scatter_6, scatter_3, scatter_1 = (make_scatter(v) for v in (24, 12, 6, 3, 1))

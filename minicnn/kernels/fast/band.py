@@ -1,0 +1,46 @@
+"""A band of rows of a convolution's output, for one block of output channels: the core that forward passes share.
+
+    out[row*pitch + column, :width] = sum over kh, kw, c of picture[window] * weight          (no bias)
+
+Two routes give it: `direct`, register tiles that read the picture itself, for any kernel and stride; and
+`winograd`, for 3x3 with stride 1.  `Plan`-like choices (how many rows, which route) are made here, once.
+Called by `convolution.py` and `block.py`.
+"""
+
+import numpy as np
+from numba import njit
+
+from .product import product
+
+
+@njit(cache=True, nogil=True)
+def direct(out, pitch, source, s0, row, C, packed, j, kernel, strides, rows, columns):
+    """The band as products.  With stride 1 and pitch of a whole row, all rows are one product.
+
+    Then the KW-1 outputs at the end of each row, whose windows wrap around, are computed and not used.
+    """
+    (KH, KW), (SH, SW) = kernel, strides
+    _, K, width = packed.shape
+    w0 = j * K * width
+    joined = SH == 1 and SW == 1 and pitch * C == row
+    for r in range(1 if joined else rows):
+        run = (rows - 1) * pitch + columns if joined else columns
+        product(out, r * pitch * width, width, source, s0 + r * SH * row, SW * C, row, 1,
+                packed, w0, KW * C * width, width, KH, KW * C, run)  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def copy_band(buffer, x, n, first, rows, padding):
+    """Rows first, first+1, ... of picture n with its border; the buffer's border columns are 0 already."""
+    _, H, W, C = x.shape
+    (top, _), (left, right) = padding
+    row = (left + W + right) * C
+    flat = x.reshape(-1)
+    for r in range(rows):
+        h = first + r - top
+        b0 = r * row + left * C
+        if 0 <= h < H:
+            x0 = (n * H + h) * W * C
+            buffer[b0 : b0 + W * C] = flat[x0 : x0 + W * C]
+        else:
+            buffer[b0 : b0 + W * C] = 0

@@ -1,0 +1,160 @@
+"""The forward pass of a convolution, and of what follows it at once: a bias, a ReLU, a max pool 2x2.
+
+Work is cut into bands of a few output rows of one picture.  A band is computed for one block of output channels
+after the other (`band.py`, `winograd.py`) into a buffer that stays in the first caches; what follows the
+convolution happens there, and only its result is written to memory.  Bands go to the threads in PIECES runs;
+how they are cut changes no bit of the result.
+Called by `convolution.py` and `block.py`.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from ..geometry import Padding, Pair, output_sizes
+from .band import copy_band, direct
+from .memory import PIECES, aligned, pack, tile_width
+from .winograd import finite, transform_pictures, transform_weights, winograd
+
+LINEAR, RELU, POOL = 0, 1, 2  # what follows the convolution
+NOBODY = 4  # the winner of a pooled value where no output was above 0
+RUN = 512  # outputs of a band, about: with 32 channels 64 KB, half of which leaves the first cache
+TILES = 64  # pieces of a band for Winograd's route, about
+DEPTH = 16  # input channels from which on its transforms pay
+
+
+def forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding, then: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """y, and with POOL the winners (0 to 3: the first largest of the four, row by row; 4: none is above 0)."""
+    x = np.ascontiguousarray(x)
+    N, C, (KH, KW, _, OC) = len(x), x.shape[3], weight.shape
+    OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
+    if then == POOL:
+        OH, OW = OH // 2 * 2, OW // 2 * 2
+        y = np.empty((N, OH // 2, OW // 2, OC), x.dtype)
+    else:
+        y = np.empty((N, OH, OW, OC), x.dtype)
+    winner = np.empty(y.shape if then == POOL else (1, 1, 1, 1), np.uint8)
+    packed = pack(weight.reshape(-1, OC))
+    lanes = tile_width(x.dtype) // 2
+    by_winograd = (KH, KW) == (3, 3) and strides == (1, 1) and C >= DEPTH and min(OH, OW) >= 2
+    if by_winograd:
+        U = aligned((packed.shape[0], 16, C, packed.shape[2]), x.dtype)
+        transform_weights(packed, U)
+        rows = TILES * 4 // OW
+    else:
+        U = np.empty((1, 1, 1, 1), x.dtype)
+        rows = RUN // (x.shape[2] + sum(padding[1]))
+    rows = max(2, min(rows, -(-N * OH // 4)) // 2 * 2)  # even, and enough bands for a single picture too
+    copied = max(map(max, padding)) > 0 or (by_winograd and C % lanes > 0)
+    if bias is None:
+        bias = np.zeros(OC, x.dtype)
+    if y.size:
+        _forward(
+            x,
+            packed,
+            U,
+            bias,
+            y,
+            winner,
+            (KH, KW),
+            (OH, OW),
+            strides,
+            padding,
+            rows,
+            by_winograd,
+            copied,
+            then,
+        )
+    return y, winner
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, rows, by_winograd, copied, then):
+    N, H, W, C = x.shape
+    OC = y.shape[3]
+    (KH, KW), (OH, OW), (SH, SW), ((top, bottom), (left, right)) = kernel, size, strides, padding
+    WP = W + left + right
+    blocks, K, width = packed.shape
+    bands = -(-OH // rows)
+    pitch = WP if SH == 1 and SW == 1 else OW
+    lanes = width // 2
+    length = -(-C // lanes) * lanes
+    places = 16 * ((rows + 1) // 2) * ((OW + 1) // 2) if by_winograd else 0
+    flat_x, flat_y, flat_winner, flat_U = x.reshape(-1), y.reshape(-1), winner.reshape(-1), U.reshape(-1)
+    for piece in prange(PIECES):
+        buffer = np.zeros(((rows - 1) * SH + KH) * WP * C + lanes if copied else 1, x.dtype)
+        out = np.empty(rows * pitch * width, x.dtype)
+        V, M = np.empty(places * length, x.dtype), np.empty(places * width, x.dtype)
+        for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
+            n, oh = unit // bands, unit % bands * rows
+            band = min(rows, OH - oh)
+            source, s0 = flat_x, (n * H + oh * SH) * W * C
+            if copied:
+                copy_band(buffer, x, n, oh * SH, (band - 1) * SH + KH, ((top, bottom), (left, right)))
+                source, s0 = buffer, 0
+            if by_winograd and band > 1:
+                transform_pictures(V, source, s0, WP * C, C, band, OW)
+            for j in range(blocks):
+                good = by_winograd and band > 1
+                if good:
+                    winograd(out, pitch, V, M, flat_U, j * 16 * C * width, C, width, band, OW)
+                    good = finite(out, pitch, width, band, OW)
+                if not good:
+                    direct(out, pitch, source, s0, WP * C, C, packed, j, (KH, KW), (SH, SW), band, OW)
+                o0, here = j * width, min(width, OC - j * width)
+                if then == POOL:
+                    for r in range(band // 2):
+                        for pw in range(OW // 2):
+                            above = (2 * r * pitch + 2 * pw) * width
+                            y0 = ((n * (OH // 2) + oh // 2 + r) * (OW // 2) + pw) * OC + o0
+                            _pool(
+                                out,
+                                above,
+                                above + pitch * width,
+                                width,
+                                bias,
+                                o0,
+                                flat_y,
+                                flat_winner,
+                                y0,
+                                here,
+                            )
+                else:
+                    for r in range(band):
+                        for ow in range(OW):
+                            y0 = ((n * OH + oh + r) * OW + ow) * OC + o0
+                            _write(out, (r * pitch + ow) * width, bias, o0, flat_y, y0, here, then == RELU)
+
+
+@njit(cache=True, nogil=True)
+def _write(out, at, bias, o0, y, y0, here, relu):
+    """y = out + bias, cut at 0 if asked; unsigned indices, so that numba need not ask which count from the end."""
+    zero = bias.dtype.type(0)
+    for v in range(here):
+        value = out[np.uintp(at + v)] + bias[np.uintp(o0 + v)]
+        y[np.uintp(y0 + v)] = zero if relu and value <= zero else value
+
+
+@njit(cache=True, nogil=True)
+def _pool(out, above, below, width, bias, o0, y, winner, y0, here):
+    """The largest of four neighbours, biased and cut at 0, for `here` channels; a NaN among them is the result.
+
+    Written with choices rather than branches, so that it runs in vectors.
+    """
+    zero = bias.dtype.type(0)
+    for v in range(here):
+        # unsigned, so that numba need not ask whether an index counts from the end
+        shift = bias[np.uintp(o0 + v)]
+        a, b = out[np.uintp(above + v)] + shift, out[np.uintp(above + width + v)] + shift
+        c, d = out[np.uintp(below + v)] + shift, out[np.uintp(below + width + v)] + shift
+        top, bottom = a if a >= b else b, c if c >= d else d
+        at_top, at_bottom = np.uint8(0) if a >= b else np.uint8(1), np.uint8(2) if c >= d else np.uint8(3)
+        best = top if top >= bottom else bottom
+        at = at_top if top >= bottom else at_bottom
+        best = best if a == a else a  # a NaN, which alone differs from itself
+        best = best if b == b else b
+        best = best if c == c else c
+        best = best if d == d else d
+        y[np.uintp(y0 + v)] = zero if best <= zero else best
+        winner[np.uintp(y0 + v)] = at if best > zero else np.uint8(NOBODY)

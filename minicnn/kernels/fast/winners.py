@@ -1,0 +1,240 @@
+"""The backward pass of a conv -> ReLU -> max pool block, from its winners alone.
+
+Each pooled value passed on one of four outputs of the convolution, its winner, and only if that was above 0.
+So dY, the gradient at the convolution's output, has at most one value in four that is not zero.  The lists
+below name those that are not; with them both products of the backward pass are weighted sums of rows:
+
+    dweight[:, :, :, oc] = sum over the winners of channel oc      of g * x[window of the winner]
+    dx[window of a place] = sum over the channels that won there   of g * weight[:, :, :, oc]
+
+Both sums stay in registers (`gather` of tile.py).  With few input channels the rows are too short to be worth a
+list: there dY is written out, a pooled row at a time, and multiplied as `convolution.py` does.
+Called by `block.py`.
+"""
+
+import numpy as np
+from numba import njit, prange
+
+from ..geometry import Padding, Pair
+from .forward import NOBODY
+from .memory import PIECES, add_rows, all_finite, aligned, copy_rows, tile_width
+from .cpu import REGISTERS, VECTOR_BYTES
+from .product import product
+from .tile import gather_1, gather_3, gather_6, gather_12, gather_24
+
+LONG = REGISTERS == 32  # whether 24 sums fit in registers
+LIST = 40  # pooled values of one channel that are listed together, about
+CHUNK = (
+    6  # vectors of a kernel row that are summed at once: what is read again and again then stays in the cache
+)
+TOGETHER = 64  # output channels whose weights are read again and again, likewise
+
+
+def dense_dweight(dy, winner, x, shape, strides, padding):
+    """dweight, dbias, and whether all of x is finite, where KW*C is small: dY written out."""
+    KH, KW, C, OC = shape
+    width = tile_width(x.dtype)
+    blocks = -(-OC // width)
+    parts, dbias = aligned((PIECES, blocks, KH * KW * C, width), x.dtype, 0), np.zeros((PIECES, OC), x.dtype)
+    fine = np.ones(PIECES, np.bool_)
+    _dense_dweight(dy, winner, x, parts, dbias, fine, (KH, KW), strides, padding)
+    dweight = parts.sum(0).transpose(1, 0, 2).reshape(KH, KW, C, blocks * width)[..., :OC]
+    return np.ascontiguousarray(dweight), dbias.sum(0), bool(fine.all())
+
+
+def winners_dweight(dy, winner, x, shape, strides, padding):
+    """dweight, dbias, and whether all of x is finite, from lists of winners."""
+    KH, KW, C, OC = shape
+    lanes = tile_width(x.dtype) // 2
+    length = -(-KW * C // lanes) * lanes  # a kernel row, filled up to whole vectors
+    parts, dbias = aligned((PIECES, OC, KH, length), x.dtype, 0), np.zeros((PIECES, OC), x.dtype)
+    size = (x.shape[1] + sum(padding[0])) * (x.shape[2] + sum(padding[1])) * C + length
+    size += -size % (2 * lanes)
+    pictures = aligned((PIECES, size), x.dtype, 0)
+    fine = np.ones(PIECES, np.bool_)
+    _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, padding)
+    dweight = parts.sum(0)[:, :, : KW * C].reshape(OC, KH, KW, C).transpose(1, 2, 3, 0)
+    return np.ascontiguousarray(dweight), dbias.sum(0), bool(fine.all())
+
+
+def winners_dx(dy, winner, x_shape, weight, strides, padding):
+    """dx from lists of winners."""
+    KH, KW, C, OC = weight.shape
+    lanes = tile_width(dy.dtype) // 2
+    length = -(-KW * C // lanes) * lanes
+    rows = aligned((KH, OC, length), dy.dtype, 0)
+    rows[:, :, : KW * C] = weight.transpose(0, 3, 1, 2).reshape(KH, OC, KW * C)
+    size = (x_shape[1] + sum(padding[0])) * (x_shape[2] + sum(padding[1])) * C + length
+    size += -size % (2 * lanes)
+    dpictures = aligned((PIECES, size), dy.dtype)
+    dx = np.empty(x_shape, dy.dtype)
+    _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding)
+    return dx
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _dense_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
+    N, H, W, C = x.shape
+    _, PH, PW, OC = winner.shape
+    (KH, KW), (SH, SW), ((top, bottom), (left, right)) = kernel, strides, padding
+    HP, WP = H + top + bottom, W + left + right
+    _, blocks, K, width = parts.shape
+    wide = blocks * width
+    flat_x, flat_dy, flat_winner = x.reshape(-1), dy.reshape(-1), winner.reshape(-1)
+    zero = x.dtype.type(0)
+    for piece in prange(PIECES):
+        picture = np.zeros(HP * WP * C, x.dtype)
+        dY = np.zeros(2 * 2 * PW * wide, x.dtype)
+        part, bias = np.empty(KW * C * width, x.dtype), np.zeros(OC, x.dtype)
+        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
+            copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
+            fine[piece] &= all_finite(picture, len(picture))
+            for ph in range(PH):
+                for pw in range(PW):
+                    y0 = ((n * PH + ph) * PW + pw) * OC
+                    for who in range(4):
+                        at = ((who >> 1) * 2 * PW + 2 * pw + (who & 1)) * wide
+                        for v in range(OC):
+                            won = flat_winner[np.uintp(y0 + v)] == np.uint8(who)
+                            dY[np.uintp(at + v)] = flat_dy[np.uintp(y0 + v)] if won else zero
+                    for v in range(OC):
+                        alive = flat_winner[np.uintp(y0 + v)] < np.uint8(NOBODY)
+                        bias[np.uintp(v)] += flat_dy[np.uintp(y0 + v)] if alive else zero
+                for j in range(blocks):
+                    for kh in range(KH):
+                        product(part, 0, width, picture, (2 * ph * SH + kh) * WP * C, 1, SH * WP * C, SW * C,
+                                dY, j * width, 2 * PW * wide, wide, 2, 2 * PW, KW * C)  # fmt: skip
+                        add_rows(
+                            parts, ((piece * blocks + j) * K + kh * KW * C) * width, part, KW * C * width
+                        )
+        dbias[piece] = bias
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, padding):
+    N, H, W, C = x.shape
+    _, PH, PW, OC = winner.shape
+    _, _, KH, length = parts.shape
+    (SH, SW), ((top, _), (left, right)) = strides, padding
+    WP = W + left + right
+    chunk = min(length, CHUNK * VECTOR_BYTES // x.itemsize)
+    together = max(1, min(PH, LIST // PW))  # pooled rows listed together
+    room = together * PW
+    flat_x, flat_dy, flat_winner = x.reshape(-1), dy.reshape(-1), winner.reshape(-1)
+    zero, nobody = x.dtype.type(0), np.uint8(NOBODY)
+    down, right1 = np.int32(SH * WP * C), np.int32(SW * C)
+    for piece in prange(PIECES):
+        picture = pictures[piece]
+        g, at = np.empty(OC * room + 1, x.dtype), np.empty(OC * room + 1, np.int32)
+        count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
+        where = np.empty(room * OC, np.int32)
+        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
+            copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
+            fine[piece] &= all_finite(picture, len(picture))
+            for ph in range(0, PH, together):
+                places = min(together, PH - ph) * PW
+                first = (n * PH + ph) * PW * OC
+                for p in range(places):
+                    corner = np.int32((2 * (p // PW) * SH * WP + 2 * (p % PW) * SW) * C)
+                    y0, w0 = first + p * OC, p * OC
+                    for v in range(OC):
+                        who = np.int32(flat_winner[np.uintp(y0 + v)])
+                        where[np.uintp(w0 + v)] = (
+                            corner + (down if who & 2 else np.int32(0)) + (right1 if who & 1 else np.int32(0))
+                        )
+                    for v in range(OC):
+                        alive = flat_winner[np.uintp(y0 + v)] < nobody
+                        bias[np.uintp(v)] += flat_dy[np.uintp(y0 + v)] if alive else zero
+                for oc in range(OC):
+                    q = np.uintp(oc * room)
+                    y0, w0 = np.uintp(first + oc), np.uintp(oc)
+                    for _ in range(places):  # without a branch: the place is taken back where nobody won
+                        g[q] = flat_dy[y0]
+                        at[q] = where[w0]
+                        q += np.uintp(flat_winner[y0] < nobody)
+                        y0 += np.uintp(OC)
+                        w0 += np.uintp(OC)
+                    count[oc] = np.int64(q) - oc * room
+                for kh in range(KH):
+                    x0 = (2 * ph * SH + kh) * WP * C
+                    for done in range(0, length, chunk):
+                        wide = min(chunk, length - done)
+                        for oc in range(OC):
+                            d0 = ((piece * OC + oc) * KH + kh) * length
+                            _gather(
+                                parts, d0 + done, g, at, oc * room, count[oc], picture, x0 + done, wide, wide
+                            )
+        dbias[piece] = bias
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
+    N, H, W, C = dx.shape
+    _, PH, PW, OC = winner.shape
+    KH, _, length = rows.shape
+    (SH, SW), ((top, _), (left, right)) = strides, padding
+    WP = W + left + right
+    flat_dy, flat_winner, flat_dx = dy.reshape(-1), winner.reshape(-1), dx.reshape(-1)
+    chunk = min(length, CHUNK * VECTOR_BYTES // dx.itemsize)
+    twelve, low = np.uint64(12), np.uint64(4095)
+    for piece in prange(PIECES):
+        dpicture = dpictures[piece]
+        g, at = np.empty(OC * PW + 1, dx.dtype), np.empty(OC * PW + 1, np.int32)
+        start = np.zeros(PW * 5, np.int64)
+        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
+            dpicture[:] = 0
+            for ph in range(PH):
+                for o0 in range(0, OC, TOGETHER):
+                    o1 = min(OC, o0 + TOGETHER)
+                    for pw in range(PW):
+                        y0 = ((n * PH + ph) * PW + pw) * OC
+                        counts = np.uint64(0)  # a counter of 12 bits for each of the four, and for nobody
+                        for oc in range(o0, o1):
+                            counts += np.uint64(1) << (np.uint64(flat_winner[np.uintp(y0 + oc)]) * twelve)
+                        starts, total = np.uint64(0), np.uint64(0)
+                        for who in range(5):
+                            start[5 * pw + who] = (o1 - o0) * pw + np.int64(total)
+                            starts |= total << (np.uint64(who) * twelve)
+                            total += (counts >> (np.uint64(who) * twelve)) & low
+                        for oc in range(o0, o1):
+                            shift = np.uint64(flat_winner[np.uintp(y0 + oc)]) * twelve
+                            q = np.uintp((o1 - o0) * pw) + np.uintp((starts >> shift) & low)
+                            g[q] = flat_dy[np.uintp(y0 + oc)]
+                            at[q] = oc * length
+                            starts += np.uint64(1) << shift
+                    for kh in range(KH):
+                        for done in range(0, length, chunk):
+                            wide = min(chunk, length - done)
+                            for pw in range(PW):
+                                for who in range(4):
+                                    d0 = ((2 * ph + (who >> 1)) * SH + kh) * WP * C + (
+                                        2 * pw + (who & 1)
+                                    ) * SW * C
+                                    p0 = start[5 * pw + who]
+                                    _gather(dpicture, d0 + done, g, at, p0, start[5 * pw + who + 1] - p0,
+                                            rows, kh * OC * length + done, wide, KW * C - done)  # fmt: skip
+            copy_rows(flat_dx, n * H * W * C, W * C, dpicture, (top * WP + left) * C, WP * C, H, W * C)
+
+
+@njit(cache=True, nogil=True)
+def _gather(D, d0, g, at, p0, P, X, x0, length, width):
+    """A kernel row of any length, in the longest pieces that registers hold; lanes at `width` and beyond stay."""
+    lanes = VECTOR_BYTES // g.itemsize
+    done, vectors = 0, length // lanes
+    while done < vectors:
+        left, d, x, wide = vectors - done, d0 + done * lanes, x0 + done * lanes, width - done * lanes
+        if LONG and left >= 24:
+            gather_24(D, d, g, at, p0, P, X, x, wide)
+            done += 24
+        elif left >= 12:
+            gather_12(D, d, g, at, p0, P, X, x, wide)
+            done += 12
+        elif left >= 6:
+            gather_6(D, d, g, at, p0, P, X, x, wide)
+            done += 6
+        elif left >= 3:
+            gather_3(D, d, g, at, p0, P, X, x, wide)
+            done += 3
+        else:
+            gather_1(D, d, g, at, p0, P, X, x, wide)
+            done += 1
