@@ -178,7 +178,7 @@ def adam_passes(name, a, s):
     model.compile("adam", "binary_crossentropy")
     model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
     ends = np.cumsum([parameter.value.size for parameter in model.parameters])
-    moments = [np.zeros((2, *parameter.value.shape)) for parameter in model.parameters]
+    moments = [np.zeros((2, *parameter.value.shape), a["gradient"].dtype) for parameter in model.parameters]
     steps = itertools.count(1)
 
     def equation():
