@@ -178,7 +178,7 @@ class Sequential:
                 "set_weights", str(wanted), str(shapes), "Take weights from a model of the same layers."
             )
         for parameter, weight in zip(self.parameters, weights, strict=True):
-            parameter.value = np.array(weight, self.dtype)
+            parameter.value = np.array(weight, self.dtype, order="C")
 
     # --------------------------------------------------------------------- forward, backward
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:

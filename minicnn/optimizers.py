@@ -1,6 +1,7 @@
 """How weights follow their gradients.  An optimiser steps a list of parameters and owns their state.
 
-State is kept by parameter name and can be saved and restored.  Formulas and defaults are Keras's.
+State is kept by parameter name and can be saved and restored.  Formulas and defaults are Keras's; what they do to
+each number is in the kernel sets (`sgd_step` and `adam_step` of kernels/reference.py).
 Called by `Sequential.train_step`; nothing here knows of layers.
 """
 
@@ -84,7 +85,7 @@ class Optimizer:
     def _clip_scale(self, parameters):
         if self.global_clipnorm is None:
             return 1
-        norm = math.sqrt(sum(float(np.vdot(p.grad, p.grad)) for p in parameters))
+        norm = math.sqrt(sum(float(np.square(p.grad).sum(dtype="float64")) for p in parameters))
         return 1 if norm <= self.global_clipnorm else self.global_clipnorm / norm
 
 
@@ -125,10 +126,9 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = _fraction(momentum, "SGD momentum"), bool(nesterov)
 
     def update(self, parameter: Any, grad: np.ndarray, velocity: np.ndarray) -> None:
-        w, v, lr = parameter.value, velocity, self.learning_rate
-        v *= self.momentum
-        v -= lr * grad
-        w += self.momentum * v - lr * grad if self.nesterov else v
+        parameter.kernels.sgd_step(
+            parameter.value, grad, velocity, self.learning_rate, self.momentum, self.nesterov
+        )
 
 
 class Adam(Optimizer):
@@ -176,9 +176,14 @@ class Adam(Optimizer):
     def update(self, parameter: Any, grad: np.ndarray, m: np.ndarray, v: np.ndarray) -> None:
         t = self.steps
         rate = self.learning_rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        m += (1 - self.beta_1) * (grad - m)
-        v += (1 - self.beta_2) * (grad * grad - v)
-        parameter.value -= rate * m / (np.sqrt(v) + self.epsilon)
+        decay = self.learning_rate * self.shrink(parameter)
+        parameter.kernels.adam_step(
+            parameter.value, grad, m, v, rate, self.beta_1, self.beta_2, self.epsilon, decay
+        )
+
+    def shrink(self, parameter: Any) -> float:
+        """The share of a weight that goes by itself in a step, before the rate: none."""
+        return 0.0
 
 
 class AdamW(Adam):
@@ -220,10 +225,10 @@ class AdamW(Adam):
         excluded = exclude_from_weight_decay
         self.exclude_from_weight_decay = (excluded,) if isinstance(excluded, str) else tuple(excluded)
 
-    def update(self, parameter: Any, grad: np.ndarray, m: np.ndarray, v: np.ndarray) -> None:
-        if not any(part in parameter.name for part in self.exclude_from_weight_decay):
-            parameter.value -= self.learning_rate * self.weight_decay * parameter.value
-        super().update(parameter, grad, m, v)
+    def shrink(self, parameter: Any) -> float:
+        """`weight_decay`, or 0 for a parameter that is excluded."""
+        excluded = any(part in parameter.name for part in self.exclude_from_weight_decay)
+        return 0.0 if excluded else self.weight_decay
 
 
 def _positive(value, where):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.kernels import NAMES, kernel_set
 from minicnn.layers import Parameter
 
 GRADIENTS = [0.5, -1.0, 0.25, 2.0, -0.125]
@@ -38,6 +39,27 @@ def test_adam_and_adamw(decay):
     assert run(mc.Adam(0.1) if decay is None else mc.AdamW(0.1, weight_decay=decay)) == pytest.approx(
         w, rel=1e-12
     )
+
+
+@pytest.mark.parametrize("kernels", NAMES[1:])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("make", [lambda: mc.SGD(0.1, 0.9), lambda: mc.SGD(0.1, 0.9, nesterov=True),
+                                  lambda: mc.AdamW(0.1, weight_decay=0.02)])  # fmt: skip
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_every_kernel_set_steps_as_reference(kernels, dtype, tolerance, make, order, rng):
+    """More weights than one thread moves at a time, in either order of memory."""
+    start = np.asarray(rng.standard_normal((150, 301)), dtype, order=order)
+    gradients = rng.standard_normal((3, 150, 301)).astype(dtype)
+    values = []
+    for name in ("reference", kernels):
+        parameter, optimizer = Parameter("w", start.shape, start.copy(order="K")), make()
+        parameter.kernels = kernel_set(name)
+        for gradient in gradients:
+            parameter.grad = gradient
+            optimizer.step([parameter])
+        values.append(parameter.value)
+    assert np.abs(values[0] - start).min() > 0
+    np.testing.assert_allclose(values[1], values[0], rtol=tolerance, atol=tolerance)
 
 
 def test_adamw_can_spare_the_biases():

@@ -21,8 +21,10 @@ what the user wrote.  The contract:
     dense_backward(dy, x, weight, need_dx)                           -> dx or None, dweight, dbias
     relu_forward(x)                                                  -> y
     relu_backward(dy, y)                                             -> dx
+    sgd_step(weight, grad, velocity, rate, momentum, nesterov)       in place
+    adam_step(weight, grad, m, v, rate, beta_1, beta_2, epsilon, decay)   in place
 
-`bias` may be None.  No function changes its inputs; float32 and float64 keep their type; NaN and
+`bias` may be None.  No function but the last two changes its inputs; float32 and float64 keep their type; NaN and
 infinity travel as in `reference`.
 """
 

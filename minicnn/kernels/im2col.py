@@ -15,12 +15,20 @@ import numpy as np
 from numba import njit
 
 from .geometry import Padding, Pair, output_sizes
-from .reference import dense_backward, dense_forward, relu_backward, relu_forward, winner_dtype
+from .reference import (
+    adam_step,
+    dense_backward,
+    dense_forward,
+    relu_backward,
+    relu_forward,
+    sgd_step,
+    winner_dtype,
+)
 
 __all__ = [
-    "averagepool2d_backward", "averagepool2d_forward", "col2im", "conv2d_backward", "conv2d_forward",
+    "adam_step", "averagepool2d_backward", "averagepool2d_forward", "col2im", "conv2d_backward", "conv2d_forward",
     "dense_backward", "dense_forward", "im2col", "maxpool2d_backward", "maxpool2d_forward",
-    "relu_backward", "relu_forward",
+    "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip
 
 COLUMN_BYTES = 4 << 20  # a block's columns: larger ones leave the cache, much smaller ones starve the product

@@ -140,6 +140,36 @@ def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(y > 0, dy, 0).astype(dy.dtype, copy=False)
 
 
+# --------------------------------------------------------------------------- optimiser steps
+def sgd_step(
+    weight: np.ndarray, grad: np.ndarray, velocity: np.ndarray, rate: float, momentum: float, nesterov: bool
+) -> None:
+    """v = momentum v - rate g;  w += v, or with Nesterov w += momentum v - rate g."""
+    w, g, v = weight, grad, velocity
+    v *= momentum
+    v -= rate * g
+    w += momentum * v - rate * g if nesterov else v
+
+
+def adam_step(
+    weight: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float,
+) -> None:
+    """w -= decay w;  m += (1 - beta_1)(g - m);  v += (1 - beta_2)(g^2 - v);  w -= rate m / (sqrt(v) + epsilon)."""
+    w, g = weight, grad
+    w -= decay * w
+    m += (1 - beta_1) * (g - m)
+    v += (1 - beta_2) * (g * g - v)
+    w -= rate * m / (np.sqrt(v) + epsilon)
+
+
 # ----------------------------------------------------------------------------------- windows
 def _windows(x_padded, kernel, strides):
     """(OH, OW): how many windows fit on a picture that is padded already."""

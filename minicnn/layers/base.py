@@ -34,10 +34,13 @@ class Parameter:
     ----------
     grad : ndarray or None
         Same shape as `value`; written by `backward`.
+    kernels : module
+        The kernel set that an optimiser's step is computed with; that of its layer.
     """
 
     def __init__(self, name: str, shape: Shape, value: np.ndarray | None):
         self.name, self.shape, self.value = name, shape, value
+        self.kernels: ModuleType = kernel_set("reference")
         self.grad: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -112,6 +115,7 @@ class Layer:
         """Make one parameter and list it."""
         value = None if rng is None else initializers.BY_NAME[initializer](shape, rng, dtype)
         made = Parameter(name, shape, value)
+        made.kernels = self.kernels
         self.parameters.append(made)
         return made
 

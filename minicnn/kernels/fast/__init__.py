@@ -1,19 +1,26 @@
 """The route that trains at the machine's limit; the contract is that of `kernels`, and one fused block more.
 
     cpu.py          how wide the processor's vectors are
-    tile.py         the register tile, in LLVM's instructions   <- the idea; read it first
+    vectors.py      LLVM's instructions on such vectors
+    tile.py         the register tile   <- the idea; read it first
     product.py      a long product, covered with tiles
-    convolution.py  forward, dx and dweight as products that read the picture itself
-    block.py        conv -> ReLU -> max pool as one, and a backward pass over winners alone
+    memory.py       recycled memory, and how weights lie in it
+    band.py         a band of a convolution's rows, as products that read the picture itself
+    winograd.py     the same for 3x3 kernels, with less than half the multiplications
+    forward.py      the forward pass: bands, then bias, ReLU or pool while they are in the cache
+    convolution.py  dx and dweight of any convolution
+    winners.py      the backward pass of conv -> ReLU -> max pool, from its winners alone
+    block.py        both passes of such a block
     dense.py        dense layers
     pooling.py      pooling and ReLU on all cores
+    update.py       optimiser steps in one pass
     threads.py      one kernel at a time
 
 Whoever only wants to learn how a convolution works need not open this folder: `reference.py` says what
 is computed here.  Numbers agree with it to rounding, on any number of threads to the bit.
 """
 
-from . import block, convolution, dense, pooling
+from . import block, convolution, dense, pooling, update
 from .threads import one_at_a_time
 
 conv2d_forward = one_at_a_time(convolution.conv2d_forward)
@@ -28,9 +35,11 @@ dense_forward = one_at_a_time(dense.dense_forward)
 dense_backward = one_at_a_time(dense.dense_backward)
 relu_forward = one_at_a_time(pooling.relu_forward)
 relu_backward = one_at_a_time(pooling.relu_backward)
+sgd_step = one_at_a_time(update.sgd_step)
+adam_step = one_at_a_time(update.adam_step)
 
 __all__ = [
-    "averagepool2d_backward", "averagepool2d_forward", "block_backward", "block_forward", "conv2d_backward",
-    "conv2d_forward", "dense_backward", "dense_forward", "maxpool2d_backward", "maxpool2d_forward",
-    "relu_backward", "relu_forward",
+    "adam_step", "averagepool2d_backward", "averagepool2d_forward", "block_backward", "block_forward",
+    "conv2d_backward", "conv2d_forward", "dense_backward", "dense_forward", "maxpool2d_backward",
+    "maxpool2d_forward", "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip

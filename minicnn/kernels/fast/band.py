@@ -7,7 +7,6 @@ Two routes give it: `direct`, register tiles that read the picture itself, for a
 Called by `convolution.py` and `block.py`.
 """
 
-import numpy as np
 from numba import njit
 
 from .product import product

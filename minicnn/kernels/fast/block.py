@@ -41,17 +41,17 @@ def block_backward(
     """dx, dweight, dbias of the whole block, from the winners alone."""
     x, dy, weight = np.ascontiguousarray(x), np.ascontiguousarray(dy), np.ascontiguousarray(weight)
     KW, C = weight.shape[1:3]
-    route = dense_dweight if KW * C <= tile_width(x.dtype) // 2 else winners_dweight
+    route = dense_dweight if tile_width(x.dtype) // 2 >= KW * C else winners_dweight
     dweight, dbias, fine = route(dy, winner, x, weight.shape, strides, padding)
     if not fine or not all_finite(weight.reshape(-1), weight.size):
         return conv2d_backward(
-            spread(dy, winner, x, weight, strides, padding), x, weight, strides, padding, need_dx
+            _spread(dy, winner, x, weight, strides, padding), x, weight, strides, padding, need_dx
         )
     dx = winners_dx(dy, winner, x.shape, weight, strides, padding) if need_dx else None
     return dx, dweight, dbias
 
 
-def spread(dy, winner, x, weight, strides, padding):
+def _spread(dy, winner, x, weight, strides, padding):
     """The gradient at the convolution's output: each dy at its winner, 0 elsewhere.
 
     For the definition's answer where x or weight is not finite, and a term that is left out is not 0.

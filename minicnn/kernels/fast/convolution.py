@@ -14,7 +14,7 @@ from numba import njit, prange
 
 from ..geometry import Padding, Pair
 from .forward import LINEAR, forward
-from .memory import PIECES, add_rows, all_finite, copy_rows, pack, tile_width
+from .memory import PIECES, add_rows, all_finite, copy_rows, empty, pack, tile_width, unpack_sum
 from .product import product
 
 
@@ -38,9 +38,9 @@ def conv2d_backward(
     KH, KW, C, OC = weight.shape
     width = tile_width(x.dtype)
     blocks = -(-OC // width)
-    parts = np.zeros((PIECES, blocks, KH * KW * C, width), x.dtype)
+    parts = empty((PIECES, blocks, KH * KW * C, width), x.dtype)
     _dweight(dy, x, parts, (KH, KW), strides, padding)
-    dweight = parts.sum(0).transpose(1, 0, 2).reshape(KH, KW, C, blocks * width)[..., :OC]
+    dweight = unpack_sum(parts, OC).reshape(weight.shape)
     dx = None
     if need_dx:
         borders = [
@@ -51,10 +51,10 @@ def conv2d_backward(
             turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)  # (KH, KW, OC, C): dx is a convolution of dy
             dx = conv2d_forward(dy, np.ascontiguousarray(turned), None, (1, 1), (borders[0], borders[1]))
         else:
-            dx = np.zeros_like(x)
+            dx = empty(x.shape, x.dtype)
             rows = np.stack([pack(weight[kh].reshape(KW * C, OC).T) for kh in range(KH)])
             _dx(dy, rows, dx, KW, strides, padding)
-    return dx, np.ascontiguousarray(dweight), dy.sum((0, 1, 2))
+    return dx, dweight, dy.sum((0, 1, 2))
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -68,6 +68,7 @@ def _dweight(dy, x, parts, kernel, strides, padding):
     flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
     wide = blocks * width
     for piece in prange(PIECES):
+        parts[piece] = 0
         buffer = np.zeros(HP * WP * C, x.dtype)
         filled = np.zeros(OH * OW * wide, x.dtype)
         part = np.empty(KW * C * width, x.dtype)

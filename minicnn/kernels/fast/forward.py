@@ -12,7 +12,7 @@ from numba import njit, prange
 
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
-from .memory import PIECES, aligned, pack, tile_width
+from .memory import PIECES, empty, pack, tile_width
 from .winograd import finite, transform_pictures, transform_weights, winograd
 
 LINEAR, RELU, POOL = 0, 1, 2  # what follows the convolution
@@ -31,19 +31,19 @@ def forward(
     OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
     if then == POOL:
         OH, OW = OH // 2 * 2, OW // 2 * 2
-        y = np.empty((N, OH // 2, OW // 2, OC), x.dtype)
+        y = empty((N, OH // 2, OW // 2, OC), x.dtype)
     else:
-        y = np.empty((N, OH, OW, OC), x.dtype)
-    winner = np.empty(y.shape if then == POOL else (1, 1, 1, 1), np.uint8)
+        y = empty((N, OH, OW, OC), x.dtype)
+    winner = empty(y.shape if then == POOL else (1, 1, 1, 1), np.uint8)
     packed = pack(weight.reshape(-1, OC))
     lanes = tile_width(x.dtype) // 2
     by_winograd = (KH, KW) == (3, 3) and strides == (1, 1) and C >= DEPTH and min(OH, OW) >= 2
     if by_winograd:
-        U = aligned((packed.shape[0], 16, C, packed.shape[2]), x.dtype)
+        U = empty((packed.shape[0], 16, C, packed.shape[2]), x.dtype)
         transform_weights(packed, U)
         rows = TILES * 4 // OW
     else:
-        U = np.empty((1, 1, 1, 1), x.dtype)
+        U = empty((1, 1, 1, 1), x.dtype)
         rows = RUN // (x.shape[2] + sum(padding[1]))
     rows = max(2, min(rows, -(-N * OH // 4)) // 2 * 2)  # even, and enough bands for a single picture too
     copied = max(map(max, padding)) > 0 or (by_winograd and C % lanes > 0)

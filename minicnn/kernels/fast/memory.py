@@ -1,16 +1,91 @@
-"""How the fast kernels lay out memory: aligned arrays, weights in blocks, rows copied into borders.
+"""How the fast kernels get and lay out memory: recycled arrays, weights in blocks, rows copied into borders.
+
+Fresh memory from the system costs a page fault every 4 KB, which a training step would pay anew for each of its
+arrays.  `empty` takes memory that an earlier step gave back; so a steady step asks the system for nothing.
 
 Work is cut into PIECES, however many threads there are, and partial sums are added in the order of the pieces:
 the same bits on any number of threads.  Used by all files of this folder that hold a kernel.
 """
 
+import threading
+
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import DTypeLike
 
 from .cpu import VECTOR_BYTES, VECTORS
 
 PIECES = 8
+SMALL = 1 << 16  # bytes below which the system's own allocator is as good
+LINE = 64  # bytes of a cache line
+
+
+class Recycler:
+    """Memory that was given back, by size; never more than was once in use, the longest unused let go first."""
+
+    def __init__(self):
+        self._idle: dict[int, list[np.ndarray]] = {}  # in the order of their last use
+        self._lock = threading.RLock()
+        self.in_use = self.idle = self.most = 0
+
+    def take(self, size: int) -> np.ndarray:
+        """`size` bytes, as uint8, that come back when no array looks at them any more."""
+        size += -size % (
+            1 << max(12, size.bit_length() - 3)
+        )  # few different sizes, at most a quarter too large
+        with self._lock:
+            stack = self._idle.pop(size, [])
+            self._idle[size] = stack
+            if stack:
+                memory = stack.pop()
+                self.idle -= size
+            else:
+                memory = np.empty(size + LINE, np.uint8)
+            self.in_use += size
+            self.most = max(self.most, self.in_use)
+        return np.asarray(_Lease(self, memory, size))
+
+    def give_back(self, memory: np.ndarray, size: int) -> None:
+        """Called when the last array on that memory is gone."""
+        with self._lock:
+            self.in_use -= size
+            self.idle += size
+            self._idle.setdefault(size, []).append(memory)
+            while self.idle > self.most:
+                oldest = next(iter(self._idle))
+                if self._idle[oldest]:
+                    self._idle[oldest].pop()
+                    self.idle -= oldest
+                else:
+                    del self._idle[oldest]
+
+
+class _Lease:
+    """What NumPy holds on to as long as an array on the memory lives."""
+
+    def __init__(self, recycler, memory, size):
+        self.recycler, self.memory, self.size = recycler, memory, size
+        start = memory.ctypes.data + -memory.ctypes.data % LINE
+        self.__array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (start, False), "version": 3}
+
+    def __del__(self):
+        self.recycler.give_back(self.memory, self.size)
+
+
+RECYCLER = Recycler()
+
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """An array with any numbers in it; it begins on a cache line, so that no vector of it straddles two."""
+    dtype, count = np.dtype(dtype), 1
+    for length in shape:
+        count *= length
+    size = count * dtype.itemsize
+    if size < SMALL:
+        memory = np.empty(size + LINE, np.uint8)
+        start = -memory.ctypes.data % LINE
+        return memory[start : start + size].view(dtype).reshape(shape)
+    return RECYCLER.take(size)[:size].view(dtype).reshape(shape)
 
 
 def tile_width(dtype: DTypeLike) -> int:
@@ -18,28 +93,51 @@ def tile_width(dtype: DTypeLike) -> int:
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-def aligned(shape: tuple[int, ...], dtype: DTypeLike, fill: float | None = None) -> np.ndarray:
-    """A new array that begins on a cache line, so that no vector of it straddles two."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    array = memory[start : start + size].view(dtype).reshape(shape)
-    if fill is not None:
-        array[...] = fill
-    return array
-
-
 def pack(matrix: np.ndarray) -> np.ndarray:
     """(K, O) -> (blocks, K, width): columns in blocks of the tile's width, the last filled up with zeros."""
     K, O = matrix.shape  # noqa: E741
     width = tile_width(matrix.dtype)
-    blocks = -(-O // width)
-    padded = np.zeros((K, blocks * width), matrix.dtype)
-    padded[:, :O] = matrix
-    packed = aligned((blocks, K, width), matrix.dtype)
-    packed[...] = padded.reshape(K, blocks, width).transpose(1, 0, 2)
+    packed = empty((-(-O // width), K, width), matrix.dtype)
+    _pack(np.ascontiguousarray(matrix), packed)
     return packed
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _pack(matrix, packed):
+    blocks, K, width = packed.shape
+    flat, flat_packed = matrix.reshape(-1), packed.reshape(-1)
+    O = matrix.shape[1]  # noqa: E741
+    for j in prange(blocks):
+        here = min(width, O - j * width)
+        for k in range(K):
+            p0, m0 = (j * K + k) * width, k * O + j * width
+            for v in range(here):
+                flat_packed[np.uintp(p0 + v)] = flat[np.uintp(m0 + v)]
+            for v in range(here, width):
+                flat_packed[np.uintp(p0 + v)] = 0
+
+
+def unpack_sum(parts: np.ndarray, O: int) -> np.ndarray:  # noqa: E741
+    """(pieces, blocks, K, width) -> (K, O): the pieces added in their order, the blocks side by side again."""
+    total = np.empty((parts.shape[2], O), parts.dtype)
+    _unpack_sum(parts, total)
+    return total
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _unpack_sum(parts, total):
+    pieces, blocks, K, width = parts.shape
+    flat, flat_total = parts.reshape(-1), total.reshape(-1)
+    O = total.shape[1]  # noqa: E741
+    for k in prange(K):
+        for j in range(blocks):
+            here, t0 = min(width, O - j * width), k * O + j * width
+            for v in range(here):
+                flat_total[np.uintp(t0 + v)] = flat[np.uintp((j * K + k) * width + v)]
+            for piece in range(1, pieces):
+                p0 = ((piece * blocks + j) * K + k) * width
+                for v in range(here):
+                    flat_total[np.uintp(t0 + v)] += flat[np.uintp(p0 + v)]
 
 
 @njit(cache=True, nogil=True)

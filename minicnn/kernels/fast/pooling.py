@@ -9,7 +9,7 @@ from numba import njit, prange
 from .. import im2col
 from ..geometry import Padding, Pair, output_sizes
 from ..reference import winner_dtype
-from .memory import PIECES
+from .memory import PIECES, empty
 
 pool_forward, pool_backward = im2col._maxpool2d_forward, im2col._maxpool2d_backward
 mean_forward, mean_backward = im2col._averagepool2d_forward, im2col._averagepool2d_backward
@@ -20,8 +20,8 @@ def maxpool2d_forward(
 ) -> tuple[np.ndarray, np.ndarray]:
     """y = the largest value of each window, winner = where it stood; see `reference`."""
     OH, OW = output_sizes(x.shape, pool, strides, padding)
-    y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
-    winner = np.empty(y.shape, winner_dtype(pool))
+    y = empty((len(x), OH, OW, x.shape[3]), x.dtype)
+    winner = empty(y.shape, winner_dtype(pool))
     _maxpool2d_forward(np.ascontiguousarray(x), y, winner, pool, strides, padding)
     return y, winner
 
@@ -30,7 +30,7 @@ def maxpool2d_backward(
     dy: np.ndarray, winner: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
 ) -> np.ndarray:
     """dx[winner of the window] += dy."""
-    dx = np.empty(x_shape, dy.dtype)
+    dx = empty(x_shape, dy.dtype)
     _maxpool2d_backward(np.ascontiguousarray(dy), winner, dx, pool, strides, padding)
     return dx
 
@@ -38,7 +38,7 @@ def maxpool2d_backward(
 def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Padding) -> np.ndarray:
     """y = the mean of each window over its positions on the picture."""
     OH, OW = output_sizes(x.shape, pool, strides, padding)
-    y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
+    y = empty((len(x), OH, OW, x.shape[3]), x.dtype)
     _averagepool2d_forward(np.ascontiguousarray(x), y, pool, strides, padding)
     return y
 
@@ -47,7 +47,7 @@ def averagepool2d_backward(
     dy: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
 ) -> np.ndarray:
     """dx[window] += dy / count."""
-    dx = np.empty(x_shape, dy.dtype)
+    dx = empty(x_shape, dy.dtype)
     _averagepool2d_backward(np.ascontiguousarray(dy), dx, pool, strides, padding)
     return dx
 
@@ -55,7 +55,7 @@ def averagepool2d_backward(
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """y = max(x, 0)."""
     x = np.ascontiguousarray(x)
-    y = np.empty_like(x)
+    y = empty(x.shape, x.dtype)
     _relu_forward(x.reshape(-1), y.reshape(-1))
     return y
 
@@ -63,7 +63,7 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dx = dy where y > 0, else 0."""
     dy, y = np.ascontiguousarray(dy), np.ascontiguousarray(y)
-    dx = np.empty_like(dy)
+    dx = empty(dy.shape, dy.dtype)
     _relu_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
     return dx
 

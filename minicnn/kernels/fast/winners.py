@@ -16,9 +16,9 @@ import numpy as np
 from numba import njit, prange
 
 from ..geometry import Padding, Pair
-from .forward import NOBODY
-from .memory import PIECES, add_rows, all_finite, aligned, copy_rows, tile_width
 from .cpu import REGISTERS, VECTOR_BYTES
+from .forward import NOBODY
+from .memory import PIECES, add_rows, all_finite, copy_rows, empty, tile_width, unpack_sum
 from .product import product
 from .tile import gather_1, gather_3, gather_6, gather_12, gather_24
 
@@ -30,44 +30,56 @@ CHUNK = (
 TOGETHER = 64  # output channels whose weights are read again and again, likewise
 
 
-def dense_dweight(dy, winner, x, shape, strides, padding):
+def dense_dweight(
+    dy: np.ndarray, winner: np.ndarray, x: np.ndarray, shape: tuple[int, ...], strides: Pair, padding: Padding
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """dweight, dbias, and whether all of x is finite, where KW*C is small: dY written out."""
     KH, KW, C, OC = shape
     width = tile_width(x.dtype)
     blocks = -(-OC // width)
-    parts, dbias = aligned((PIECES, blocks, KH * KW * C, width), x.dtype, 0), np.zeros((PIECES, OC), x.dtype)
+    parts, dbias = empty((PIECES, blocks, KH * KW * C, width), x.dtype), np.zeros((PIECES, OC), x.dtype)
     fine = np.ones(PIECES, np.bool_)
     _dense_dweight(dy, winner, x, parts, dbias, fine, (KH, KW), strides, padding)
-    dweight = parts.sum(0).transpose(1, 0, 2).reshape(KH, KW, C, blocks * width)[..., :OC]
-    return np.ascontiguousarray(dweight), dbias.sum(0), bool(fine.all())
+    return unpack_sum(parts, OC).reshape(shape), dbias.sum(0), bool(fine.all())
 
 
-def winners_dweight(dy, winner, x, shape, strides, padding):
+def winners_dweight(
+    dy: np.ndarray, winner: np.ndarray, x: np.ndarray, shape: tuple[int, ...], strides: Pair, padding: Padding
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """dweight, dbias, and whether all of x is finite, from lists of winners."""
     KH, KW, C, OC = shape
     lanes = tile_width(x.dtype) // 2
     length = -(-KW * C // lanes) * lanes  # a kernel row, filled up to whole vectors
-    parts, dbias = aligned((PIECES, OC, KH, length), x.dtype, 0), np.zeros((PIECES, OC), x.dtype)
+    parts, dbias = empty((PIECES, OC, KH, length), x.dtype), np.zeros((PIECES, OC), x.dtype)
     size = (x.shape[1] + sum(padding[0])) * (x.shape[2] + sum(padding[1])) * C + length
     size += -size % (2 * lanes)
-    pictures = aligned((PIECES, size), x.dtype, 0)
+    pictures = empty((PIECES, size), x.dtype)
     fine = np.ones(PIECES, np.bool_)
     _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, padding)
-    dweight = parts.sum(0)[:, :, : KW * C].reshape(OC, KH, KW, C).transpose(1, 2, 3, 0)
-    return np.ascontiguousarray(dweight), dbias.sum(0), bool(fine.all())
+    dweight = np.empty(shape, x.dtype)
+    _turn_sum(parts, dweight.reshape(KH, KW * C, OC))
+    return dweight, dbias.sum(0), bool(fine.all())
 
 
-def winners_dx(dy, winner, x_shape, weight, strides, padding):
+def winners_dx(
+    dy: np.ndarray,
+    winner: np.ndarray,
+    x_shape: tuple[int, ...],
+    weight: np.ndarray,
+    strides: Pair,
+    padding: Padding,
+) -> np.ndarray:
     """dx from lists of winners."""
     KH, KW, C, OC = weight.shape
     lanes = tile_width(dy.dtype) // 2
     length = -(-KW * C // lanes) * lanes
-    rows = aligned((KH, OC, length), dy.dtype, 0)
+    rows = empty((KH, OC, length), dy.dtype)
+    rows[:, :, KW * C :] = 0
     rows[:, :, : KW * C] = weight.transpose(0, 3, 1, 2).reshape(KH, OC, KW * C)
     size = (x_shape[1] + sum(padding[0])) * (x_shape[2] + sum(padding[1])) * C + length
     size += -size % (2 * lanes)
-    dpictures = aligned((PIECES, size), dy.dtype)
-    dx = np.empty(x_shape, dy.dtype)
+    dpictures = empty((PIECES, size), dy.dtype)
+    dx = empty(x_shape, dy.dtype)
     _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding)
     return dx
 
@@ -83,6 +95,7 @@ def _dense_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
     flat_x, flat_dy, flat_winner = x.reshape(-1), dy.reshape(-1), winner.reshape(-1)
     zero = x.dtype.type(0)
     for piece in prange(PIECES):
+        parts[piece] = 0
         picture = np.zeros(HP * WP * C, x.dtype)
         dY = np.zeros(2 * 2 * PW * wide, x.dtype)
         part, bias = np.empty(KW * C * width, x.dtype), np.zeros(OC, x.dtype)
@@ -124,7 +137,9 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
     zero, nobody = x.dtype.type(0), np.uint8(NOBODY)
     down, right1 = np.int32(SH * WP * C), np.int32(SW * C)
     for piece in prange(PIECES):
+        parts[piece] = 0
         picture = pictures[piece]
+        picture[:] = 0
         g, at = np.empty(OC * room + 1, x.dtype), np.empty(OC * room + 1, np.int32)
         count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
         where = np.empty(room * OC, np.int32)
@@ -165,6 +180,26 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
                                 parts, d0 + done, g, at, oc * room, count[oc], picture, x0 + done, wide, wide
                             )
         dbias[piece] = bias
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _turn_sum(parts, dweight):
+    """dweight[kh, kw*c, oc] = the sum over the pieces of parts[piece, oc, kh, kw*c], some values at a time."""
+    pieces, OC, KH, length = parts.shape
+    size = dweight.shape[1]
+    runs = -(-size // 16)
+    for run in prange(KH * runs):
+        kh, first = run // runs, run % runs * 16
+        total = np.empty(16, parts.dtype)
+        here = min(16, size - first)
+        for oc in range(OC):
+            for v in range(here):
+                total[v] = parts[0, oc, kh, first + v]
+            for piece in range(1, pieces):
+                for v in range(here):
+                    total[v] += parts[piece, oc, kh, first + v]
+            for v in range(here):
+                dweight[kh, first + v, oc] = total[v]
 
 
 @njit(cache=True, nogil=True, parallel=True)
