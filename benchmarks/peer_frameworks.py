@@ -200,8 +200,9 @@ class JAX:
                     case ("relu",):
                         x = jnp.maximum(x, 0)
                     case ("pool", size):
-                        window = (1, size, size, 1)
-                        x = lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
+                        n, h, w, c = x.shape  # on CPUs its gradient is quicker than that of reduce_window
+                        whole = x[:, : h // size * size, : w // size * size]
+                        x = whole.reshape(n, h // size, size, w // size, size, c).max((2, 4))
                     case ("flatten",):
                         x = x.reshape(len(x), -1)
                     case ("dense", _):
@@ -363,6 +364,7 @@ def work(name: str, network: str, problem: str) -> None:
         rest()
         burnt = time.process_time()
         say(answer)
+    os._exit(0)  # at once: nothing is to be saved, and tearing a framework down takes a second
 
 
 def rest() -> None:

@@ -23,10 +23,8 @@ def ratios(entry: dict, name: str) -> list[float]:
 
 
 def fastest_peer(entry: dict) -> str | None:
-    """The peer that we beat by least, among those that the bar names; None if we were alone."""
+    """The peer that we beat by least; None if we were alone."""
     names = [name for name in entry["speeds"] if not name.startswith("minicnn")]
-    if entry["task"] != "training":
-        names = [name for name in names if not name.startswith("PyTorch")]
     return min(names, key=lambda name: statistics.median(ratios(entry, name)), default=None)
 
 
