@@ -7,13 +7,14 @@
 
 Each is written the fastest way that its own manual would advise and that still computes the same numbers in
 float32.  Run as a script this file is the worker: one framework and one network in a process of its own, which does
-what lines of JSON on its standard input ask for.  peers.py starts the workers and holds the clock's table.
+what lines of JSON on its standard input ask for (`work`).  peers.py starts the workers and compares what they say.
 """
 
 import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class MiniCNN:
         import minicnn as mc
 
         make = {
-            "conv": lambda filters, kernel, stride, padding: mc.Conv2D(filters, kernel, stride, padding),
+            "conv": mc.Conv2D,
             "relu": mc.ReLU,
             "pool": mc.MaxPool2D,
             "flatten": mc.Flatten,
@@ -66,7 +67,7 @@ class Keras:
         from keras import Sequential, layers, optimizers
 
         make = {
-            "conv": lambda filters, kernel, stride, padding: layers.Conv2D(filters, kernel, stride, padding),
+            "conv": layers.Conv2D,
             "relu": layers.ReLU,
             "pool": layers.MaxPooling2D,
             "flatten": layers.Flatten,
@@ -305,8 +306,8 @@ class ONNXRuntime:
 
 # Name in the tables: the module that must be installed, class, variant.
 FRAMEWORKS = {
-    "minicnn fast": ("minicnn", MiniCNN, "fast"),
-    "minicnn im2col": ("minicnn", MiniCNN, "im2col"),
+    "minicnn fast": ("minicnn.kernels.fast", MiniCNN, "fast"),
+    "minicnn im2col": ("minicnn.kernels.im2col", MiniCNN, "im2col"),
     "Keras/TensorFlow": ("tensorflow", Keras, ""),
     "Keras/TensorFlow XLA": ("tensorflow", Keras, "XLA"),
     "PyTorch": ("torch", Torch, ""),
@@ -390,4 +391,10 @@ def peak() -> float:
 
 
 if __name__ == "__main__":
-    work(*sys.argv[1:])
+    try:
+        work(*sys.argv[1:])
+    except Exception as error:
+        traceback.print_exc()
+        sys.exit(
+            f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        )  # the line that is passed on

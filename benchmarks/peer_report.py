@@ -1,6 +1,6 @@
-"""Tables and chart of a run of peers.py, from its JSON.
+"""The tables of a run of peers.py, from its JSON; the chart is peer_chart.py's.
 
-    python benchmarks/peer_report.py [FOLDER]       draws again what peers.json in the folder holds
+    python benchmarks/peer_report.py [FOLDER]       writes both again from the peers.json in the folder
 
 A figure is the median of the rounds with its least and most.  A ratio is taken within each round, and its
 median stated, because the machine's speed drifts from round to round by more than the frameworks' does.
@@ -84,12 +84,14 @@ def memory_table(memory: dict) -> str:
 
 
 def write(report: dict, folder: Path) -> None:
-    """peers.md and peers.png."""
+    """peers.md, and peers.png if there is somebody to be compared with."""
     machine = report["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    restless = max(entry["out of turn"] for entry in report["speeds"])
     parts = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}. Float32, batch "
-        f"{report['batch']} unless said; medians of {report['rounds']} rounds, ratios taken within each round.\n",
+        f"{report['batch']} unless said; medians of {report['rounds']} rounds, ratios taken within each round. "
+        f"No framework used more than {100 * restless:.2f} % of a core out of its turn.\n",
         summary_table(report),
         *(speed_table(entry) for entry in report["speeds"]),
     ]
@@ -98,6 +100,10 @@ def write(report: dict, folder: Path) -> None:
     if report["notes"]:
         parts.append("\n".join(f"- {note}" for note in report["notes"]) + "\n")
     (folder / "peers.md").write_text("\n".join(parts), encoding="utf-8")
+    if any(fastest_peer(entry) for entry in report["speeds"]):
+        import peer_chart  # which needs matplotlib
+
+        peer_chart.draw(report, folder / "peers.png")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
     python -m pip install -e ".[peers]" && python benchmarks/peers.py [--rounds 9] [--only NETWORK ...]
 
 Every framework runs in a process of its own with its own threads; all of one network are alive at once and take
-turns of about half a second, in a new order each round, so that the machine's drift hits all alike; a
-ratio is taken within a round.  First all of them must give the same predictions from the same weights, and must
-still do so after some steps of training; afterwards none may have kept the processor busy out of turn.
+turns of less than half a second, in a new order each round, so that the machine's drift hits all alike; ratios
+are taken within a round.  First all of them must give the same predictions from the same weights, and still do
+so after some steps of training; and none may use the processor out of its turn.  A peer that cannot run is
+left out with a note.
 
-The networks are in peer_networks.py, the frameworks in peer_frameworks.py, table and chart in peer_report.py.
-Writes peers.json, peers.md and peers.png into benchmarks/results, in about twelve minutes.
+Writes peers.json, peers.md and peers.png into benchmarks/results, in about twelve minutes.  Read peer_networks.py
+for what is compared, peer_frameworks.py for how each framework does it, peer_report.py for how ratios are formed.
 """
 
 import argparse
@@ -35,37 +36,40 @@ BATCH = 32
 PREDICTED = ("two-block", "four-block")  # networks whose predictions are timed too
 MEMORY = "four-block"  # the network whose training is weighed
 TRAINERS = [name for name in FRAMEWORKS if name != "ONNX Runtime"]
-SLOWER = ("minicnn im2col", "Keras/TensorFlow XLA")  # than their sisters in every network, so left out unless asked for
-RESTLESS = 0.02  # of a core: more than this out of turn, and a run is void
+SLOWER = ("minicnn im2col", "Keras/TensorFlow XLA")  # than their sisters in every network: only with --all
+RESTLESS = 0.02  # of a core: who uses more while others are timed makes the run void
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
+    parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NETWORK", help=", ".join(NETWORKS))
     parser.add_argument("--turn", type=float, default=0.4, help="seconds of one framework's turn")
     parser.add_argument("--all", action="store_true", help=f"time {' and '.join(SLOWER)} too")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, help="folder to write into; else results, and with --only none")
     options = parser.parse_args()
+    out = options.out or (None if options.only else HERE / "results")
     report = {"machine": machine(), "batch": BATCH, "rounds": options.rounds, "speeds": [], "notes": []}
     names = [name for name in FRAMEWORKS if name not in SLOWER or options.all]
     for name in list(names):
         if not importlib.util.find_spec(FRAMEWORKS[name][0]):
             names.remove(name)
             report["notes"].append(f"{name} is not installed.")
-    for network in options.only:
+    for network in options.only or NETWORKS:
         print(f"{network} ...", flush=True)
         measured = measure(network, names, options, report["notes"])
         report["speeds"] += measured
         for entry in measured:
             print(peer_report.speed_table(entry), flush=True)
-    if MEMORY in options.only:
+    if MEMORY in (options.only or NETWORKS):
         report["memory"] = {"network": MEMORY, "MB": weigh(names, report["notes"])}
         print(peer_report.memory_table(report["memory"]), flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "peers.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    peer_report.write(report, options.out)
+    print(peer_report.summary_table(report))
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "peers.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        peer_report.write(report, out)
 
 
 def machine() -> dict:
@@ -102,7 +106,7 @@ def measure(network: str, names: list[str], options, notes: list[str]) -> list[d
             sys.exit(f"{network}: three steps of training change next to nothing, so the check says nothing")
         tasks["training"] = take_turns(workers, ["train"], BATCH, options)
     pixels = NETWORKS[network].size
-    return [{"network": network, "pixels": pixels, "task": task, "speeds": tasks[task]} for task in tasks]
+    return [{"network": network, "pixels": pixels, "task": task} | found for task, found in tasks.items()]
 
 
 def write_problem(folder: Path, network: str) -> Path:
@@ -135,14 +139,14 @@ def answers(workers: dict, command: list, notes: list[str]) -> tuple[dict, dict]
 def check_alike(predictions: dict[str, np.ndarray], share: float) -> np.ndarray:
     """The logits of all; ends the run if one is off by more than a share of what tells one picture from another."""
     logits = {name: np.log(p) - np.log1p(-p) for name, p in predictions.items()}
-    wanted = np.median(list(logits.values()), axis=0)
+    wanted = np.nanmedian(list(logits.values()), axis=0)
     for name, got in logits.items():
         if not np.abs(got - wanted).max() <= share * wanted.std():
             sys.exit(f"{name} gives the logits {got}, but the median of all is {wanted}")
     return wanted
 
 
-def take_turns(workers: dict, command: list, size: int, options) -> dict[str, list[float]]:
+def take_turns(workers: dict, command: list, size: int, options) -> dict:
     """Pictures a second of each, round by round; ends the run if one did not rest between its turns."""
     times = {name: calibrate(worker, command, options.turn) for name, worker in workers.items()}
     speeds = {name: [] for name in workers}
@@ -152,14 +156,11 @@ def take_turns(workers: dict, command: list, size: int, options) -> dict[str, li
         for name in random.Random(number).sample(list(workers), len(workers)):
             seconds = workers[name].time([*command, times[name]])
             speeds[name].append(round(size * times[name] / seconds, 2))
-    for name, worker in workers.items():
-        share = worker.idle / worker.waited
-        print(f"  {name}: {100 * share:.2f} % of a core out of turn", flush=True)
-        if len(workers) > 1 and share > RESTLESS:
-            sys.exit(
-                f"{name} took {100 * share:.1f} % of a core out of turn: the others were not measured alone"
-            )
-    return speeds
+    shares = {name: worker.idle / worker.waited for name, worker in workers.items()}
+    restless = max(shares, key=shares.get)
+    if len(workers) > 1 and shares[restless] > RESTLESS:
+        sys.exit(f"{restless} used {100 * shares[restless]:.1f} % of a core while others were timed")
+    return {"speeds": speeds, "out of turn": round(shares[restless], 5)}
 
 
 def calibrate(worker: "Worker", command: list, turn: float) -> int:
@@ -173,21 +174,18 @@ def calibrate(worker: "Worker", command: list, turn: float) -> int:
 
 
 def weigh(names: list[str], notes: list[str]) -> dict:
-    """Peak memory in MB of each that trains: when it is imported, and when it has trained, alone in its process."""
-    weights = {}
-    with tempfile.TemporaryDirectory() as folder:
+    """Peak memory in MB of each that trains: when it is imported, and when a new process of it has trained."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         problem = write_problem(Path(folder), MEMORY)
-        for name in names:
-            if name in TRAINERS:
-                with Worker(name, MEMORY, problem) as worker:
-                    said, _ = answers({name: worker}, ["train", 10], notes)
-                    if said:
-                        worker.send(["peak"])
-                        weights[name] = {
-                            "imported": round(worker.imported),
-                            "trained": round(worker.receive()),
-                        }
-    return weights
+        workers = {
+            name: stack.enter_context(Worker(name, MEMORY, problem)) for name in names if name in TRAINERS
+        }
+        _, workers = answers(workers, ["train", 10], notes)
+        trained, _ = answers(workers, ["peak"], notes)
+        return {
+            name: {"imported": round(worker.imported), "trained": round(float(trained[name]))}
+            for name, worker in workers.items()
+        }
 
 
 class Worker:
