@@ -395,6 +395,6 @@ if __name__ == "__main__":
         work(*sys.argv[1:])
     except Exception as error:
         traceback.print_exc()
-        sys.exit(
-            f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-        )  # the line that is passed on
+        first = next(iter(str(error).splitlines()), "")
+        print(f"{type(error).__name__}: {first}", file=sys.stderr, flush=True)  # the line that is passed on
+        sys.exit(1)

@@ -156,7 +156,8 @@ def take_turns(workers: dict, command: list, size: int, options) -> dict:
         for name in random.Random(number).sample(list(workers), len(workers)):
             seconds = workers[name].time([*command, times[name]])
             speeds[name].append(round(size * times[name] / seconds, 2))
-    shares = {name: worker.idle / worker.waited for name, worker in workers.items()}
+    # of a second at least, so that nobody is judged by a millisecond in a run of short turns
+    shares = {name: worker.idle / max(worker.waited, 1) for name, worker in workers.items()}
     restless = max(shares, key=shares.get)
     if len(workers) > 1 and shares[restless] > RESTLESS:
         sys.exit(f"{restless} used {100 * shares[restless]:.1f} % of a core while others were timed")
