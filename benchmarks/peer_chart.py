@@ -81,7 +81,7 @@ def _draw_memory(axis, memory):
     best = _best({name: row["trained"] for name, row in memory["MB"].items()}, lambda value: value)
     for row, (framework, value) in enumerate(best.items()):
         axis.barh(row, value, 0.84, color=COLOURS[framework])
-        _write(axis, value, row, f"{value} MB")
+        _write(axis, value, row, f"{value:.0f} MB")
     axis.set_yticks(range(len(best)), best)
     axis.invert_yaxis()
     axis.set_xticks([])

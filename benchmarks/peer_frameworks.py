@@ -156,7 +156,7 @@ class Torch:
                 parameter.copy_(torch.from_numpy(value))
         model = model.to(memory_format=self.layout)
         self.optimizer = torch.optim.Adam(model.parameters(), RATE, eps=1e-7, fused=True)
-        self.model = torch.compile(model) if "compiled" in variant else model
+        self.model = torch.compile(model, dynamic=False) if "compiled" in variant else model
         self.loss_function = nn.BCEWithLogitsLoss()
 
     def prepare(self, x):
@@ -323,7 +323,7 @@ FRAMEWORKS = {
 def work(name: str, network: str, problem: str) -> None:
     """Answer lines of JSON until standard input ends.
 
-    ["predictions"] -> probabilities of the whole batch.
+    ["predictions", batch size] -> probabilities of all pictures, batch by batch.
     ["predict", batch size, times] and ["train", steps] -> [seconds, processor seconds burnt since the last answer].
     ["peak"] -> peak resident memory so far, in MB.
     """
@@ -344,8 +344,9 @@ def work(name: str, network: str, problem: str) -> None:
     for line in sys.stdin:
         idle, answer = time.process_time() - burnt, None
         match json.loads(line):
-            case ["predictions"]:
-                answer = framework.predict(framework.prepare(x)).ravel().tolist()
+            case ["predictions", size]:
+                batches = [x[first : first + size] for first in range(0, len(x), size)]
+                answer = [framework.predict(framework.prepare(batch)).ravel().tolist() for batch in batches]
             case ["predict", size, times]:
                 if size not in prepared:
                     prepared[size] = framework.prepare(x[:size])

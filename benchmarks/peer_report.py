@@ -79,7 +79,9 @@ def memory_table(memory: dict) -> str:
         "|---|---|---|---|",
     ]
     for name, row in sorted(memory["MB"].items(), key=lambda item: item[1]["trained"]):
-        lines.append(f"| {name} | {row['imported']} | {row['trained']} | {row['trained'] / keras:.2f} |")
+        lines.append(
+            f"| {name} | {row['imported']:.0f} | {row['trained']:.0f} | {row['trained'] / keras:.2f} |"
+        )
     return "\n".join(lines) + "\n"
 
 

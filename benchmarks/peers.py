@@ -92,15 +92,15 @@ def measure(network: str, names: list[str], options, notes: list[str]) -> list[d
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         problem = write_problem(Path(folder), network)
         workers = {name: stack.enter_context(Worker(name, network, problem)) for name in names}
-        before, workers = answers(workers, ["predictions"], notes)
-        before = check_alike(before, 1e-3)
         tasks = {}
-        if network in PREDICTED:
-            for size in (BATCH, 1):
+        for size in (1, BATCH) if network in PREDICTED else (BATCH,):
+            before, workers = answers(workers, ["predictions", size], notes)
+            before = check_alike(before, 1e-3)
+            if network in PREDICTED:
                 tasks[f"prediction, batch {size}"] = take_turns(workers, ["predict", size], size, options)
         workers = {name: worker for name, worker in workers.items() if name in TRAINERS}
         _, workers = answers(workers, ["train", 3], notes)
-        after, _ = answers(workers, ["predictions"], notes)
+        after, _ = answers(workers, ["predictions", BATCH], notes)
         after = check_alike(after, 1e-2)
         if not np.abs(after - before).max() > 0.1 * before.std():
             sys.exit(f"{network}: three steps of training change next to nothing, so the check says nothing")
@@ -128,7 +128,7 @@ def answers(workers: dict, command: list, notes: list[str]) -> tuple[dict, dict]
         worker.send(command)
     for name, worker in workers.items():
         try:
-            said[name] = np.array(worker.receive())
+            said[name] = np.array(worker.receive()).ravel()
         except ConnectionError as error:
             if name.startswith("minicnn"):
                 raise
@@ -184,7 +184,7 @@ def weigh(names: list[str], notes: list[str]) -> dict:
         _, workers = answers(workers, ["train", 10], notes)
         trained, _ = answers(workers, ["peak"], notes)
         return {
-            name: {"imported": round(worker.imported), "trained": round(float(trained[name]))}
+            name: {"imported": round(worker.imported, 1), "trained": round(trained[name].item(), 1)}
             for name, worker in workers.items()
         }
 

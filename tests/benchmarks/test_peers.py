@@ -73,10 +73,10 @@ def test_a_worker_predicts_trains_and_weighs_itself_in_a_process_of_its_own(tmp_
     wanted = MiniCNN(NETWORKS["24 channels"], weights, "im2col").predict(arrays["x"]).ravel()
     notes = []
     with Worker("minicnn im2col", "24 channels", problem) as worker:
-        before = answers({"it": worker}, ["predictions"], notes)[0]["it"]
-        np.testing.assert_allclose(before, wanted, rtol=1e-5)
+        before = answers({"it": worker}, ["predictions", 1], notes)[0]["it"]
+        np.testing.assert_allclose(before, wanted, rtol=1e-5, atol=1e-7)
         assert worker.time(["train", 2]) > 0 and worker.time(["predict", 1, 3]) > 0
-        after = answers({"it": worker}, ["predictions"], notes)[0]["it"]
+        after = answers({"it": worker}, ["predictions", 32], notes)[0]["it"]
         assert np.abs(after - before).max() > 1e-4 and not notes
         worker.send(["peak"])
         assert worker.receive() > worker.imported + 10 or np.isnan(worker.imported)
@@ -91,7 +91,7 @@ def test_a_peer_that_cannot_run_is_left_out_with_its_reason(tmp_path):
     problem = write_problem(tmp_path, "24 channels")
     notes = []
     with Worker("minicnn im2col", "no such network", problem) as worker:
-        said, left = answers({"a peer": worker}, ["predictions"], notes)
+        said, left = answers({"a peer": worker}, ["predictions", 32], notes)
     assert not said and not left
     assert notes == ["no such network: a peer did not run: KeyError: 'no such network'"]
 
