@@ -11,6 +11,9 @@ import statistics
 import sys
 from pathlib import Path
 
+import measuring
+from measuring import table
+
 OURS = "minicnn fast"
 KERAS = "Keras/TensorFlow"
 BARS = {"two-block training": 3.0, "four-block training": 2.5, "prediction, batch 32": 1.2}  # else 1.0
@@ -34,66 +37,57 @@ def bar(entry: dict) -> float:
 
 
 def speed_table(entry: dict) -> str:
-    """Markdown, the fastest first."""
+    """One task on one network: every framework, the fastest first."""
     speeds = entry["speeds"]
-    lines = [
-        f"{entry['task'].capitalize()}, {entry['network']}, {entry['pixels']} px, {len(speeds[OURS])} rounds:",
-        "",
-        f"| framework | pictures a second | least to most | {OURS} against it | least to most |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for name, values in sorted(speeds.items(), key=lambda item: -statistics.median(item[1])):
-        against = ratios(entry, name)
-        lines.append(
-            f"| {name} | {statistics.median(values):.0f} | {min(values):.0f} to {max(values):.0f} "
-            f"| {statistics.median(against):.2f}x | {min(against):.2f} to {max(against):.2f} |"
-        )
-    return "\n".join(lines) + "\n"
+        speed = [f"{statistics.median(values):.0f}", f"{min(values):.0f} to {max(values):.0f}"]
+        rows.append([name, *speed, *_ratio(ratios(entry, name))])
+    heading = ["framework", "pictures a second", "least to most", f"{OURS} against it", "least to most"]
+    title = (
+        f"{entry['task'].capitalize()}, {entry['network']}, {entry['pixels']} px, {len(speeds[OURS])} rounds:"
+    )
+    return f"{title}\n\n{table(heading, rows)}\n"
 
 
 def summary_table(report: dict) -> str:
-    """Every figure that has a bar, beside its bar."""
-    lines = [
-        "| task | network | fastest peer | times as fast | least to most | asked for |",
-        "|---|---|---|---|---|---|",
-    ]
+    """Every task and network: the fastest peer, and what was asked for."""
+    rows = []
     for entry in report["speeds"]:
         peer = fastest_peer(entry)
         if peer:
-            against = ratios(entry, peer)
-            lines.append(
-                f"| {entry['task']} | {entry['network']}, {entry['pixels']} px | {peer} "
-                f"| {statistics.median(against):.2f}x | {min(against):.2f} to {max(against):.2f} "
-                f"| {bar(entry)}x |"
-            )
-    return "\n".join(lines) + "\n"
+            what = [entry["task"], f"{entry['network']}, {entry['pixels']} px", peer]
+            rows.append([*what, *_ratio(ratios(entry, peer)), f"{bar(entry)}x"])
+    return (
+        table(["task", "network", "fastest peer", "times as fast", "least to most", "asked for"], rows) + "\n"
+    )
 
 
 def memory_table(memory: dict) -> str:
-    """Peak memory: the framework's own, and what training adds."""
+    """Peak memory: the framework's own, and with training."""
     keras = memory["MB"].get(KERAS, {}).get("trained", float("nan"))
-    lines = [
-        f"Peak memory of training {memory['network']}, batch 32 (asked for: at most 0.5 of Keras's):",
-        "",
-        "| framework | MB when imported | MB when trained | against Keras/TensorFlow |",
-        "|---|---|---|---|",
+    rows = [
+        [name, f"{row['imported']:.0f}", f"{row['trained']:.0f}", f"{row['trained'] / keras:.2f}"]
+        for name, row in sorted(memory["MB"].items(), key=lambda item: item[1]["trained"])
     ]
-    for name, row in sorted(memory["MB"].items(), key=lambda item: item[1]["trained"]):
-        lines.append(
-            f"| {name} | {row['imported']:.0f} | {row['trained']:.0f} | {row['trained'] / keras:.2f} |"
-        )
-    return "\n".join(lines) + "\n"
+    heading = ["framework", "MB when imported", "MB when trained", f"against {KERAS}"]
+    title = f"Peak memory of training {memory['network']}, batch 32; asked for: at most 0.5 of {KERAS}'s:"
+    return f"{title}\n\n{table(heading, rows)}\n"
+
+
+def _ratio(values):
+    """Median and spread, as they stand in two columns."""
+    return f"{statistics.median(values):.2f}x", f"{min(values):.2f} to {max(values):.2f}"
 
 
 def write(report: dict, folder: Path) -> None:
-    """peers.md, and peers.png if there is somebody to be compared with."""
-    machine = report["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    """peers.md and peers.json, and peers.png if there is somebody to be compared with."""
+    versions = "".join(f", {name} {version}" for name, version in report["versions"].items())
     restless = max(entry["out of turn"] for entry in report["speeds"])
     parts = [
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {versions}. Float32, batch "
-        f"{report['batch']} unless said; medians of {report['rounds']} rounds, ratios taken within each round. "
-        f"No framework used more than {100 * restless:.2f} % of a core out of its turn.\n",
+        f"{report['machine']}{versions}. Float32, batch {report['batch']} unless said; medians of "
+        f"{report['rounds']} rounds, ratios taken within each round. No framework used more than "
+        f"{100 * restless:.2f} % of a core out of its turn.\n",
         summary_table(report),
         *(speed_table(entry) for entry in report["speeds"]),
     ]
@@ -101,7 +95,7 @@ def write(report: dict, folder: Path) -> None:
         parts.append(memory_table(report["memory"]))
     if report["notes"]:
         parts.append("\n".join(f"- {note}" for note in report["notes"]) + "\n")
-    (folder / "peers.md").write_text("\n".join(parts), encoding="utf-8")
+    measuring.write(folder, "peers", "\n".join(parts), report)
     if any(fastest_peer(entry) for entry in report["speeds"]):
         import peer_chart  # which needs matplotlib
 
@@ -109,5 +103,5 @@ def write(report: dict, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parent / "results")
+    place = Path(sys.argv[1]) if len(sys.argv) > 1 else measuring.RESULTS
     write(json.loads((place / "peers.json").read_text(encoding="utf-8")), place)

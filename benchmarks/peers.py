@@ -18,7 +18,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import measuring
 import numpy as np
 import peer_report
 from peer_frameworks import FRAMEWORKS
@@ -49,8 +49,14 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help=f"time {' and '.join(SLOWER)} too")
     parser.add_argument("--out", type=Path, help="folder to write into; else results, and with --only none")
     options = parser.parse_args()
-    out = options.out or (None if options.only else HERE / "results")
-    report = {"machine": machine(), "batch": BATCH, "rounds": options.rounds, "speeds": [], "notes": []}
+    out = options.out or (None if options.only else measuring.RESULTS)
+    report = {
+        "machine": measuring.machine(),
+        "versions": versions(),
+        "batch": BATCH,
+        "rounds": options.rounds,
+    }
+    report |= {"speeds": [], "notes": []}
     names = [name for name in FRAMEWORKS if name not in SLOWER or options.all]
     for name in list(names):
         if not importlib.util.find_spec(FRAMEWORKS[name][0]):
@@ -67,22 +73,14 @@ def main() -> None:
         print(peer_report.memory_table(report["memory"]), flush=True)
     print(peer_report.summary_table(report))
     if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "peers.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         peer_report.write(report, out)
 
 
-def machine() -> dict:
-    """What was measured on, and with which versions."""
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
-    versions = {"python": platform.python_version()}
-    for library in ("numpy", "numba", "tensorflow", "tensorflow-cpu", "keras", "torch", "jax", "onnxruntime"):
-        if any(importlib.metadata.distributions(name=library)):
-            versions[library] = importlib.metadata.version(library)
-    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.system(), "versions": versions}
+def versions() -> dict[str, str]:
+    """Of the peers that are installed."""
+    names = ("tensorflow", "tensorflow-cpu", "keras", "torch", "jax", "onnxruntime")
+    installed = [name for name in names if any(importlib.metadata.distributions(name=name))]
+    return {name: importlib.metadata.version(name) for name in installed}
 
 
 # ------------------------------------------------------------------------------------- measuring
@@ -93,7 +91,7 @@ def measure(network: str, names: list[str], options, notes: list[str]) -> list[d
         problem = write_problem(Path(folder), network)
         workers = {name: stack.enter_context(Worker(name, network, problem)) for name in names}
         tasks = {}
-        for size in (1, BATCH) if network in PREDICTED else (BATCH,):
+        for size in (BATCH, 1) if network in PREDICTED else (BATCH,):
             before, workers = answers(workers, ["predictions", size], notes)
             before = check_alike(before, 1e-3)
             if network in PREDICTED:
