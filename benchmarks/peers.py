@@ -1,266 +1,247 @@
-"""Training speed beside Keras/TensorFlow, PyTorch and JAX, whichever are installed, on the same two cores.
+"""Training, prediction and memory beside Keras/TensorFlow, PyTorch, JAX and ONNX Runtime, whichever are installed.
 
-    python -m pip install -e ".[peers]" && python benchmarks/peers.py [ROUNDS]
+    python -m pip install -e ".[peers]" && python benchmarks/peers.py [--rounds 9] [--only NETWORK ...]
 
-Every framework runs in a process of its own, with its own threads, and they take turns: in each round each
-trains for about a second on the same batch from memory (forward, loss, backward, Adam), so that the machine's
-drift hits all alike.  First all of them must give the same predictions from the same weights.  The
-figure is pictures a second, the median of the rounds with its least and most.  Writes
-benchmarks/results/peers.md and peers.json.
+Every framework runs in a process of its own with its own threads; all of one network are alive at once and take
+turns of less than half a second, in a new order each round, so that the machine's drift hits all alike; ratios
+are taken within a round.  First all of them must give the same predictions from the same weights, and still do
+so after some steps of training; and none may use the processor out of its turn.  A peer that cannot run is
+left out with a note.
+
+Writes peers.json, peers.md and peers.png into benchmarks/results, in about twelve minutes.  Read peer_networks.py
+for what is compared, peer_frameworks.py for how each framework does it, peer_report.py for how ratios are formed.
 """
 
+import argparse
+import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
-import statistics
+import random
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import measuring
 import numpy as np
+import peer_report
+from peer_frameworks import FRAMEWORKS
+from peer_networks import NETWORKS, draw_weights
 
-RESULTS = Path(__file__).resolve().parent / "results"
-NETWORKS = {
-    "two-block": ((32, 32), 128, 64),
-    "four-block": ((32, 64, 128, 128), 512, 150),
-}  # filters, units, pixels
-BATCH, RATE = 32, 1e-3
-WORKERS = {
-    "minicnn fast": "minicnn",
-    "minicnn im2col": "minicnn",
-    "Keras/TensorFlow": "tensorflow",
-    "PyTorch": "torch",
-    "PyTorch channels-last": "torch",
-    "JAX": "jax",
-}
+HERE = Path(__file__).resolve().parent
+BATCH = 32
+PREDICTED = ("two-block", "four-block")  # networks whose predictions are timed too
+MEMORY = "four-block"  # the network whose training is weighed
+TRAINERS = [name for name in FRAMEWORKS if name != "ONNX Runtime"]
+SLOWER = ("minicnn im2col", "Keras/TensorFlow XLA")  # than their sisters in every network: only with --all
+RESTLESS = 0.02  # of a core: who uses more while others are timed makes the run void
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"}
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
-    names = [name for name, module in WORKERS.items() if importlib.util.find_spec(module)]
-    report = {}
-    for network, (filters, units, size) in NETWORKS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            write_problem(Path(folder) / "problem.npz", filters, units, size)
-            workers = {name: start(name, network, folder) for name in names}
-            wanted = np.array(json.loads(workers[names[0]].stdout.readline()))
-            for name in names[1:]:
-                got = np.array(json.loads(workers[name].stdout.readline()))
-                assert np.abs(got - wanted).max() < 1e-4, (
-                    f"{name} predicts otherwise: {np.abs(got - wanted).max()}"
-                )
-            seconds = {name: ask(worker, 3) for name, worker in workers.items()}  # also compiles
-            seconds = {name: ask(worker, 3) for name, worker in workers.items()}
-            steps = {name: max(1, round(1 / (value / 3))) for name, value in seconds.items()}
-            speeds = {name: [] for name in names}
-            for _ in range(rounds):
-                for name, worker in workers.items():
-                    speeds[name].append(BATCH * steps[name] / ask(worker, steps[name]))
-            for worker in workers.values():
-                worker.stdin.close()
-                worker.wait()
-        report[network] = speeds
-        print(table(network, speeds), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "peers.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    text = "\n".join(table(network, speeds) for network, speeds in report.items())
-    (RESULTS / "peers.md").write_text(text, encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NETWORK", help=", ".join(NETWORKS))
+    parser.add_argument("--turn", type=float, default=0.4, help="seconds of one framework's turn")
+    parser.add_argument("--all", action="store_true", help=f"time {' and '.join(SLOWER)} too")
+    parser.add_argument("--out", type=Path, help="folder to write into; else results, and with --only none")
+    options = parser.parse_args()
+    out = options.out or (None if options.only else measuring.RESULTS)
+    report = {
+        "machine": measuring.machine(),
+        "versions": versions(),
+        "batch": BATCH,
+        "rounds": options.rounds,
+    }
+    report |= {"speeds": [], "notes": []}
+    names = [name for name in FRAMEWORKS if name not in SLOWER or options.all]
+    for name in list(names):
+        if not importlib.util.find_spec(FRAMEWORKS[name][0]):
+            names.remove(name)
+            report["notes"].append(f"{name} is not installed.")
+    for network in options.only or NETWORKS:
+        print(f"{network} ...", flush=True)
+        measured = measure(network, names, options, report["notes"])
+        report["speeds"] += measured
+        for entry in measured:
+            print(peer_report.speed_table(entry), flush=True)
+    if MEMORY in (options.only or NETWORKS):
+        report["memory"] = {"network": MEMORY, "MB": weigh(names, report["notes"])}
+        print(peer_report.memory_table(report["memory"]), flush=True)
+    print(peer_report.summary_table(report))
+    if out:
+        peer_report.write(report, out)
 
 
-def table(network: str, speeds: dict[str, list[float]]) -> str:
-    """Markdown, the fastest first."""
-    ours = statistics.median(speeds["minicnn fast"])
-    lines = [
-        f"Training {network}, {NETWORKS[network][2]} px, batch {BATCH}, float32, {len(speeds['minicnn fast'])} rounds:",
-        "",
-    ]
-    lines += [
-        "| framework | pictures a second, median | least to most | minicnn fast against it |",
-        "|---|---|---|---|",
-    ]
-    for name, values in sorted(speeds.items(), key=lambda item: -statistics.median(item[1])):
-        middle = statistics.median(values)
-        lines.append(
-            f"| {name} | {middle:.0f} | {min(values):.0f} to {max(values):.0f} | {ours / middle:.2f}x |"
-        )
-    return "\n".join(lines) + "\n"
+def versions() -> dict[str, str]:
+    """Of the peers that are installed."""
+    names = ("tensorflow", "tensorflow-cpu", "keras", "torch", "jax", "onnxruntime")
+    installed = [name for name in names if any(importlib.metadata.distributions(name=name))]
+    return {name: importlib.metadata.version(name) for name in installed}
 
 
-def write_problem(path: Path, filters, units, size) -> None:
-    """Weights in Keras's layout, a batch and its labels."""
-    from minicnn import networks
+# ------------------------------------------------------------------------------------- measuring
+def measure(network: str, names: list[str], options, notes: list[str]) -> list[dict]:
+    """Speeds in pictures a second, round by round: of training, and for some networks of prediction."""
+    names = [name for name in names if name in TRAINERS or network in PREDICTED]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        problem = write_problem(Path(folder), network)
+        workers = {name: stack.enter_context(Worker(name, network, problem)) for name in names}
+        tasks = {}
+        for size in (BATCH, 1) if network in PREDICTED else (BATCH,):
+            before, workers = answers(workers, ["predictions", size], notes)
+            before = check_alike(before, 1e-3)
+            if network in PREDICTED:
+                tasks[f"prediction, batch {size}"] = take_turns(workers, ["predict", size], size, options)
+        workers = {name: worker for name, worker in workers.items() if name in TRAINERS}
+        _, workers = answers(workers, ["train", 3], notes)
+        after, _ = answers(workers, ["predictions", BATCH], notes)
+        after = check_alike(after, 1e-2)
+        if not np.abs(after - before).max() > 0.1 * before.std():
+            sys.exit(f"{network}: three steps of training change next to nothing, so the check says nothing")
+        tasks["training"] = take_turns(workers, ["train"], BATCH, options)
+    pixels = NETWORKS[network].size
+    return [{"network": network, "pixels": pixels, "task": task} | found for task, found in tasks.items()]
 
-    make = networks.two_block if len(filters) == 2 else networks.four_block
-    model = make().build((size, size, 3), seed=0)
+
+def write_problem(folder: Path, network: str) -> Path:
+    """Weights, a batch of pictures (patches of colour under a little noise), and labels."""
     rng = np.random.default_rng(0)
-    x = rng.random((BATCH, size, size, 3), np.float32)
-    weights = {f"w{i}": weight for i, weight in enumerate(model.get_weights())}
-    np.savez(path, x=x, y=rng.integers(0, 2, (BATCH, 1)).astype("float32"), **weights)
+    size = NETWORKS[network].size
+    patches = rng.random((BATCH, 9, 9, 3)).repeat(-(-size // 9), 1).repeat(-(-size // 9), 2)
+    x = np.clip(patches[:, :size, :size] + 0.1 * rng.standard_normal((BATCH, size, size, 3)), 0, 1)
+    y = rng.integers(0, 2, (BATCH, 1))
+    weights = {f"w{i}": weight for i, weight in enumerate(draw_weights(NETWORKS[network], rng))}
+    np.savez(folder / "problem.npz", x=x.astype("float32"), y=y.astype("float32"), **weights)
+    return folder / "problem.npz"
 
 
-def start(name, network, folder):
-    """A worker process that says its predictions and waits."""
-    command = [sys.executable, __file__, "--worker", name, network, str(Path(folder) / "problem.npz")]
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet)
+def answers(workers: dict, command: list, notes: list[str]) -> tuple[dict, dict]:
+    """What all say, who may work at the same time, and the workers without those that could not run."""
+    said = {}
+    for worker in workers.values():
+        worker.send(command)
+    for name, worker in workers.items():
+        try:
+            said[name] = np.array(worker.receive()).ravel()
+        except ConnectionError as error:
+            if name.startswith("minicnn"):
+                raise
+            notes.append(f"{worker.network}: {name} did not run: {error}")
+    return said, {name: workers[name] for name in said}
 
 
-def ask(worker, steps: int) -> float:
-    """Seconds that a worker needs for that many training steps."""
-    worker.stdin.write(f"{steps}\n")
-    worker.stdin.flush()
-    return float(worker.stdout.readline())
+def check_alike(predictions: dict[str, np.ndarray], share: float) -> np.ndarray:
+    """The logits of all; ends the run if one is off by more than a share of what tells one picture from another."""
+    logits = {name: np.log(p) - np.log1p(-p) for name, p in predictions.items()}
+    wanted = np.nanmedian(list(logits.values()), axis=0)
+    for name, got in logits.items():
+        if not np.abs(got - wanted).max() <= share * wanted.std():
+            sys.exit(f"{name} gives the logits {got}, but the median of all is {wanted}")
+    return wanted
 
 
-# --------------------------------------------------------------------------------------- workers
-def work(name, network, path) -> None:
-    """Say the predictions, then, for each number read, train for that many steps and say the seconds."""
-    problem = np.load(path)
-    x, y = problem["x"], problem["y"]
-    weights = [problem[f"w{i}"] for i in range(len(problem.files) - 2)]
-    make = {"minicnn": minicnn_worker, "tensorflow": keras_worker, "torch": torch_worker, "jax": jax_worker}
-    predict, train = make[WORKERS[name]](name, network, weights, x, y)
-    print(json.dumps(predict().ravel().tolist()), flush=True)
-    for line in sys.stdin:
-        begin = time.perf_counter()
-        train(int(line))
-        print(time.perf_counter() - begin, flush=True)
+def take_turns(workers: dict, command: list, size: int, options) -> dict:
+    """Pictures a second of each, round by round; ends the run if one did not rest between its turns."""
+    times = {name: calibrate(worker, command, options.turn) for name, worker in workers.items()}
+    speeds = {name: [] for name in workers}
+    for worker in workers.values():
+        worker.idle = worker.waited = 0.0
+    for number in range(options.rounds):
+        for name in random.Random(number).sample(list(workers), len(workers)):
+            seconds = workers[name].time([*command, times[name]])
+            speeds[name].append(round(size * times[name] / seconds, 2))
+    # of a second at least, so that nobody is judged by a millisecond in a run of short turns
+    shares = {name: worker.idle / max(worker.waited, 1) for name, worker in workers.items()}
+    restless = max(shares, key=shares.get)
+    if len(workers) > 1 and shares[restless] > RESTLESS:
+        sys.exit(f"{restless} used {100 * shares[restless]:.1f} % of a core while others were timed")
+    return {"speeds": speeds, "out of turn": round(shares[restless], 5)}
 
 
-def minicnn_worker(name, network, weights, x, y):
-    import minicnn as mc
-    from minicnn import networks
-
-    make = {"two-block": networks.two_block, "four-block": networks.four_block}[network]
-    model = make(kernels=name.split()[1]).build(x.shape[1:])
-    model.set_weights(weights)
-    model.compile(mc.Adam(RATE), "binary_crossentropy")
-
-    def train(steps):
-        for _ in range(steps):
-            model.train_step(x, y)
-
-    return lambda: model.predict(x), train
+def calibrate(worker: "Worker", command: list, turn: float) -> int:
+    """How often a command is done in a turn, found when it is warm."""
+    worker.time([*command, 1])
+    times, seconds = 1, worker.time([*command, 1])
+    while seconds < turn / 4:
+        times *= 4
+        seconds = worker.time([*command, times])
+    return max(1, round(times * turn / seconds))
 
 
-def keras_worker(name, network, weights, x, y):
-    import tensorflow as tf
-    from tensorflow import keras
-
-    filters, units, size = NETWORKS[network]
-    layers = [keras.Input((size, size, 3))]
-    for count in filters:
-        layers += [keras.layers.Conv2D(count, 3, activation="relu"), keras.layers.MaxPooling2D()]
-    layers += [keras.layers.Flatten(), keras.layers.Dense(units, activation="relu")]
-    model = keras.Sequential([*layers, keras.layers.Dense(1, activation="sigmoid")])
-    model.set_weights(weights)
-    optimizer, loss_function = keras.optimizers.Adam(RATE), keras.losses.BinaryCrossentropy()
-    batch, target = tf.constant(x), tf.constant(y)
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            loss = loss_function(target, model(batch, training=True))
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-        return loss
-
-    def train(steps):
-        for _ in range(steps):
-            loss = step()
-        loss.numpy()
-
-    return lambda: model(batch).numpy(), train
+def weigh(names: list[str], notes: list[str]) -> dict:
+    """Peak memory in MB of each that trains: when it is imported, and when a new process of it has trained."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        problem = write_problem(Path(folder), MEMORY)
+        workers = {
+            name: stack.enter_context(Worker(name, MEMORY, problem)) for name in names if name in TRAINERS
+        }
+        _, workers = answers(workers, ["train", 10], notes)
+        trained, _ = answers(workers, ["peak"], notes)
+        return {
+            name: {"imported": round(worker.imported, 1), "trained": round(trained[name].item(), 1)}
+            for name, worker in workers.items()
+        }
 
 
-def torch_worker(name, network, weights, x, y):
-    import torch
-    from torch import nn
+class Worker:
+    """The process of one framework with one network.
 
-    filters, units, size = NETWORKS[network]
-    layers, channels, side = [], 3, size
-    for count in filters:
-        layers += [nn.Conv2d(channels, count, 3), nn.ReLU(), nn.MaxPool2d(2)]
-        channels, side = count, (side - 2) // 2
-    model = nn.Sequential(
-        *layers, nn.Flatten(), nn.Linear(channels * side * side, units), nn.ReLU(), nn.Linear(units, 1)
-    )
-    values = list(weights)
-    k = 2 * len(filters)  # the first dense layer reads the picture channel by channel here
-    values[k] = values[k].reshape(side, side, channels, units).transpose(2, 0, 1, 3).reshape(-1, units)
-    with torch.no_grad():
-        for parameter, value in zip(model.parameters(), values, strict=True):
-            turned = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
-            parameter.copy_(torch.from_numpy(np.ascontiguousarray(turned)))
-    batch, target = torch.from_numpy(x.transpose(0, 3, 1, 2)).contiguous(), torch.from_numpy(y)
-    if name.endswith("channels-last"):
-        model, batch = (
-            model.to(memory_format=torch.channels_last),
-            batch.to(memory_format=torch.channels_last),
-        )
-    optimizer, loss_function = torch.optim.Adam(model.parameters(), RATE, eps=1e-7), nn.BCEWithLogitsLoss()
+    Attributes
+    ----------
+    waited, idle : float
+        Seconds that it was not asked for anything, and processor seconds that it used in these all the same.
+    imported : float
+        Peak memory in MB when its framework was imported and nothing done.
+    """
 
-    def train(steps):
-        for _ in range(steps):
-            optimizer.zero_grad()
-            loss_function(model(batch), target).backward()
-            optimizer.step()
+    def __init__(self, name: str, network: str, problem: Path):
+        self.network, self.errors = network, problem.with_name(f"{name.replace('/', ' ')}.err")
+        with self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "peer_frameworks.py"), name, network, str(problem)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | QUIET,
+            )  # fmt: skip
+        self.waited = self.idle = 0.0
+        self.imported: float | None = None
+        self.answered = time.perf_counter()
 
-    def predict():
-        with torch.no_grad():
-            return torch.sigmoid(model(batch)).numpy()
+    def send(self, command: list) -> None:
+        self.waited += time.perf_counter() - self.answered
+        with contextlib.suppress(BrokenPipeError):  # receive says what happened
+            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.flush()
 
-    return predict, train
+    def receive(self):
+        if self.imported is None:
+            self.imported = self._line()
+        answer = self._line()
+        self.answered = time.perf_counter()
+        return answer
 
+    def _line(self):
+        line = self.process.stdout.readline()
+        if not line:
+            said = self.errors.read_text(errors="replace").strip().splitlines() or ["no message"]
+            raise ConnectionError(said[-1])
+        return json.loads(line)
 
-def jax_worker(name, network, weights, x, y):
-    import jax
-    import jax.numpy as jnp
-    from jax import lax
+    def time(self, command: list) -> float:
+        """Seconds that the worker needs for a command."""
+        self.send(command)
+        seconds, idle = self.receive()
+        self.idle += idle
+        return seconds
 
-    blocks = len(NETWORKS[network][0])
+    def __enter__(self) -> "Worker":
+        return self
 
-    def logits(weights, h):
-        for i in range(blocks):
-            h = lax.conv_general_dilated(
-                h, weights[2 * i], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
-            h = jnp.maximum(h + weights[2 * i + 1], 0)
-            h = lax.reduce_window(h, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-        h = h.reshape(len(h), -1)
-        h = jnp.maximum(h @ weights[-4] + weights[-3], 0)
-        return h @ weights[-2] + weights[-1]
-
-    def loss(weights):
-        z = logits(weights, batch)
-        return (jnp.maximum(z, 0) - z * target + jnp.log1p(jnp.exp(-jnp.abs(z)))).mean()
-
-    @jax.jit
-    def step(state):
-        weights, m, v, t = state
-        gradient = jax.grad(loss)(weights)
-        m = [a + 0.1 * (g - a) for a, g in zip(m, gradient, strict=True)]
-        v = [a + 0.001 * (g * g - a) for a, g in zip(v, gradient, strict=True)]
-        rate = RATE * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        moved = [w - rate * a / (jnp.sqrt(b) + 1e-7) for w, a, b in zip(weights, m, v, strict=True)]
-        return moved, m, v, t + 1
-
-    batch, target = jnp.asarray(x), jnp.asarray(y)
-    first = [jnp.asarray(w) for w in weights]
-    zeros = [jnp.zeros_like(w) for w in first]
-    state = [(first, zeros, zeros, 1.0)]
-
-    def train(steps):
-        for _ in range(steps):
-            state[0] = step(state[0])
-        jax.block_until_ready(state[0])
-
-    return lambda: np.asarray(jax.nn.sigmoid(logits(first, batch))), train
+    def __exit__(self, *_) -> None:
+        self.process.communicate()  # the end of its input is the end of its work
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        work(*sys.argv[2:])
-    else:
-        main()
+    main()

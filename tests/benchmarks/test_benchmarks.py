@@ -1,7 +1,6 @@
 """The benchmarks of kernels and of growth: a wrong kernel is never timed, fits are right, the programs run."""
 
 import doctest
-import importlib
 import json
 import subprocess
 import sys
@@ -10,17 +9,6 @@ import numpy as np
 import pytest
 
 from minicnn.kernels import fast, reference
-
-
-@pytest.fixture
-def programs(root, monkeypatch):
-    """Imports a file of benchmarks/ by its name, as one of them imports another."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(root / "benchmarks")
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(root / "benchmarks")):
-            del sys.modules[name]
 
 
 def run(root, program, *arguments):

@@ -1,0 +1,99 @@
+"""The comparison with other frameworks compares like with like: its networks, its check, its worker, its ratios."""
+
+import time
+
+import numpy as np
+import pytest
+
+from minicnn import networks
+
+
+def test_a_description_has_the_shapes_of_the_network_that_minicnn_builds_from_it(programs):
+    peer_frameworks = programs("peer_frameworks")
+    peer_networks = programs("peer_networks")
+    for network in peer_networks.NETWORKS.values():
+        weights = peer_networks.draw_weights(network, np.random.default_rng(0))
+        model = peer_frameworks.MiniCNN(network, weights, "im2col").model
+        entering = [shape for _, shape in peer_networks.shapes(network)]
+        assert entering == [model.input_shape, *model.output_shapes[: len(entering) - 1]]
+
+
+def test_the_first_two_are_the_networks_of_the_example(programs):
+    peer_networks = programs("peer_networks")
+    for name, make in (("two-block", networks.two_block), ("four-block", networks.four_block)):
+        network = peer_networks.NETWORKS[name]
+        model = make().build((network.size, network.size, 3), seed=None)
+        drawn = peer_networks.draw_weights(network, np.random.default_rng(0))
+        assert [weight.shape for weight in drawn] == [parameter.shape for parameter in model.parameters]
+
+
+def test_turned_weights_give_the_same_numbers_channels_first(programs):
+    """A 1x1 convolution, flattening and two dense layers are three einsums, in either order of axes."""
+    peer_frameworks = programs("peer_frameworks")
+    peer_networks = programs("peer_networks")
+    network = peer_networks.Network(4, [("conv", 5, 1, 1, "valid"), ("flatten",), ("dense", 6), ("dense", 1)])
+    rng = np.random.default_rng(1)
+    k, kb, w1, b1, w2, b2 = weights = peer_networks.draw_weights(network, rng)
+    x = rng.random((2, 4, 4, 3), np.float32)
+    last = np.einsum("nhwc,co->nhwo", x, k[0, 0]) + kb
+    wanted = (last.reshape(2, -1) @ w1 + b1) @ w2 + b2
+    k, kb, w1, b1, w2, b2 = peer_frameworks.channels_first(network, weights)
+    first = np.einsum("nchw,oc->nohw", x.transpose(0, 3, 1, 2), k[:, :, 0, 0]) + kb[:, None, None]
+    np.testing.assert_allclose((first.reshape(2, -1) @ w1.T + b1) @ w2.T + b2, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_one_peer_that_predicts_otherwise_ends_the_run(programs):
+    peers = programs("peers")
+    right = np.linspace(0.2, 0.7, 8)
+    peers.check_alike({"a": right, "b": right + 1e-7, "c": right}, 1e-3)
+    wrong = right.copy()
+    wrong[3] += 0.01
+    for bad in (wrong, right * np.nan, right[::-1]):
+        with pytest.raises(SystemExit, match="b gives the logits"):
+            peers.check_alike({"a": right, "b": bad, "c": right}, 1e-3)
+
+
+def test_a_worker_predicts_trains_and_weighs_itself_in_a_process_of_its_own(programs, tmp_path):
+    peer_frameworks = programs("peer_frameworks")
+    peer_networks = programs("peer_networks")
+    peers = programs("peers")
+    problem = peers.write_problem(tmp_path, "24 channels")
+    arrays = np.load(problem)
+    weights = [arrays[f"w{i}"] for i in range(len(arrays.files) - 2)]
+    here = peer_frameworks.MiniCNN(peer_networks.NETWORKS["24 channels"], weights, "im2col")
+    wanted = here.predict(arrays["x"]).ravel()
+    notes = []
+    with peers.Worker("minicnn im2col", "24 channels", problem) as worker:
+        before = peers.answers({"it": worker}, ["predictions", 1], notes)[0]["it"]
+        np.testing.assert_allclose(before, wanted, rtol=1e-5, atol=1e-7)
+        assert worker.time(["train", 2]) > 0 and worker.time(["predict", 1, 3]) > 0
+        after = peers.answers({"it": worker}, ["predictions", 32], notes)[0]["it"]
+        assert np.abs(after - before).max() > 1e-4 and not notes
+        worker.send(["peak"])
+        assert worker.receive() > worker.imported + 10 or np.isnan(worker.imported)
+        time.sleep(0.3)
+        worker.time(["train", 1])
+        assert worker.waited > 0.3 and 0 <= worker.idle < 0.1 * worker.waited
+
+
+def test_a_peer_that_cannot_run_is_left_out_with_its_reason(programs, tmp_path):
+    peers = programs("peers")
+    problem = peers.write_problem(tmp_path, "24 channels")
+    notes = []
+    with peers.Worker("minicnn im2col", "no such network", problem) as worker:
+        said, left = peers.answers({"a peer": worker}, ["predictions", 32], notes)
+    assert not said and not left
+    assert notes == ["no such network: a peer did not run: KeyError: 'no such network'"]
+
+
+def test_ratios_are_taken_within_a_round_and_the_hardest_peer_is_named(programs):
+    """The machine is half as fast in the second round, and a tenth in the third."""
+    peer_report = programs("peer_report")
+    entry = {
+        "network": "two-block", "pixels": 64, "task": "training", "out of turn": 0.0,
+        "speeds": {"minicnn fast": [400, 200, 40], "JAX": [100, 50, 10], "PyTorch": [200, 100, 16]},
+    }  # fmt: skip
+    assert peer_report.fastest_peer(entry) == "PyTorch"
+    rows = peer_report.summary_table({"speeds": [entry]}).splitlines()
+    assert rows[2] == "| training | two-block, 64 px | PyTorch | 2.00x | 2.00 to 2.50 | 3.0x |"
+    assert "| JAX | 50 | 10 to 100 | 4.00x | 4.00 to 4.00 |" in peer_report.speed_table(entry)
