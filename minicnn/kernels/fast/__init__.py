@@ -7,12 +7,13 @@
     block.py        conv -> ReLU -> max pool as one, and a backward pass over winners alone
     dense.py        dense layers
     pooling.py      pooling and ReLU on all cores
-    threads.py      one kernel at a time
+    threads.py      one kernel at a time, on as many threads as was set
 
 Whoever only wants to learn how a convolution works need not open this folder: `reference.py` says what
 is computed here.  Numbers agree with it to rounding, on any number of threads to the bit.
 """
 
+from ... import compiling  # noqa: F401 - before numba: it decides on the pool of threads
 from . import block, convolution, dense, pooling
 from .threads import one_at_a_time
 

@@ -8,8 +8,8 @@ Called by `convolution.py` and `block.py`.
 """
 
 import numpy as np
-from numba import njit
 
+from ...compiling import njit
 from .product import product
 
 

@@ -8,8 +8,9 @@ Here `reference` leaves the product to NumPy's BLAS; its threads and numba's wou
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from .memory import PIECES, aligned, pack
 from .product import product
 

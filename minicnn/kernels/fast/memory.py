@@ -5,9 +5,9 @@ the same bits on any number of threads.  Used by all files of this folder that h
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import DTypeLike
 
+from ...compiling import njit
 from .cpu import VECTOR_BYTES, VECTORS
 
 PIECES = 8

@@ -13,8 +13,9 @@ Called by `block.py`.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from ..geometry import Padding, Pair
 from .forward import NOBODY
 from .memory import PIECES, add_rows, all_finite, aligned, copy_rows, tile_width
