@@ -1,6 +1,6 @@
 """numba's njit with a cache of the library's own: every compiled function of the package is made with it.
 
-To compile the kernels of a network takes ten seconds and more, so machine code is kept on disk.  numba's own cache
+To compile the kernels of a network takes many seconds, so machine code is kept on disk.  numba's own cache
 does that too, but for four things:
 
     where no folder can be written it raises; here the process goes on with what it compiled, and a line says so
@@ -76,7 +76,7 @@ class _Cache(NullCache):
                 size = DIGEST().digest_size
                 if content[:size] == DIGEST(self.version + content[size:]).digest():
                     return CompileResult._rebuild(context, *pickle.loads(content[size:]))
-        _say_once("compiling for this processor, up to half a minute in all; the next start finds it done")
+        _say_once("compiling for this processor, which can take a minute; the next start finds it done")
         return None
 
     def save_overload(self, signature, result):
