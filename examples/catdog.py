@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import minicnn as mc
-from minicnn import data, metrics, networks, plots
+from minicnn import data, metrics, networks
 
 NETWORKS = {"two-block": (networks.two_block, 64), "four-block": (networks.four_block, 150)}
 # Shear of 0.2 radians: what 0.2 meant to Keras when the cat-and-dog networks below were published.
@@ -40,6 +40,8 @@ def main(arguments=None) -> int:
     options = parser().parse_args(arguments)
     options.arguments = arguments
     try:
+        if options.threads is not None:
+            mc.set_threads(options.threads)
         return {"train": train, "evaluate": evaluate, "predict": predict}[options.command](options)
     except mc.MinicnnError as error:
         print(f"catdog: {error}", file=sys.stderr)
@@ -67,7 +69,9 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name, what):
         formatter = argparse.ArgumentDefaultsHelpFormatter
-        return subparsers.add_parser(name, help=what, formatter_class=formatter).add_argument
+        add = subparsers.add_parser(name, help=what, formatter_class=formatter).add_argument
+        add("--threads", type=count, metavar="N", help="of the fast kernels; else MINICNN_THREADS, or all cores")
+        return add
 
     add = command("train", "train a network (the default)")
     add("--data", type=Path, metavar="DIR", help="photographs: a folder a class, or cat.0.jpg, dog.0.jpg; else drawn")
@@ -311,6 +315,8 @@ def print_report(report) -> None:
 
 def draw_results(out, history, best_epoch, training, validation, prediction, names) -> None:
     """samples.png, curves.png, predictions.png and confusion.png."""
+    from minicnn import plots  # here, so that training does not wait for matplotlib
+
     chosen = np.linspace(0, training.samples - 1, 16).astype(int)
     pictures = data.to_float(training.x[chosen])
     augmented = (training.augmentation or AUGMENTATION)(training.x[chosen], chosen, epoch=0)

@@ -36,6 +36,7 @@ from .losses import (
 )
 from .model import Sequential, load_model
 from .optimizers import SGD, Adam, AdamW
+from .threads import set_threads
 from .training import History
 
 __version__ = "0.1.0"
@@ -47,5 +48,5 @@ __all__ = [
     "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Sequential", "ShapeError", "Sigmoid", "Softmax",
     "SparseCategoricalCrossEntropy", "StateError", "callbacks",
     "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
-    "optimizers",
+    "optimizers", "set_threads",
 ]  # fmt: skip

@@ -15,7 +15,9 @@ PACKAGE = Path(minicnn.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "functions": set(),
-    "kernels": {"errors"},
+    "threads": {"errors"},
+    "compiling": {"threads"},
+    "kernels": {"compiling", "errors", "threads"},
     "initializers": {"errors"},
     "layers": {"errors", "functions", "initializers", "kernels"},
     "losses": {"errors", "functions"},
@@ -34,13 +36,13 @@ MAY_IMPORT = {
     "networks": {"layers", "model"},
     "gradient_check": {"errors", "kernels"},
     "plots": {"metrics"},
-    "data": {"batches", "errors"},
+    "data": {"batches", "compiling", "errors"},
 }  # fmt: skip
 ONLY_IN = {
     "PIL": {"data"},
     "matplotlib": {"plots"},
     "safetensors": {"serialization"},
-    "numba": {"kernels", "data"},
+    "numba": {"compiling", "kernels"},
     "llvmlite": {"kernels"},
 }
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -95,11 +97,28 @@ def test_no_file_is_long_and_each_says_what_it_is(path):
     assert len(code) <= 300
 
 
-def test_importing_brings_in_neither_matplotlib_nor_pillow():
+@pytest.mark.parametrize(
+    ("name", "heavy"),
+    [
+        ("minicnn", {"matplotlib", "PIL", "scipy", "numba"}),
+        ("minicnn.data", {"matplotlib", "scipy", "numba"}),
+        ("catdog", {"matplotlib", "scipy", "numba"}),
+    ],
+)
+def test_importing_is_quick(name, heavy, root):
     """Asked in a fresh process, since this one has imported everything."""
-    code = "import sys, minicnn; print([m for m in ('matplotlib', 'PIL', 'scipy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = f"import sys, {name}; print({heavy} & sys.modules.keys() or 'none of them')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root / "examples")
+    assert done.stdout.strip() == "none of them"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_compiled_function_is_kept_by_compiling(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "numba":
+            assert not {"jit", "njit"} & {alias.name for alias in node.names}, "take njit from compiling.py"
 
 
 def public_functions(tree):

@@ -3,6 +3,7 @@
     folders.py       which files there are, of which class; splits           <- read first
     decoding.py      one function from a file to an array, in training and prediction alike
     augmentation.py  random rotation, shift, shear, zoom, flips, brightness
+    warp.py          its loops over pixels
     loader.py        batches of pictures for `Sequential.fit`
     drawn.py         cats and dogs drawn with Pillow, for when there are no photographs
 

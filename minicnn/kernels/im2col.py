@@ -12,8 +12,8 @@ products made each step up to ten times slower.  Definitions: `reference.py`.
 """
 
 import numpy as np
-from numba import njit
 
+from ..compiling import njit
 from .geometry import Padding, Pair, output_sizes
 from .reference import (
     adam_step,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minicnn import ArgumentError, ShapeError
 from minicnn.data import Augmentation
-from minicnn.data.augmentation import warp
+from minicnn.data.warp import warp
 
 
 def apply(picture, matrix, brightness=1.0):

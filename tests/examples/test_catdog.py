@@ -225,6 +225,7 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
         (("--data", "DRAWN", "--limit", "1"), "at least 2 pictures"),
         (("predict", "x.jpg", "--model", "NOWHERE"), "Train one first"),
         (("evaluate", "--data", "NOWHERE", "--model", "MODEL"), "nothing there"),
+        (("--data", "DRAWN", "--threads", "100000"), "set_threads: expected an int from 1 to"),
     ],
 )
 def test_mistakes_get_a_sentence_and_status_2(arguments, message, catdog, drawn, trained, tmp_path):
@@ -250,6 +251,33 @@ def test_mistakes_get_a_sentence_and_status_2(arguments, message, catdog, drawn,
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr.replace("\n", " ") and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_same_network_comes_out_of_any_number_of_threads(root, drawn, tmp_path):
+    code = """
+import sys
+import catdog
+
+status = catdog.main(sys.argv[1:])
+import numba
+from minicnn.kernels.fast.threads import one_at_a_time
+
+print("status", status, "threads", one_at_a_time(numba.get_num_threads)())
+"""
+    files = set()
+    for n in (1, 3):
+        out = tmp_path / str(n)
+        command = [sys.executable, "-c", code, "--data", drawn, "--image-size", "24", "--epochs", "1"]
+        command += ["--kernels", "fast", "--threads", str(n), "--out", out]
+        environment = {key: value for key, value in ENVIRONMENT.items() if key != "NUMBA_NUM_THREADS"}
+        text = succeeded(
+            subprocess.run(
+                command, capture_output=True, text=True, env=environment, cwd=root / "examples", timeout=300
+            )
+        )
+        assert f"status 0 threads {n}" in text
+        files.add((out / "model.safetensors").read_bytes())
+    assert len(files) == 1
 
 
 def interrupt(root, drawn, out, after):

@@ -1,6 +1,7 @@
 """The fast set in processes of their own: the same bits on any number of threads, in each of numba's pools."""
 
 import hashlib
+import importlib
 import os
 import platform
 import subprocess
@@ -8,10 +9,23 @@ import sys
 
 import pytest
 
+from minicnn import ArgumentError, set_threads
+
+# `inside()` tells how many threads a kernel is given; the first argument, if there is one, is how many are asked for.
+START = """
+import sys
+import minicnn as mc
+
+for asked in sys.argv[1:]:
+    mc.set_threads(int(asked))
+from minicnn.kernels.fast.threads import one_at_a_time
+import numba
+
+inside = one_at_a_time(numba.get_num_threads)
+"""
 TRAIN = """
 import hashlib
 import numpy as np
-import minicnn as mc
 
 rng = np.random.default_rng(0)
 layers = [mc.Conv2D(40, 3), mc.ReLU(), mc.MaxPool2D(2), mc.Conv2D(6, 3, 2, "same"), mc.ReLU(), mc.AveragePool2D(2)]
@@ -19,12 +33,11 @@ model = mc.Sequential([*layers, mc.Flatten(), mc.Dense(9), mc.ReLU(), mc.Dense(1
 model.build((17, 16, 3), seed=1)
 model.compile()
 model.fit(rng.random((30, 17, 16, 3)), rng.integers(0, 2, 30), batch_size=11, epochs=2, verbose=0)
-print(hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest())
+print(inside(), hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest())
 """
 PREDICT = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
-import minicnn as mc
 from minicnn import networks
 
 model = networks.two_block(kernels="fast").build((22, 22, 3))
@@ -37,33 +50,72 @@ with ThreadPoolExecutor(17) as threads:
     for got, one in zip(threads.map(model.predict, list(x) * 8), wanted * 8):
         assert (got == one).all()
     training.result()
-print("right")
+    for n in (3, 2):
+        mc.set_threads(n)
+        assert set(threads.map(lambda _: inside(), range(99))) == {n}
+    assert set(threads.map(lambda _: numba.get_num_threads(), range(99))) == {numba.config.NUMBA_NUM_THREADS}
+print("right", numba.threading_layer())
 """
 
 
-def run(code, **settings):
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | settings
-    )
+def run(code, *arguments, **settings):
+    """What the code prints, in a process where nothing but `settings` says how many threads."""
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")} | settings
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_the_same_bits_on_one_two_three_and_four_threads():
-    digests = {run(TRAIN, NUMBA_NUM_THREADS=str(threads)) for threads in (1, 2, 3, 4)}
-    assert len(digests) == 1 and len(digests.pop()) == hashlib.sha256().digest_size * 2
+    lines = [run(START + TRAIN, MINICNN_THREADS=str(n)).split() for n in (1, 2, 3, 4)]
+    lines += [
+        run(START + TRAIN, str(n), MINICNN_THREADS="1").split() for n in (3, 4)
+    ]  # a call overrules the variable
+    assert [int(threads) for threads, _ in lines] == [1, 2, 3, 4, 3, 4]
+    (digest,) = {digest for _, digest in lines}
+    assert len(digest) == hashlib.sha256().digest_size * 2
 
 
-@pytest.mark.parametrize("layer", ["workqueue", "omp"])
+@pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
 def test_sixteen_threads_may_predict_while_another_model_trains(layer):
-    settings = {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
     try:
-        from numba.np.ufunc import omppool as available
+        importlib.import_module("numba.np.ufunc." + {"workqueue": layer}.get(layer, layer + "pool"))
     except ImportError:
-        available = None
-    if layer == "omp" and not available:
-        pytest.skip("numba has no OpenMP pool here")
-    assert run(PREDICT, **settings) == "right"
+        pytest.skip(f"numba's {layer} pool cannot be used here")
+    assert run(START + PREDICT, NUMBA_THREADING_LAYER=layer, MINICNN_THREADS="3") == f"right {layer}"
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, "2", None, 10**6])
+def test_set_threads_refuses_what_is_no_number_of_threads(n):
+    with pytest.raises(ArgumentError, match="set_threads: expected an int"):
+        set_threads(n)
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "message"),
+    [
+        ("", {"MINICNN_THREADS": "two"}, "MINICNN_THREADS: expected an int of at least 1, received 'two'"),
+        ("", {"MINICNN_THREADS": "1000000"}, "cores here"),
+        ("mc.set_threads(3)", {"NUMBA_NUM_THREADS": "2"}, "received 3. NUMBA_NUM_THREADS sets that limit"),
+        (
+            "import numba; mc.set_threads(3)",
+            {"NUMBA_NUM_THREADS": "2"},
+            "set MINICNN_THREADS=3 before Python",
+        ),
+        ("mc.set_threads(2 * mc.threads._cores()); import numba", {}, "numba's pool is made"),
+    ],
+)
+def test_what_the_pool_cannot_have_is_said(code, settings, message):
+    code = f"""
+import minicnn as mc
+try:
+    {code or "pass"}
+    mc.Sequential([mc.Dense(1)], "fast")
+except mc.ArgumentError as error:
+    print(error)
+"""
+    assert message in run(code, **settings)
 
 
 @pytest.mark.parametrize("features", ["", "+sse2,+avx,+avx2,+fma"], ids=["128 bits", "AVX2"])

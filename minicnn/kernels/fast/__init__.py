@@ -14,12 +14,13 @@
     dense.py        dense layers
     pooling.py      pooling and ReLU on all cores
     update.py       optimiser steps in one pass
-    threads.py      one kernel at a time
+    threads.py      one kernel at a time, on as many threads as was set
 
 Whoever only wants to learn how a convolution works need not open this folder: `reference.py` says what
 is computed here.  Numbers agree with it to rounding, on any number of threads to the bit.
 """
 
+from ... import compiling  # noqa: F401 - before numba: it decides on the pool of threads
 from . import block, convolution, dense, pooling, update
 from .threads import one_at_a_time
 

@@ -7,8 +7,7 @@ Two routes give it: `direct`, register tiles that read the picture itself, for a
 Called by `convolution.py` and `block.py`.
 """
 
-from numba import njit
-
+from ...compiling import njit
 from .product import product
 
 

@@ -10,8 +10,9 @@ in the order of the pieces: the same bits on any number of threads.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from ..geometry import Padding, Pair
 from .forward import LINEAR, forward
 from .memory import PIECES, add_rows, all_finite, copy_rows, empty, pack, tile_width, unpack_sum

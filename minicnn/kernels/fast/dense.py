@@ -9,8 +9,9 @@ product to NumPy's BLAS; its threads and numba's would fight over the cores.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from .memory import PIECES, add_rows, empty, pack, tile_width
 from .product import product
 

@@ -8,8 +8,9 @@ Called by `convolution.py` and `block.py`.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .memory import PIECES, empty, pack, tile_width

@@ -10,9 +10,10 @@ the same bits on any number of threads.  Used by all files of this folder that h
 import threading
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import DTypeLike
 
+from ...compiling import njit
 from .cpu import VECTOR_BYTES, VECTORS
 
 PIECES = 8

@@ -4,8 +4,9 @@ Pairs are taken apart before each parallel loop and put together in it: numba ca
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from .. import im2col
 from ..geometry import Padding, Pair, output_sizes
 from ..reference import winner_dtype

@@ -8,8 +8,7 @@ short tile).  Indices count elements of flat memory, so any strides fit.
 Called by `convolution.py`, `block.py` and `dense.py`; the tile is in `tile.py`.
 """
 
-from numba import njit
-
+from ...compiling import njit
 from .cpu import HEIGHTS
 from .tile import tiles
 

@@ -11,8 +11,7 @@ convolution: no columns are written.  The sum has two levels, a row of the kerne
 values that lie side by side under it (k).
 
 Numba's own loops keep these accumulators in memory; so the tile is written here as LLVM instructions, one
-`intrinsic` for each number of rows.  Called by `product.py`, which covers a long product with tiles.  (After a
-change here touch its callers: numba renews what it has compiled when their own file changes.)
+`intrinsic` for each number of rows.  Called by `product.py`, which covers a long product with tiles.
 """
 
 from collections.abc import Callable

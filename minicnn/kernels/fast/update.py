@@ -7,8 +7,9 @@ NumPy makes an array of each term; with millions of weights that is most of the 
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from .. import reference
 
 RUN = 1 << 14  # weights that one thread moves at a time

@@ -13,8 +13,9 @@ Called by `block.py`.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from ...compiling import njit
 from ..geometry import Padding, Pair
 from .cpu import REGISTERS, VECTOR_BYTES
 from .forward import NOBODY

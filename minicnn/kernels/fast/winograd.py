@@ -15,9 +15,10 @@ Called by `band.py`.
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from ...compiling import njit
 from .cpu import VECTOR_BYTES
 from .product import product
 from .vectors import Vectors
