@@ -128,7 +128,7 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, rows
                             _write(out, (r * pitch + ow) * width, bias, o0, flat_y, y0, here, then == RELU)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=False, inline="always")
 def _write(out, at, bias, o0, y, y0, here, relu):
     """y = out + bias, cut at 0 if asked; unsigned indices, so that numba need not ask which count from the end."""
     zero = bias.dtype.type(0)
@@ -137,7 +137,7 @@ def _write(out, at, bias, o0, y, y0, here, relu):
         y[np.uintp(y0 + v)] = zero if relu and value <= zero else value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=False, inline="always")
 def _pool(out, above, below, width, bias, o0, y, winner, y0, here):
     """The largest of four neighbours, biased and cut at 0, for `here` channels; a NaN among them is the result.
 

@@ -7,7 +7,7 @@ below name those that are not; with them both products of the backward pass are 
     dweight[:, :, :, oc] = sum over the winners of channel oc      of g * x[window of the winner]
     dx[window of a place] = sum over the channels that won there   of g * weight[:, :, :, oc]
 
-Both sums stay in registers (`gather` of tile.py).  With few input channels the rows are too short to be worth a
+Both sums stay in registers (`gather.py`).  With few input channels the rows are too short to be worth a
 list: there dY is written out, a pooled row at a time, and multiplied as `convolution.py` does.
 Called by `block.py`.
 """
@@ -17,13 +17,12 @@ from numba import prange
 
 from ...compiling import njit
 from ..geometry import Padding, Pair
-from .cpu import REGISTERS, VECTOR_BYTES
+from .cpu import VECTOR_BYTES
 from .forward import NOBODY
+from .gather import WIDE, gather
 from .memory import PIECES, add_rows, all_finite, copy_rows, empty, tile_width, unpack_sum
 from .product import product
-from .tile import gather_1, gather_3, gather_6, gather_12, gather_24
 
-LONG = REGISTERS == 32  # whether 24 sums fit in registers
 LIST = 40  # pooled values of one channel that are listed together, about
 CHUNK = (
     6  # vectors of a kernel row that are summed at once: what is read again and again then stays in the cache
@@ -171,15 +170,12 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
                         y0 += np.uintp(OC)
                         w0 += np.uintp(OC)
                     count[oc] = np.int64(q) - oc * room
-                for kh in range(KH):
-                    x0 = (2 * ph * SH + kh) * WP * C
-                    for done in range(0, length, chunk):
-                        wide = min(chunk, length - done)
-                        for oc in range(OC):
-                            d0 = ((piece * OC + oc) * KH + kh) * length
-                            _gather(
-                                parts, d0 + done, g, at, oc * room, count[oc], picture, x0 + done, wide, wide
-                            )
+                for done in range(0, length, chunk):
+                    wide = min(chunk, length - done)
+                    x0 = 2 * ph * SH * WP * C + done
+                    for oc in range(OC):
+                        gather(parts, (piece * OC + oc) * KH * length + done, length, g, at, oc * room, count[oc],
+                               picture, x0, WP * C, KH, wide, wide)  # fmt: skip
         dbias[piece] = bias
 
 
@@ -238,39 +234,14 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
                             g[q] = flat_dy[np.uintp(y0 + oc)]
                             at[q] = oc * length
                             starts += np.uint64(1) << shift
-                    for kh in range(KH):
-                        for done in range(0, length, chunk):
-                            wide = min(chunk, length - done)
-                            for pw in range(PW):
-                                for who in range(4):
-                                    d0 = ((2 * ph + (who >> 1)) * SH + kh) * WP * C + (
-                                        2 * pw + (who & 1)
-                                    ) * SW * C
-                                    p0 = start[5 * pw + who]
-                                    _gather(dpicture, d0 + done, g, at, p0, start[5 * pw + who + 1] - p0,
-                                            rows, kh * OC * length + done, wide, KW * C - done)  # fmt: skip
+                    for done in range(0, length, chunk):
+                        wide = min(chunk, length - done)
+                        for pw in range(PW):
+                            for who in range(4):
+                                d0 = (
+                                    (2 * ph + (who >> 1)) * SH * WP * C + (2 * pw + (who & 1)) * SW * C + done
+                                )
+                                p0 = start[5 * pw + who]
+                                gather(dpicture, d0, WP * C, g, at, p0, start[5 * pw + who + 1] - p0,
+                                       rows, done, OC * length, KH, wide, KW * C - done)  # fmt: skip
             copy_rows(flat_dx, n * H * W * C, W * C, dpicture, (top * WP + left) * C, WP * C, H, W * C)
-
-
-@njit(cache=True, nogil=True)
-def _gather(D, d0, g, at, p0, P, X, x0, length, width):
-    """A kernel row of any length, in the longest pieces that registers hold; lanes at `width` and beyond stay."""
-    lanes = VECTOR_BYTES // g.itemsize
-    done, vectors = 0, length // lanes
-    while done < vectors:
-        left, d, x, wide = vectors - done, d0 + done * lanes, x0 + done * lanes, width - done * lanes
-        if LONG and left >= 24:
-            gather_24(D, d, g, at, p0, P, X, x, wide)
-            done += 24
-        elif left >= 12:
-            gather_12(D, d, g, at, p0, P, X, x, wide)
-            done += 12
-        elif left >= 6:
-            gather_6(D, d, g, at, p0, P, X, x, wide)
-            done += 6
-        elif left >= 3:
-            gather_3(D, d, g, at, p0, P, X, x, wide)
-            done += 3
-        else:
-            gather_1(D, d, g, at, p0, P, X, x, wide)
-            done += 1
