@@ -6,19 +6,13 @@
     prepare_training(x, y); train(steps)    forward, loss, backward, Adam on one batch, finished when it returns
 
 Each is written the fastest way that its own manual would advise and that still computes the same numbers in
-float32.  Run as a script this file is the worker: one framework and one network in a process of its own, which does
-what lines of JSON on its standard input ask for (`work`).  peers.py starts the workers and compares what they say.
+float32.  peer_worker.py gives each a process of its own.
 """
 
-import json
 import os
-import sys
-import time
-import traceback
-from pathlib import Path
 
 import numpy as np
-from peer_networks import NETWORKS, Network, shapes
+from peer_networks import Network, shapes
 
 # So small that some thousand steps on one batch leave the network as alive as it began: a network that has learned the
 # batch by heart has less to compute in a backward pass that skips zeros.
@@ -317,85 +311,3 @@ FRAMEWORKS = {
     "JAX": ("jax", JAX, ""),
     "ONNX Runtime": ("onnxruntime", ONNXRuntime, ""),
 }
-
-
-# --------------------------------------------------------------------------------------- the worker
-def work(name: str, network: str, problem: str) -> None:
-    """Answer lines of JSON until standard input ends.
-
-    ["predictions", batch size] -> probabilities of all pictures, batch by batch.
-    ["predict", batch size, times] and ["train", steps] -> [seconds, processor seconds burnt since the last answer].
-    ["peak"] -> peak resident memory so far, in MB.
-    """
-    answers = os.fdopen(os.dup(1), "w")  # what a framework prints must not mix with the answers
-    os.dup2(2, 1)
-
-    def say(value):
-        answers.write(json.dumps(value) + "\n")
-        answers.flush()
-
-    module, make, variant = FRAMEWORKS[name]
-    __import__(module)
-    say(peak())
-    arrays = np.load(problem)
-    x, y = arrays["x"], arrays["y"]
-    framework = make(NETWORKS[network], [arrays[f"w{i}"] for i in range(len(arrays.files) - 2)], variant)
-    prepared, burnt = {}, time.process_time()
-    for line in sys.stdin:
-        idle, answer = time.process_time() - burnt, None
-        match json.loads(line):
-            case ["predictions", size]:
-                batches = [x[first : first + size] for first in range(0, len(x), size)]
-                answer = [framework.predict(framework.prepare(batch)).ravel().tolist() for batch in batches]
-            case ["predict", size, times]:
-                if size not in prepared:
-                    prepared[size] = framework.prepare(x[:size])
-                begin = time.perf_counter()
-                for _ in range(times):
-                    framework.predict(prepared[size])
-                answer = [time.perf_counter() - begin, idle]
-            case ["train", steps]:
-                if "training" not in prepared:
-                    prepared["training"] = True
-                    framework.prepare_training(x, y)
-                begin = time.perf_counter()
-                framework.train(steps)
-                answer = [time.perf_counter() - begin, idle]
-            case ["peak"]:
-                answer = peak()
-        rest()
-        burnt = time.process_time()
-        say(answer)
-    os._exit(0)  # at once: nothing is to be saved, and tearing a framework down takes a second
-
-
-def rest() -> None:
-    """Wait until the threads of this process do: some look out for new work a while before they sleep."""
-    for _ in range(50):
-        before = time.process_time()
-        time.sleep(0.02)
-        if time.process_time() - before < 0.001:
-            return
-
-
-def peak() -> float:
-    """Peak resident memory of this process in MB, from the kernel's own count where there is one."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would begin with the peak of the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    try:
-        import resource
-    except ImportError:  # Windows does not tell
-        return float("nan")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
-
-
-if __name__ == "__main__":
-    try:
-        work(*sys.argv[1:])
-    except Exception as error:
-        traceback.print_exc()
-        first = next(iter(str(error).splitlines()), "")
-        print(f"{type(error).__name__}: {first}", file=sys.stderr, flush=True)  # the line that is passed on
-        sys.exit(1)

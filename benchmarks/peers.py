@@ -9,20 +9,17 @@ so after some steps of training; and none may use the processor out of its turn.
 left out with a note.
 
 Writes peers.json, peers.md and peers.png into benchmarks/results, in about twelve minutes.  Read peer_networks.py
-for what is compared, peer_frameworks.py for how each framework does it, peer_report.py for how ratios are formed.
+for what is compared, peer_frameworks.py for how each framework does it, peer_worker.py for the processes, and
+peer_report.py for how ratios are formed.
 """
 
 import argparse
 import contextlib
 import importlib.metadata
 import importlib.util
-import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import measuring
@@ -30,15 +27,14 @@ import numpy as np
 import peer_report
 from peer_frameworks import FRAMEWORKS
 from peer_networks import NETWORKS, draw_weights
+from peer_worker import Worker
 
-HERE = Path(__file__).resolve().parent
 BATCH = 32
 PREDICTED = ("two-block", "four-block")  # networks whose predictions are timed too
 MEMORY = "four-block"  # the network whose training is weighed
 TRAINERS = [name for name in FRAMEWORKS if name != "ONNX Runtime"]
 SLOWER = ("minicnn im2col", "Keras/TensorFlow XLA")  # than their sisters in every network: only with --all
 RESTLESS = 0.02  # of a core: who uses more while others are timed makes the run void
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "JAX_PLATFORMS": "cpu"}
 
 
 def main() -> None:
@@ -162,7 +158,7 @@ def take_turns(workers: dict, command: list, size: int, options) -> dict:
     return {"speeds": speeds, "out of turn": round(shares[restless], 5)}
 
 
-def calibrate(worker: "Worker", command: list, turn: float) -> int:
+def calibrate(worker: Worker, command: list, turn: float) -> int:
     """How often a command is done in a turn, found when it is warm."""
     worker.time([*command, 1])
     times, seconds = 1, worker.time([*command, 1])
@@ -185,62 +181,6 @@ def weigh(names: list[str], notes: list[str]) -> dict:
             name: {"imported": round(worker.imported, 1), "trained": round(trained[name].item(), 1)}
             for name, worker in workers.items()
         }
-
-
-class Worker:
-    """The process of one framework with one network.
-
-    Attributes
-    ----------
-    waited, idle : float
-        Seconds that it was not asked for anything, and processor seconds that it used in these all the same.
-    imported : float
-        Peak memory in MB when its framework was imported and nothing done.
-    """
-
-    def __init__(self, name: str, network: str, problem: Path):
-        self.network, self.errors = network, problem.with_name(f"{name.replace('/', ' ')}.err")
-        with self.errors.open("w") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "peer_frameworks.py"), name, network, str(problem)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | QUIET,
-            )  # fmt: skip
-        self.waited = self.idle = 0.0
-        self.imported: float | None = None
-        self.answered = time.perf_counter()
-
-    def send(self, command: list) -> None:
-        self.waited += time.perf_counter() - self.answered
-        with contextlib.suppress(BrokenPipeError):  # receive says what happened
-            self.process.stdin.write(json.dumps(command) + "\n")
-            self.process.stdin.flush()
-
-    def receive(self):
-        if self.imported is None:
-            self.imported = self._line()
-        answer = self._line()
-        self.answered = time.perf_counter()
-        return answer
-
-    def _line(self):
-        line = self.process.stdout.readline()
-        if not line:
-            said = self.errors.read_text(errors="replace").strip().splitlines() or ["no message"]
-            raise ConnectionError(said[-1])
-        return json.loads(line)
-
-    def time(self, command: list) -> float:
-        """Seconds that the worker needs for a command."""
-        self.send(command)
-        seconds, idle = self.receive()
-        self.idle += idle
-        return seconds
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.process.communicate()  # the end of its input is the end of its work
 
 
 if __name__ == "__main__":
