@@ -3,8 +3,8 @@
     out[row*pitch + column, :width] = sum over kh, kw, c of picture[window] * weight          (no bias)
 
 Two routes give it: `direct`, register tiles that read the picture itself, for any kernel and stride; and
-`winograd`, for 3x3 with stride 1.  `Plan`-like choices (how many rows, which route) are made here, once.
-Called by `convolution.py` and `block.py`.
+`winograd`, for 3x3 with stride 1; `forward.py` chooses.  Here is the first, which also serves where Winograd's sums
+would turn an infinity into NaN.
 """
 
 from ...compiling import njit

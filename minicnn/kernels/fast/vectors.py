@@ -2,7 +2,8 @@
 
 Numba's own loops keep long-lived sums in memory and vectorise only what it can prove; so the innermost steps are
 written as LLVM instructions, each an `intrinsic` that numba compiles into its caller.  LLVM turns a vector here
-into the processor's own registers.  Used by `tile.py` (products), `gather.py` (sums over lists) and `winograd.py` (transforms).
+into the processor's own registers.  Used by `tile.py` (products), `gather.py` (sums over lists) and `winograd.py`
+(transforms).
 """
 
 from collections.abc import Sequence

@@ -24,9 +24,7 @@ from .memory import PIECES, add_rows, all_finite, copy_rows, empty, tile_width, 
 from .product import product
 
 LIST = 40  # pooled values of one channel that are listed together, about
-CHUNK = (
-    6  # vectors of a kernel row that are summed at once: what is read again and again then stays in the cache
-)
+CHUNK = WIDE  # vectors of a kernel row that are summed at once: what is read again and again then stays in the cache
 TOGETHER = 64  # output channels whose weights are read again and again, likewise
 
 
