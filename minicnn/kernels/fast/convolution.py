@@ -17,6 +17,9 @@ from ..geometry import Padding, Pair
 from .forward import LINEAR, forward
 from .memory import PIECES, add_rows, all_finite, copy_rows, empty, pack, tile_width, unpack_sum
 from .product import product
+from .tile import add_row
+
+RUN = 128  # outputs whose gradients are worked on together, about: they stay in the first cache
 
 
 def conv2d_forward(
@@ -40,7 +43,8 @@ def conv2d_backward(
     width = tile_width(x.dtype)
     blocks = -(-OC // width)
     parts = empty((PIECES, blocks, KH * KW * C, width), x.dtype)
-    _dweight(dy, x, parts, (KH, KW), strides, padding)
+    dbias = np.zeros((PIECES, OC), x.dtype)
+    _dweight(dy, x, parts, dbias, (KH, KW), strides, padding)
     dweight = unpack_sum(parts, OC).reshape(weight.shape)
     dx = None
     if need_dx:
@@ -55,11 +59,11 @@ def conv2d_backward(
             dx = empty(x.shape, x.dtype)
             rows = np.stack([pack(weight[kh].reshape(KW * C, OC).T) for kh in range(KH)])
             _dx(dy, rows, dx, KW, strides, padding)
-    return dx, dweight, dy.sum((0, 1, 2))
+    return dx, dweight, dbias.sum(0)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _dweight(dy, x, parts, kernel, strides, padding):
+def _dweight(dy, x, parts, dbias, kernel, strides, padding):
     """parts[piece, j, (kh, kw*c), :] += sum over n of the piece, oh, ow of x[n, window] * dy[n, oh, ow, block j]."""
     N, H, W, C = x.shape
     _, OH, OW, OC = dy.shape
@@ -67,44 +71,60 @@ def _dweight(dy, x, parts, kernel, strides, padding):
     HP, WP = H + top + bottom, W + left + right
     _, blocks, K, width = parts.shape
     flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
-    wide = blocks * width
+    rows = max(1, min(OH, RUN // OW))
     for piece in prange(PIECES):
         parts[piece] = 0
-        buffer = np.zeros(HP * WP * C, x.dtype)
-        filled = np.zeros(OH * OW * wide, x.dtype)
-        part = np.empty(KW * C * width, x.dtype)
+        picture = np.zeros(HP * WP * C, x.dtype)
+        filled = np.zeros(rows * OW * width, x.dtype)
+        part, bias = np.empty(KW * C * width, x.dtype), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            copy_rows(buffer, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
-            copy_rows(filled, 0, wide, flat_dy, n * OH * OW * OC, OC, OH * OW, OC)
-            for j in range(blocks):
-                for kh in range(KH):
-                    product(part, 0, width, buffer, kh * WP * C, 1, SH * WP * C, SW * C,
-                            filled, j * width, OW * wide, wide, OH, OW, KW * C)  # fmt: skip
-                    add_rows(parts, ((piece * blocks + j) * K + kh * KW * C) * width, part, KW * C * width)
+            copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
+            for oh in range(0, OH, rows):
+                band = min(rows, OH - oh)
+                for j in range(blocks):
+                    o0, here = j * width, min(width, OC - j * width)
+                    copy_rows(filled, 0, width, flat_dy, (n * OH + oh) * OW * OC + o0, OC, band * OW, here)
+                    for place in range(band * OW):
+                        for v in range(here):
+                            bias[np.uintp(o0 + v)] += filled[np.uintp(place * width + v)]
+                    for kh in range(KH):
+                        product(part, 0, width, picture, (oh * SH + kh) * WP * C, 1, SH * WP * C, SW * C,
+                                filled, 0, OW * width, width, band, OW, KW * C)  # fmt: skip
+                        add_rows(
+                            parts, ((piece * blocks + j) * K + kh * KW * C) * width, part, KW * C * width
+                        )
+        dbias[piece] = bias
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _dx(dy, rows, dx, KW, strides, padding):
-    """Each output row's gradient times the weights of kernel row kh, added under the windows it saw."""
+    """A band's gradient times the weights of kernel row kh, added under the windows it saw."""
     N, H, W, C = dx.shape
     _, OH, OW, OC = dy.shape
     (SH, SW), ((top, bottom), (left, right)) = strides, padding
     HP, WP = H + top + bottom, W + left + right
     KH, blocks, _, width = rows.shape
     flat_dx = dx.reshape(-1)
+    together = max(1, min(OH, RUN // OW))
     for piece in prange(PIECES):
-        buffer = np.zeros(HP * WP * C, dx.dtype)
-        out = np.empty(OW * width, dx.dtype)
+        picture = np.zeros(HP * WP * C, dx.dtype)
+        out = np.empty(together * OW * width, dx.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            buffer[:] = 0
-            for oh in range(OH):
+            picture[:] = 0
+            for oh in range(0, OH, together):
+                band = min(together, OH - oh)
                 for kh in range(KH):
                     for j in range(blocks):
                         product(out, 0, width, dy, (n * OH + oh) * OW * OC, OC, 0, 1,
-                                rows, (kh * blocks + j) * OC * width, 0, width, 1, OC, OW)  # fmt: skip
+                                rows, (kh * blocks + j) * OC * width, 0, width, 1, OC, band * OW)  # fmt: skip
                         here = min(width, KW * C - j * width)
-                        for ow in range(OW):
-                            at = ((oh * SH + kh) * WP + ow * SW) * C + j * width
-                            for v in range(here):
-                                buffer[np.uintp(at + v)] += out[np.uintp(ow * width + v)]
-            copy_rows(flat_dx, n * H * W * C, W * C, buffer, (top * WP + left) * C, WP * C, H, W * C)
+                        for r in range(band):
+                            for ow in range(OW):
+                                at = (((oh + r) * SH + kh) * WP + ow * SW) * C + j * width
+                                o0 = (r * OW + ow) * width
+                                if here == width:
+                                    add_row(picture, at, out, o0)
+                                else:
+                                    for v in range(here):
+                                        picture[np.uintp(at + v)] += out[np.uintp(o0 + v)]
+            copy_rows(flat_dx, n * H * W * C, W * C, picture, (top * WP + left) * C, WP * C, H, W * C)

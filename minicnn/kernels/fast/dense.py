@@ -1,6 +1,6 @@
 """Dense layers on register tiles: three matrix products, cut so that each thread writes its own part.
 
-    y = x @ weight              a block of columns of the tile's width each; all samples are rows
+    y = x @ weight              rows of weights, a part of the sum for each piece; all samples are rows of the tile
     dweight = x^T @ dy          rows of weights, a part for each piece
     dx = (weight @ dy^T)^T      rows of weights again, read as they lie: no turned copy of the weights
 
@@ -12,10 +12,10 @@ import numpy as np
 from numba import prange
 
 from ...compiling import njit
-from .memory import PIECES, add_rows, empty, pack, tile_width
+from .memory import PIECES, empty, pack, tile_width
 from .product import product
 
-DEPTH = 256  # rows of weights that all samples go through before the next: they stay in the first cache
+DEPTH = 256  # rows of weights that all samples go through before the next
 
 
 def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -23,12 +23,10 @@ def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) ->
     x = np.ascontiguousarray(x)
     N, O = len(x), weight.shape[1]  # noqa: E741
     width = tile_width(x.dtype)
-    whole = O // width * width  # columns in blocks that are full
+    last = pack(weight[:, O // width * width :])
+    parts = empty((PIECES, N, O), x.dtype)
     y = np.empty((N, O), x.dtype)
-    if bias is None:
-        bias = np.zeros(O, x.dtype)
-    last = pack(weight[:, whole:])
-    _forward(x, np.ascontiguousarray(weight), last, bias, y)
+    _forward(x, np.ascontiguousarray(weight), last, parts, np.zeros(O, x.dtype) if bias is None else bias, y)
     return y
 
 
@@ -50,26 +48,33 @@ def dense_backward(
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _forward(x, weight, last, bias, y):
+def _forward(x, weight, last, parts, bias, y):
+    """Each piece takes rows of weights, a few at a time, and sums over them; the pieces are added in their order."""
     N, K = x.shape
     O = weight.shape[1]  # noqa: E741
     width = last.shape[2]
-    flat_y = y.reshape(-1)
-    whole = O // width
-    for j in prange(whole + len(last)):
-        total, part = np.zeros(N * width, x.dtype), np.empty(N * width, x.dtype)
-        for k in range(0, K, DEPTH):
-            deep = min(DEPTH, K - k)
-            if j < whole:
-                product(part, 0, width, x, k, K, 0, 1, weight, k * O + j * width, 0, O, 1, deep, N)
-            else:
-                product(part, 0, width, x, k, K, 0, 1, last, k * width, 0, width, 1, deep, N)
-            add_rows(total, 0, part, N * width)
-        here = min(width, O - j * width)
-        for n in range(N):
-            for v in range(here):
-                o = np.uintp(j * width + v)
-                flat_y[np.uintp(n * O) + o] = total[np.uintp(n * width + v)] + bias[o]
+    flat_parts, flat_y = parts.reshape(-1), y.reshape(-1)
+    for piece in prange(PIECES):
+        part = np.empty(N * width, x.dtype)
+        parts[piece] = 0
+        end = (piece + 1) * K // PIECES
+        for k in range(piece * K // PIECES, end, DEPTH):
+            deep = min(DEPTH, end - k)
+            for j in range(0, O, width):
+                if j + width <= O:
+                    product(part, 0, width, x, k, K, 0, 1, weight, k * O + j, 0, O, 1, deep, N)
+                else:
+                    product(part, 0, width, x, k, K, 0, 1, last, k * width, 0, width, 1, deep, N)
+                for n in range(N):
+                    at = (piece * N + n) * O + j
+                    for v in range(min(width, O - j)):
+                        flat_parts[np.uintp(at + v)] += part[np.uintp(n * width + v)]
+    for n in range(N):
+        for o in range(O):
+            flat_y[np.uintp(n * O + o)] = bias[np.uintp(o)]
+        for piece in range(PIECES):
+            for o in range(O):
+                flat_y[np.uintp(n * O + o)] += flat_parts[np.uintp((piece * N + n) * O + o)]
 
 
 @njit(cache=True, nogil=True, parallel=True)
