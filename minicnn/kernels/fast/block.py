@@ -12,6 +12,7 @@ from ..geometry import Padding, Pair, output_sizes
 from .convolution import conv2d_backward
 from .forward import POOL, forward
 from .memory import all_finite, tile_width
+from .pick import pick_dweight, possible
 from .winners import dense_dweight, winners_dweight, winners_dx
 
 
@@ -42,6 +43,8 @@ def block_backward(
     x, dy, weight = np.ascontiguousarray(x), np.ascontiguousarray(dy), np.ascontiguousarray(weight)
     KW, C = weight.shape[1:3]
     route = dense_dweight if tile_width(x.dtype) // 2 >= KW * C else winners_dweight
+    if possible(weight.shape, strides, x.itemsize):
+        route = pick_dweight
     dweight, dbias, fine = route(dy, winner, x, weight.shape, strides, padding)
     if not fine or not all_finite(weight.reshape(-1), weight.size):
         return conv2d_backward(

@@ -67,15 +67,15 @@ class Vectors:
     def lanes_below(self, count: ir.Value) -> ir.Value:
         """True in the first `count` lanes."""
         lane = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
-        undefined = ir.Constant(lane.type, ir.Undefined)
-        one = self.builder.insert_element(undefined, count, ir.Constant(ir.IntType(32), 0))
-        first = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.icmp_signed("<", lane, self.builder.shuffle_vector(one, undefined, first))
+        return self.builder.icmp_signed("<", lane, self.spread(count))
 
     def broadcast(self, pointer: ir.Value) -> ir.Value:
         """The value at `pointer` in every lane."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        value = self.builder.load(pointer, typ=self.element)
+        return self.spread(self.builder.load(pointer, typ=self.element))
+
+    def spread(self, value: ir.Value) -> ir.Value:
+        """The value in every lane."""
+        undefined = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
         one = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, undefined, everywhere)
