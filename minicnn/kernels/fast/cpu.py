@@ -13,11 +13,11 @@ def registers(features: str) -> tuple[int, int]:
 
     Examples
     --------
-    >>> registers("+sse2,+avx,+avx2,+fma"), registers("+avx2,+fma,+avx512f"), registers("+neon"), registers("")
-    ((32, 16), (64, 32), (16, 32), (16, 16))
+    >>> registers("+avx2,+fma,+avx512f,+avx512vl"), registers("+avx,+avx2,+fma"), registers("+neon"), registers("")
+    ((64, 32), (32, 16), (16, 32), (16, 16))
     """
     enabled = set(features.split(","))
-    if "+avx512f" in enabled:
+    if {"+avx512f", "+avx512vl"} <= enabled:
         return 64, 32
     if {"+avx2", "+fma"} <= enabled:
         return 32, 16

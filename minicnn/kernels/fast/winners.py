@@ -20,6 +20,7 @@ from ..geometry import Padding, Pair
 from .cpu import VECTOR_BYTES
 from .forward import NOBODY
 from .gather import WIDE, gather
+from .lists import list_channels, list_place
 from .memory import PIECES, add_rows, all_finite, copy_rows, empty, tile_width, unpack_sum
 from .product import product
 
@@ -130,44 +131,24 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
     WP = W + left + right
     chunk = min(length, CHUNK * VECTOR_BYTES // x.itemsize)
     together = max(1, min(PH, LIST // PW))  # pooled rows listed together
-    room = together * PW
+    lanes = VECTOR_BYTES // x.itemsize
+    room = -(-together * PW // lanes) * lanes
     flat_x, flat_dy, flat_winner = x.reshape(-1), dy.reshape(-1), winner.reshape(-1)
-    zero, nobody = x.dtype.type(0), np.uint8(NOBODY)
-    down, right1 = np.int32(SH * WP * C), np.int32(SW * C)
+    corner = np.empty(together * PW, np.int32)  # where the window of each of these places begins
+    for p in range(together * PW):
+        corner[p] = (2 * (p // PW) * SH * WP + 2 * (p % PW) * SW) * C
     for piece in prange(PIECES):
         parts[piece] = 0
         picture = pictures[piece]
         picture[:] = 0
-        g, at = np.empty(OC * room + 1, x.dtype), np.empty(OC * room + 1, np.int32)
+        g, at = np.empty(OC * room, x.dtype), np.empty(OC * room, np.int32)
         count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
-        where = np.empty(room * OC, np.int32)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
             fine[piece] &= all_finite(picture, len(picture))
             for ph in range(0, PH, together):
-                places = min(together, PH - ph) * PW
-                first = (n * PH + ph) * PW * OC
-                for p in range(places):
-                    corner = np.int32((2 * (p // PW) * SH * WP + 2 * (p % PW) * SW) * C)
-                    y0, w0 = first + p * OC, p * OC
-                    for v in range(OC):
-                        who = np.int32(flat_winner[np.uintp(y0 + v)])
-                        where[np.uintp(w0 + v)] = (
-                            corner + (down if who & 2 else np.int32(0)) + (right1 if who & 1 else np.int32(0))
-                        )
-                    for v in range(OC):
-                        alive = flat_winner[np.uintp(y0 + v)] < nobody
-                        bias[np.uintp(v)] += flat_dy[np.uintp(y0 + v)] if alive else zero
-                for oc in range(OC):
-                    q = np.uintp(oc * room)
-                    y0, w0 = np.uintp(first + oc), np.uintp(oc)
-                    for _ in range(places):  # without a branch: the place is taken back where nobody won
-                        g[q] = flat_dy[y0]
-                        at[q] = where[w0]
-                        q += np.uintp(flat_winner[y0] < nobody)
-                        y0 += np.uintp(OC)
-                        w0 += np.uintp(OC)
-                    count[oc] = np.int64(q) - oc * room
+                list_channels(g, at, count, room, bias, flat_dy, flat_winner, (n * PH + ph) * PW * OC, OC,
+                              corner, min(together, PH - ph) * PW, SH * WP * C, SW * C)  # fmt: skip
                 for done in range(0, length, chunk):
                     wide = min(chunk, length - done)
                     x0 = 2 * ph * SH * WP * C + done
@@ -206,32 +187,21 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
     WP = W + left + right
     flat_dy, flat_winner, flat_dx = dy.reshape(-1), winner.reshape(-1), dx.reshape(-1)
     chunk = min(length, CHUNK * VECTOR_BYTES // dx.itemsize)
-    twelve, low = np.uint64(12), np.uint64(4095)
+    room = PW * min(OC, TOGETHER) + VECTOR_BYTES
     for piece in prange(PIECES):
         dpicture = dpictures[piece]
-        g, at = np.empty(OC * PW + 1, dx.dtype), np.empty(OC * PW + 1, np.int32)
-        start = np.zeros(PW * 5, np.int64)
+        g, at = np.empty(room, dx.dtype), np.empty(room, np.int32)
+        start = np.empty(PW * 4 + 1, np.int64)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             dpicture[:] = 0
             for ph in range(PH):
                 for o0 in range(0, OC, TOGETHER):
-                    o1 = min(OC, o0 + TOGETHER)
+                    q = 0
                     for pw in range(PW):
                         y0 = ((n * PH + ph) * PW + pw) * OC
-                        counts = np.uint64(0)  # a counter of 12 bits for each of the four, and for nobody
-                        for oc in range(o0, o1):
-                            counts += np.uint64(1) << (np.uint64(flat_winner[np.uintp(y0 + oc)]) * twelve)
-                        starts, total = np.uint64(0), np.uint64(0)
-                        for who in range(5):
-                            start[5 * pw + who] = (o1 - o0) * pw + np.int64(total)
-                            starts |= total << (np.uint64(who) * twelve)
-                            total += (counts >> (np.uint64(who) * twelve)) & low
-                        for oc in range(o0, o1):
-                            shift = np.uint64(flat_winner[np.uintp(y0 + oc)]) * twelve
-                            q = np.uintp((o1 - o0) * pw) + np.uintp((starts >> shift) & low)
-                            g[q] = flat_dy[np.uintp(y0 + oc)]
-                            at[q] = oc * length
-                            starts += np.uint64(1) << shift
+                        q = list_place(g, at, q, start, 4 * pw, flat_dy, flat_winner, y0,
+                                       o0, min(OC, o0 + TOGETHER), length)  # fmt: skip
+                    start[4 * PW] = q
                     for done in range(0, length, chunk):
                         wide = min(chunk, length - done)
                         for pw in range(PW):
@@ -239,7 +209,7 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
                                 d0 = (
                                     (2 * ph + (who >> 1)) * SH * WP * C + (2 * pw + (who & 1)) * SW * C + done
                                 )
-                                p0 = start[5 * pw + who]
-                                gather(dpicture, d0, WP * C, g, at, p0, start[5 * pw + who + 1] - p0,
+                                p0 = start[4 * pw + who]
+                                gather(dpicture, d0, WP * C, g, at, p0, start[4 * pw + who + 1] - p0,
                                        rows, done, OC * length, KH, wide, KW * C - done)  # fmt: skip
             copy_rows(flat_dx, n * H * W * C, W * C, dpicture, (top * WP + left) * C, WP * C, H, W * C)
