@@ -81,7 +81,7 @@ class ArrayBatches:
     def in_order(self) -> Iterator[tuple]:
         """All samples as they are, neither shuffled nor changed: what is judged and predicted."""
         for start in range(0, self.samples, self.batch_size):
-            yield self.take(np.arange(start, min(start + self.batch_size, self.samples)), None)
+            yield self.take(slice(start, start + self.batch_size), None)  # without a copy
 
     def order(self, epoch: int) -> np.ndarray:
         """The order of the samples in an epoch."""
@@ -90,7 +90,7 @@ class ArrayBatches:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         return order
 
-    def take(self, indices: np.ndarray, epoch: int | None) -> tuple:
+    def take(self, indices: np.ndarray | slice, epoch: int | None) -> tuple:
         """(x, y, sample_weight) of these samples, for that epoch of training or, with None, as they are."""
         return tuple(
             None if array is None else array[indices] for array in (self.x, self.y, self.sample_weight)

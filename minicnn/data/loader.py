@@ -72,7 +72,7 @@ class Loader(ArrayBatches):
             )
         self.augmentation, self.names = augmentation, names
 
-    def take(self, indices: np.ndarray, epoch: int | None) -> tuple:
+    def take(self, indices: np.ndarray | slice, epoch: int | None) -> tuple:
         pictures, y, weight = super().take(indices, epoch)
         if self.augmentation is None or epoch is None:
             return to_float(pictures), y, weight

@@ -21,9 +21,9 @@ DEPTH = 256  # rows of weights that all samples go through before the next
 def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """y = x @ weight + bias."""
     x = np.ascontiguousarray(x)
-    N, O = len(x), weight.shape[1]  # noqa: E741
+    N, (K, O) = len(x), weight.shape  # noqa: E741
     width = tile_width(x.dtype)
-    last = pack(weight[:, O // width * width :])
+    last = pack(weight[:, O // width * width :]) if O % width else empty((0, K, width), x.dtype)
     parts = empty((PIECES, N, O), x.dtype)
     y = np.empty((N, O), x.dtype)
     _forward(x, np.ascontiguousarray(weight), last, parts, np.zeros(O, x.dtype) if bias is None else bias, y)

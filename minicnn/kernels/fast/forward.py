@@ -7,13 +7,16 @@ how they are cut changes no bit of the result.
 Called by `convolution.py` and `block.py`.
 """
 
+import functools
+
 import numpy as np
 from numba import prange
 
 from ...compiling import njit
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
-from .memory import PIECES, empty, pack, tile_width
+from .cpu import VECTOR_BYTES
+from .memory import PIECES, empty, pack
 from .winograd import finite, transform_pictures, transform_weights, winograd
 
 LINEAR, RELU, POOL = 0, 1, 2  # what follows the convolution
@@ -27,57 +30,50 @@ def forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding, then: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """y, and with POOL the winners (0 to 3: the first largest of the four, row by row; 4: none is above 0)."""
-    x = np.ascontiguousarray(x)
-    N, C, (KH, KW, _, OC) = len(x), x.shape[3], weight.shape
-    OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
-    if then == POOL:
-        OH, OW = OH // 2 * 2, OW // 2 * 2
-        y = empty((N, OH // 2, OW // 2, OC), x.dtype)
-    else:
-        y = empty((N, OH, OW, OC), x.dtype)
-    winner = empty(y.shape if then == POOL else (1, 1, 1, 1), np.uint8)
-    packed = pack(weight.reshape(-1, OC))
-    lanes = tile_width(x.dtype) // 2
-    by_winograd = (KH, KW) == (3, 3) and strides == (1, 1) and C >= DEPTH and min(OH, OW) >= 2
+    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    shape, size, bands, by_winograd, copied = _plan(x.shape, weight.shape, strides, padding, then, x.itemsize)
+    y = empty(shape, x.dtype)
+    winner = empty(shape if then == POOL else (1, 1, 1, 1), np.uint8)
+    packed = pack(weight.reshape(-1, weight.shape[3]))
+    U = empty((packed.shape[0], 16, x.shape[3], packed.shape[2]) if by_winograd else (1, 1, 1, 1), x.dtype)
     if by_winograd:
-        U = empty((packed.shape[0], 16, C, packed.shape[2]), x.dtype)
         transform_weights(packed, U)
-        rows = TILES * 4 // OW
-    else:
-        U = empty((1, 1, 1, 1), x.dtype)
-        rows = RUN // (x.shape[2] + sum(padding[1]))
-    rows = max(2, min(rows, -(-N * OH // 4)) // 2 * 2)  # even, and enough bands for a single picture too
-    copied = max(map(max, padding)) > 0 or (by_winograd and C % lanes > 0)
     if bias is None:
-        bias = np.zeros(OC, x.dtype)
+        bias = np.zeros(weight.shape[3], x.dtype)
     if y.size:
+        kernel = weight.shape[:2]
         _forward(
-            x,
-            packed,
-            U,
-            bias,
-            y,
-            winner,
-            (KH, KW),
-            (OH, OW),
-            strides,
-            padding,
-            rows,
-            by_winograd,
-            copied,
-            then,
+            x, packed, U, bias, y, winner, kernel, size, strides, padding, bands, by_winograd, copied, then
         )
     return y, winner
 
 
+@functools.lru_cache(maxsize=1024)
+def _plan(x_shape, weight_shape, strides, padding, then, itemsize):
+    """The shape of y, the sizes of the convolution's output, the bands of a picture, Winograd's route or not, and
+    whether a band of the picture is copied first, into a border or for whole vectors."""
+    (N, _, W, C), (KH, KW, _, OC) = x_shape, weight_shape
+    OH, OW = output_sizes(x_shape, (KH, KW), strides, padding)
+    if then == POOL:
+        OH, OW = OH // 2 * 2, OW // 2 * 2
+    shape = (N, OH // 2, OW // 2, OC) if then == POOL else (N, OH, OW, OC)
+    by_winograd = (KH, KW) == (3, 3) and strides == (1, 1) and C >= DEPTH and min(OH, OW) >= 2
+    rows = TILES * 4 // OW if by_winograd else RUN // (W + sum(padding[1]))
+    bands = -(-OH // max(2, rows // 2 * 2))
+    bands += N * bands % 2  # a single picture is split evenly over two cores too
+    copied = max(map(max, padding)) > 0 or (by_winograd and C * itemsize % VECTOR_BYTES > 0)
+    return shape, (OH, OW), bands, by_winograd, copied
+
+
 @njit(cache=True, nogil=True, parallel=True)
-def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, rows, by_winograd, copied, then):
+def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, bands, by_winograd, copied, then):
     N, H, W, C = x.shape
     OC = y.shape[3]
     (KH, KW), (OH, OW), (SH, SW), ((top, bottom), (left, right)) = kernel, size, strides, padding
     WP = W + left + right
     blocks, K, width = packed.shape
-    bands = -(-OH // rows)
+    pairs = (OH + 1) // 2
+    rows = -(-pairs // bands) * 2  # of a band, at most: bands hold pairs of rows
     pitch = WP if SH == 1 and SW == 1 else OW
     lanes = width // 2
     length = -(-C // lanes) * lanes
@@ -88,8 +84,11 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, rows
         out = np.empty(rows * pitch * width, x.dtype)
         V, M = np.empty(places * length, x.dtype), np.empty(places * width, x.dtype)
         for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
-            n, oh = unit // bands, unit % bands * rows
-            band = min(rows, OH - oh)
+            n, b = unit // bands, unit % bands
+            oh = b * pairs // bands * 2
+            band = min((b + 1) * pairs // bands * 2, OH) - oh
+            if band == 0:
+                continue
             source, s0 = flat_x, (n * H + oh * SH) * W * C
             if copied:
                 copy_band(buffer, x, n, oh * SH, (band - 1) * SH + KH, ((top, bottom), (left, right)))

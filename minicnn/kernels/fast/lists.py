@@ -10,7 +10,8 @@ single entries are left to other processors and to channels that do not fill a v
 Called by `winners.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -30,25 +31,29 @@ INT32 = ir.IntType(32)
 class Entries(Vectors):
     """Instructions on vectors of entries: gradients, int32 offsets and winners, as many of each."""
 
-    def __init__(self, context, builder, dtype):
+    def __init__(self, context: Any, builder: ir.IRBuilder, dtype: types.Type):
         super().__init__(context, builder, dtype)
         self.offset_vector = ir.VectorType(INT32, self.lanes)
 
-    def address(self, array_type, array, start, element):
+    def address(
+        self, array_type: types.Array, array: ir.Value, start: ir.Value, element: ir.Type
+    ) -> ir.Value:
         """Where element `start` of an array of that LLVM type is."""
         data = self.context.make_array(array_type)(self.context, self.builder, array).data
         return self.builder.gep(data, [start], source_etype=element)
 
-    def winners(self, pointer):
+    def winners(self, pointer: ir.Value) -> ir.Value:
         """A vector of winners, as int32."""
         narrow = ir.VectorType(ir.IntType(8), self.lanes)
         return self.builder.zext(self.builder.load(pointer, align=1, typ=narrow), self.offset_vector)
 
-    def number(self, value):
+    def number(self, value: int) -> ir.Constant:
         """A constant in every lane of a vector of offsets."""
         return ir.Constant(self.offset_vector, [value] * self.lanes)
 
-    def append(self, g, at, q, chosen, gradients, offsets):
+    def append(
+        self, g: ir.Value, at: ir.Value, q: ir.Value, chosen: ir.Value, gradients: ir.Value, offsets: ir.Value
+    ) -> ir.Value:
         """Write the chosen lanes from g[q] and at[q] on, side by side, and return the place after the last.
 
         Whole vectors are written: what comes after the last is to be written over.
@@ -66,7 +71,7 @@ class Entries(Vectors):
             b.store(packed, b.bitcast(where, vector.type.as_pointer()), align=4)
         return b.add(q, b.ctpop(b.zext(b.bitcast(chosen, ir.IntType(self.lanes)), INDEX)))
 
-    def transpose(self, rows):
+    def transpose(self, rows: Sequence[ir.Value]) -> list[ir.Value]:
         """Lane i of vector j becomes lane j of vector i: blocks change places, of one lane first, then of two..."""
         rows, step = list(rows), 1
         while step < self.lanes:

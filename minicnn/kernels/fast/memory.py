@@ -7,6 +7,7 @@ Work is cut into PIECES, however many threads there are, and partial sums are ad
 the same bits on any number of threads.  Used by all files of this folder that hold a kernel.
 """
 
+import math
 import threading
 
 import numpy as np
@@ -21,11 +22,21 @@ SMALL = 1 << 16  # bytes below which the system's own allocator is as good
 LINE = 64  # bytes of a cache line
 
 
+class Piece:
+    """A piece of memory, from a cache line on."""
+
+    def __init__(self, size: int):
+        self.memory, self.size = np.empty(size + LINE, np.uint8), size
+        start = self.memory.ctypes.data
+        start += -start % LINE
+        self.interface = {"shape": (size,), "typestr": "|u1", "data": (start, False), "version": 3}
+
+
 class Recycler:
     """Memory that was given back, by size; never more than was once in use, the longest unused let go first."""
 
     def __init__(self):
-        self._idle: dict[int, list[np.ndarray]] = {}  # in the order of their last use
+        self._idle: dict[int, list[Piece]] = {}  # in the order of their last use
         self._lock = threading.RLock()
         self.in_use = self.idle = self.most = 0
 
@@ -38,20 +49,20 @@ class Recycler:
             stack = self._idle.pop(size, [])
             self._idle[size] = stack
             if stack:
-                memory = stack.pop()
+                piece = stack.pop()
                 self.idle -= size
             else:
-                memory = np.empty(size + LINE, np.uint8)
+                piece = Piece(size)
             self.in_use += size
             self.most = max(self.most, self.in_use)
-        return np.asarray(_Lease(self, memory, size))
+        return np.asarray(_Lease(self, piece))
 
-    def give_back(self, memory: np.ndarray, size: int) -> None:
+    def give_back(self, piece: Piece) -> None:
         """Called when the last array on that memory is gone."""
         with self._lock:
-            self.in_use -= size
-            self.idle += size
-            self._idle.setdefault(size, []).append(memory)
+            self.in_use -= piece.size
+            self.idle += piece.size
+            self._idle.setdefault(piece.size, []).append(piece)
             while self.idle > self.most:
                 oldest = next(iter(self._idle))
                 if self._idle[oldest]:
@@ -64,29 +75,23 @@ class Recycler:
 class _Lease:
     """What NumPy holds on to as long as an array on the memory lives."""
 
-    def __init__(self, recycler, memory, size):
-        self.recycler, self.memory, self.size = recycler, memory, size
-        start = memory.ctypes.data + -memory.ctypes.data % LINE
-        self.__array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (start, False), "version": 3}
+    def __init__(self, recycler, piece):
+        self.recycler, self.piece, self.__array_interface__ = recycler, piece, piece.interface
 
     def __del__(self):
-        self.recycler.give_back(self.memory, self.size)
+        self.recycler.give_back(self.piece)
 
 
 RECYCLER = Recycler()
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """An array with any numbers in it; it begins on a cache line, so that no vector of it straddles two."""
-    dtype, count = np.dtype(dtype), 1
-    for length in shape:
-        count *= length
-    size = count * dtype.itemsize
+    """An array with any numbers in it; a large one begins on a cache line, so that no vector of it straddles two."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
     if size < SMALL:
-        memory = np.empty(size + LINE, np.uint8)
-        start = -memory.ctypes.data % LINE
-        return memory[start : start + size].view(dtype).reshape(shape)
-    return RECYCLER.take(size)[:size].view(dtype).reshape(shape)
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, RECYCLER.take(size))
 
 
 def tile_width(dtype: DTypeLike) -> int:
@@ -95,9 +100,14 @@ def tile_width(dtype: DTypeLike) -> int:
 
 
 def pack(matrix: np.ndarray) -> np.ndarray:
-    """(K, O) -> (blocks, K, width): columns in blocks of the tile's width, the last filled up with zeros."""
+    """(K, O) -> (blocks, K, width): columns in blocks of the tile's width, the last filled up with zeros.
+
+    To be read only: a matrix that is one block already is not copied.
+    """
     K, O = matrix.shape  # noqa: E741
     width = tile_width(matrix.dtype)
+    if width == O and matrix.flags.c_contiguous:
+        return matrix.reshape(1, K, width)
     packed = empty((-(-O // width), K, width), matrix.dtype)
     _pack(np.ascontiguousarray(matrix), packed)
     return packed
