@@ -7,7 +7,7 @@ from .layers import Conv2D, Dense, Dropout, Flatten, Layer, MaxPool2D, ReLU, Sig
 from .model import Sequential
 
 
-def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") -> Sequential:
+def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
     """Conv32, pool, Conv32, pool, Dense128: 813,217 parameters on 64x64 pictures.
 
     Parameters
@@ -26,7 +26,7 @@ def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") -
     return _network((32, 32), 128, classes, dropout, kernels, "two_block")
 
 
-def four_block(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") -> Sequential:
+def four_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
     """Conv32, 64, 128, 128, each with a pool, then Dense512: 3,453,121 parameters on 150x150 pictures.
 
     Parameters
