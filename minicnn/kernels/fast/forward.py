@@ -18,11 +18,11 @@ from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
 from .memory import PIECES, empty, pack
 from .pool import pool
-from .winograd import finite, transform_pictures, transform_weights, winograd
+from .winograd import PLACES, STEP, finite, transform_pictures, transform_weights, winograd
 
 LINEAR, RELU, POOL = 0, 1, 2  # what follows the convolution
 RUN = 512  # outputs of a band, about: with 32 channels 64 KB, half of which leaves the first cache
-TILES = 64  # pieces of a band for Winograd's route, about
+TILES = 16  # pieces of a band for Winograd's route, about
 DEPTH = 16  # input channels from which on its transforms pay
 
 
@@ -35,7 +35,9 @@ def forward(
     y = empty(shape, x.dtype)
     winner = empty(shape if then == POOL else (1, 1, 1, 1), np.uint8)
     packed = pack(weight.reshape(-1, weight.shape[3]))
-    U = empty((packed.shape[0], 16, x.shape[3], packed.shape[2]) if by_winograd else (1, 1, 1, 1), x.dtype)
+    U = empty(
+        (packed.shape[0], PLACES, x.shape[3], packed.shape[2]) if by_winograd else (1, 1, 1, 1), x.dtype
+    )
     if by_winograd:
         transform_weights(packed, U)
     shift = np.zeros(packed.shape[0] * packed.shape[2], x.dtype)
@@ -58,10 +60,13 @@ def _plan(x_shape, weight_shape, strides, padding, then, itemsize):
     if then == POOL:
         OH, OW = OH // 2 * 2, OW // 2 * 2
     shape = (N, OH // 2, OW // 2, OC) if then == POOL else (N, OH, OW, OC)
-    by_winograd = (KH, KW) == (3, 3) and strides == (1, 1) and C >= DEPTH and min(OH, OW) >= 2
-    rows = TILES * 4 // OW if by_winograd else RUN // (W + sum(padding[1]))
-    bands = -(-OH // max(2, rows // 2 * 2))
-    bands += N * bands % 2  # a single picture is split evenly over two cores too
+    by_winograd = (KH, KW) == (3, 3) and strides == (1, 1) and C >= DEPTH and min(OH, OW) >= STEP
+    rows = TILES * STEP * STEP // OW if by_winograd else RUN // (W + sum(padding[1]))
+    least = STEP if by_winograd else 2
+    bands = -(-OH // max(least, rows // least * least))
+    bands = min(
+        bands + N * bands % 2, max(1, OH // least)
+    )  # a single picture is split evenly over two cores too
     copied = max(map(max, padding)) > 0 or (by_winograd and C * itemsize % VECTOR_BYTES > 0)
     return shape, (OH, OW), bands, by_winograd, copied
 
@@ -73,37 +78,35 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, band
     (KH, KW), (OH, OW), (SH, SW), ((top, bottom), (left, right)) = kernel, size, strides, padding
     WP = W + left + right
     blocks, K, width = packed.shape
-    pairs = (OH + 1) // 2
-    rows = -(-pairs // bands) * 2  # of a band, at most: bands hold pairs of rows
+    least = STEP if by_winograd else 2
+    steps = max(
+        1, OH // least
+    )  # of rows that stay together, for a pool or a piece; the last holds what is left
+    rows = min(OH, -(-steps // bands) * least + least - 1)  # of a band, at most
     pitch = WP if SH == 1 and SW == 1 else OW
     lanes = width // 2
     length = -(-C // lanes) * lanes
-    places = 16 * ((rows + 1) // 2) * ((OW + 1) // 2) if by_winograd else 0
+    places = PLACES * -(-rows // STEP) * -(-OW // STEP) if by_winograd else 0
     flat_x, flat_y, flat_winner, flat_U = x.reshape(-1), y.reshape(-1), winner.reshape(-1), U.reshape(-1)
     for piece in prange(PIECES):
         buffer = np.zeros(((rows - 1) * SH + KH) * WP * C + lanes if copied else 1, x.dtype)
         out = np.empty(rows * pitch * width, x.dtype)
-        some_y, some_winner = (
-            np.empty(width, x.dtype),
-            np.empty(width, np.uint8),
-        )  # of a block that is not full
+        some_y, some_winner = np.empty(width, x.dtype), np.empty(width, np.uint8)  # of the last block
         V, M = np.empty(places * length, x.dtype), np.empty(places * width, x.dtype)
         for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
             n, b = unit // bands, unit % bands
-            oh = b * pairs // bands * 2
-            band = min((b + 1) * pairs // bands * 2, OH) - oh
-            if band == 0:
-                continue
+            oh = b * steps // bands * least
+            band = ((b + 1) * steps // bands * least if b + 1 < bands else OH) - oh
             source, s0 = flat_x, (n * H + oh * SH) * W * C
             if copied:
                 copy_band(buffer, x, n, oh * SH, (band - 1) * SH + KH, ((top, bottom), (left, right)))
                 source, s0 = buffer, 0
-            if by_winograd and band > 1:
+            if by_winograd:
                 transform_pictures(V, source, s0, WP * C, C, band, OW)
             for j in range(blocks):
-                good = by_winograd and band > 1
-                if good:
-                    winograd(out, pitch, V, M, flat_U, j * 16 * C * width, C, width, band, OW)
+                good = False
+                if by_winograd:
+                    winograd(out, pitch, V, M, flat_U, j * PLACES * C * width, C, width, band, OW)
                     good = finite(out, pitch, width, band, OW)
                 if not good:
                     direct(out, pitch, source, s0, WP * C, C, packed, j, (KH, KW), (SH, SW), band, OW)

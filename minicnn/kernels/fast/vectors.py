@@ -90,10 +90,19 @@ class Vectors:
         for coefficient, value in zip(coefficients, values, strict=True):
             if coefficient == 0:
                 continue
-            if abs(coefficient) != 1:
-                value = b.fmul(value, ir.Constant(self.vector, [abs(coefficient)] * self.lanes))
+            factor = ir.Constant(self.vector, [coefficient] * self.lanes)
             if total is None:
-                total = value if coefficient > 0 else b.fneg(value)
+                total = (
+                    value
+                    if coefficient == 1
+                    else b.fneg(value)
+                    if coefficient == -1
+                    else b.fmul(factor, value)
+                )
+            elif coefficient == 1:
+                total = b.fadd(total, value)
+            elif coefficient == -1:
+                total = b.fsub(total, value)
             else:
-                total = b.fadd(total, value) if coefficient > 0 else b.fsub(total, value)
+                total = self.multiply_add(factor, value, total)
         return total
