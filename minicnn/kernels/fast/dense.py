@@ -4,24 +4,33 @@
     dweight = x^T @ dy          rows of weights, a part for each piece
     dx = (weight @ dy^T)^T      rows of weights again, read as they lie: no turned copy of the weights
 
-Weights are by far the largest of these arrays; they are read where they lie.  Here `reference` leaves the
-product to NumPy's BLAS; its threads and numba's would fight over the cores.
+Weights are by far the largest of these arrays; they are read where they lie.  `reference` leaves all this to NumPy's
+BLAS, whose threads would fight with numba's over the cores; so here only products too small for threads go there.
 """
 
 import numpy as np
 from numba import prange
 
 from ...compiling import njit
+from .cpu import VECTORS
 from .memory import PIECES, empty, pack, tile_width
 from .product import product
+from .tile import make_tile
 
+TINY = 1 << 13  # multiply-adds that NumPy's product has done, on one core, before our threads have begun
 DEPTH = 256  # rows of weights that all samples go through before the next
+
+tile_of_a_row = make_tile(
+    1, 4 * VECTORS
+)  # for a single sample: wide enough that no sum waits for the one before
 
 
 def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """y = x @ weight + bias."""
     x = np.ascontiguousarray(x)
     N, (K, O) = len(x), weight.shape  # noqa: E741
+    if N * K * O <= TINY:
+        return x @ weight if bias is None else x @ weight + bias
     width = tile_width(x.dtype)
     last = pack(weight[:, O // width * width :]) if O % width else empty((0, K, width), x.dtype)
     parts = empty((PIECES, N, O), x.dtype)
@@ -36,6 +45,8 @@ def dense_backward(
     """dx = dy @ weight^T,  dweight = x^T @ dy,  dbias = the sum of dy over the batch."""
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     K, O = weight.shape  # noqa: E741
+    if len(x) * K * O <= TINY:
+        return dy @ weight.T if need_dx else None, x.T @ dy, dy.sum(0)
     packed = pack(dy)
     blocks, _, width = packed.shape
     dweight = empty((K, blocks * width), x.dtype)
@@ -58,9 +69,15 @@ def _forward(x, weight, last, parts, bias, y):
         part = np.empty(N * width, x.dtype)
         parts[piece] = 0
         end = (piece + 1) * K // PIECES
-        for k in range(piece * K // PIECES, end, DEPTH):
+        first, done = piece * K // PIECES, 0
+        if N == 1 and end > first:  # whole rows of weights, each read once and in order
+            while done + 4 * width <= O:
+                tile_of_a_row(flat_parts, piece * O + done, 0, x, first, 0, 0, 1,
+                              weight, first * O + done, 0, O, 1, end - first)  # fmt: skip
+                done += 4 * width
+        for k in range(first, end, DEPTH):
             deep = min(DEPTH, end - k)
-            for j in range(0, O, width):
+            for j in range(done, O, width):
                 if j + width <= O:
                     product(part, 0, width, x, k, K, 0, 1, weight, k * O + j, 0, O, 1, deep, N)
                 else:

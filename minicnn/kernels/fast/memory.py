@@ -18,7 +18,7 @@ from ...compiling import njit
 from .cpu import VECTOR_BYTES, VECTORS
 
 PIECES = 8
-SMALL = 1 << 16  # bytes below which the system's own allocator is as good
+SMALL = 1 << 17  # bytes below which the system's own allocator is as good
 LINE = 64  # bytes of a cache line
 
 

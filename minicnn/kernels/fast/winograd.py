@@ -18,11 +18,12 @@ Called by `forward.py`.
 from collections.abc import Callable
 
 import numpy as np
-from numba import types
+from numba import prange, types
 from numba.extending import intrinsic
 
 from ...compiling import njit
 from .cpu import VECTOR_BYTES
+from .memory import PIECES
 from .product import product
 from .vectors import Vectors
 
@@ -82,24 +83,18 @@ def make_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
 picture_transform, weight_transform, sum_transform = make_transform(BT), make_transform(G), make_transform(AT)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, parallel=True)
 def transform_weights(packed, U):
     """U[j, PLACES, c, :] = G g G^T from packed[j, 9, c, :], a block of output channels after the other."""
     blocks, places, width = packed.shape
-    size = places // 9 * width
+    size, lanes = places // 9 * width, VECTOR_BYTES // packed.itemsize
     flat_packed, flat_U = packed.reshape(-1), U.reshape(-1)
-    for j in range(blocks):
-        for v in range(0, size, VECTOR_BYTES // packed.itemsize):
-            weight_transform(
-                flat_U,
-                j * PLACES * size + v,
-                SIDE * size,
-                size,
-                flat_packed,
-                j * 9 * size + v,
-                3 * size,
-                size,
-            )
+    vectors = size // lanes
+    for piece in prange(PIECES):
+        for unit in range(piece * blocks * vectors // PIECES, (piece + 1) * blocks * vectors // PIECES):
+            j, v = unit // vectors, unit % vectors * lanes
+            weight_transform(flat_U, j * PLACES * size + v, SIDE * size, size,
+                             flat_packed, j * 9 * size + v, 3 * size, size)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
