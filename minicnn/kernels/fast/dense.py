@@ -20,9 +20,7 @@ from .tile import make_tile
 TINY = 1 << 13  # multiply-adds that NumPy's product has done, on one core, before our threads have begun
 DEPTH = 256  # rows of weights that all samples go through before the next
 
-tile_of_a_row = make_tile(
-    1, 4 * VECTORS
-)  # for a single sample: wide enough that no sum waits for the one before
+tile_of_a_row = make_tile(1, 4 * VECTORS)  # of a single sample: so wide that no sum waits for itself
 
 
 def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
