@@ -29,7 +29,9 @@ def trained(made, rng, kernels="im2col", dtype="float64", shape=(12, 11, 2)):
     model = mc.Sequential(made, kernels, "cats").build(shape, dtype=dtype)
     model.compile(mc.Adam(0.01))
     for parameter in model.parameters:
-        parameter.value = rng.uniform(0.2, 0.9, parameter.shape).astype(dtype)
+        positive = parameter.name.endswith(("gamma", "variance"))
+        value = rng.uniform(0.3, 0.9, parameter.shape) if positive else rng.normal(0, 0.4, parameter.shape)
+        parameter.value = value.astype(dtype)
     return model
 
 

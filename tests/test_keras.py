@@ -101,7 +101,7 @@ def residual():
         mc.BatchNormalization(),
         mc.ReLU(),
         mc.Residual(separable, shortcut=[mc.Conv2D(8, 1, strides=2, padding="same")]),
-        mc.Residual([mc.DepthwiseConv2D(3, padding="same"), mc.BatchNormalization()]),
+        mc.Residual([mc.DepthwiseConv2D(3, padding="same", use_bias=False), mc.BatchNormalization()]),
         mc.GlobalAveragePool2D(),
         mc.Dense(1),
         mc.Sigmoid(),

@@ -64,7 +64,7 @@ def residual(keras, shape):
     y = L.BatchNormalization()(L.SeparableConv2D(8, 3, padding="same", use_bias=False)(x))
     y = L.MaxPooling2D(3, strides=2, padding="same")(L.Activation("relu")(y))
     x = L.add([y, L.Conv2D(8, 1, strides=2, padding="same")(x)])
-    y = L.BatchNormalization()(L.DepthwiseConv2D(3, padding="same")(x))
+    y = L.BatchNormalization()(L.DepthwiseConv2D(3, padding="same", use_bias=False)(x))
     x = L.add([y, x])
     x = L.GlobalAveragePooling2D()(x)
     return keras.Model(start, L.Dense(1, activation="sigmoid")(x))

@@ -84,23 +84,23 @@ def small_network(momentum=0.99):
 def test_prediction_can_be_trusted_after_the_first_epoch(rng):
     """20 steps, with Keras's momentum: judged by its moving statistics the network is as good as by the batch's own.
 
-    Set to 0 and 1 at the start, as in Keras, the averages would still be four fifths of that, and the answers chance.
+    Set to 0 and 1 at the start, as in Keras, the averages would still be four fifths of that.  A fifth of the labels
+    is wrong, so that exaggerated answers cost.
     """
     y = rng.integers(0, 2, 320)
     x = rng.normal(0, 1, (320, 10, 10, 3))
     x[..., 0] += np.where(y, 1.5, -1.5)[:, None, None] * np.sin(np.arange(10))
-    x = (20 + 5 * x).astype("float32")  # far from mean 0 and variance 1
-    losses = []
+    x, y = (20 + 5 * x).astype("float32"), np.where(np.arange(320) % 5, y, 1 - y)
+    gaps = []
     for keras in (False, True):
         model = mc.Sequential(small_network()).build((10, 10, 3))
         if keras:
             model.set_weights(model.get_weights())
-        model.compile(mc.Adam(0.01), metrics=["accuracy"])
+        model.compile(mc.Adam(0.01))
         model.fit(x, y, batch_size=16, epochs=1, verbose=0)
-        losses.append((model.test_step(x, y, training=True)[0], model.evaluate(x, y)))
-    (own, moving_loss), (_, as_keras) = losses
-    assert moving_loss["loss"] < own + 0.1 and moving_loss["accuracy"] > 0.9
-    assert as_keras["loss"] > 2 * moving_loss["loss"]
+        own = model.test_step(x, y, training=True)[0]
+        gaps.append(model.evaluate(x, y)["loss"] - own)
+    assert abs(gaps[0]) < 0.02 and gaps[1] > 0.3
 
 
 def test_an_answer_does_not_depend_on_its_batch(rng):
