@@ -159,6 +159,24 @@ def test_depthwise_agrees_with_reference(window, batch, multiplier, seed, dtype)
         assert kernels.depthwise_conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
 
 
+@pytest.mark.parametrize("C", [8, 16, 19, 40])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_depthwise_in_vectors_of_channels(C, strides, dtype, rng):
+    """3x3 with channels that fill vectors, overlap in the last one or are too few, and any stride."""
+    pads = ((1, 1), (0, 1))
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 7, 6, C), (3, 3, C, 1), C))
+    y = reference.depthwise_conv2d_forward(x, weight, bias, strides, pads)
+    close(fast.depthwise_conv2d_forward(x, weight, bias, strides, pads), y, dtype)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    for got, wanted in zip(
+        fast.depthwise_conv2d_backward(dy, x, weight, strides, pads),
+        reference.depthwise_conv2d_backward(dy, x, weight, strides, pads),
+        strict=True,
+    ):
+        close(got, wanted, dtype)
+
+
 # ----------------------------------------------------------------------- batch normalisation
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
 def test_reference_batchnorm_is_its_equation_number_by_number(N, H, C, seed):

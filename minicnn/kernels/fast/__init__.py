@@ -12,8 +12,9 @@
     winners.py      the backward pass of conv -> ReLU -> max pool, from its winners alone
     block.py        both passes of such a block
     dense.py        dense layers
+    window.py       sums over a 3x3 window of one vector of channels
     depthwise.py    convolutions a channel at a time
-    normalization.py  batch normalisation, and the sum of two ways through the network
+    normalization.py    batch normalisation, and the sum of two ways through the network
     pooling.py      pooling and ReLU on all cores
     update.py       optimiser steps in one pass
     threads.py      one kernel at a time, on as many threads as was set
