@@ -15,16 +15,21 @@ from .errors import (
     ShapeError,
     StateError,
 )
+from .folding import fold_batchnorm
 from .layers import (
     AveragePool2D,
+    BatchNormalization,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Residual,
+    SeparableConv2D,
     Sigmoid,
     Softmax,
 )  # fmt: skip
@@ -42,11 +47,11 @@ from .training import History
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BinaryCrossEntropy", "CSVLogger", "Callback",
-    "CategoricalCrossEntropy", "Conv2D", "DataError", "Dense", "Dropout", "EarlyStopping", "Flatten",
-    "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError", "ModelCheckpoint",
-    "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Sequential", "ShapeError", "Sigmoid", "Softmax",
-    "SparseCategoricalCrossEntropy", "StateError", "callbacks",
-    "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
-    "optimizers", "set_threads",
+    "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BatchNormalization", "BinaryCrossEntropy",
+    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Conv2D", "DataError", "Dense", "DepthwiseConv2D",
+    "Dropout", "EarlyStopping", "Flatten", "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D",
+    "MeanSquaredError", "MinicnnError", "ModelCheckpoint", "ModelFileError", "NonFiniteError", "ReLU",
+    "ReduceLROnPlateau", "Residual", "SeparableConv2D", "Sequential", "ShapeError", "Sigmoid", "Softmax",
+    "SparseCategoricalCrossEntropy", "StateError", "callbacks", "fold_batchnorm", "gradient_check", "layers",
+    "load_model", "losses", "metrics", "networks", "optimizers", "set_threads",
 ]  # fmt: skip

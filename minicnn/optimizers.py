@@ -42,7 +42,7 @@ class Optimizer:
         self._arrays: dict[str, np.ndarray] = {}
 
     def step(self, parameters: Sequence) -> None:
-        """Move every parameter once, in place, by its grad.
+        """Move every trainable parameter once, in place, by its grad.
 
         Raises
         ------
@@ -53,6 +53,7 @@ class Optimizer:
         if len(set(names)) < len(names):
             raise ArgumentError("step", "parameters of different names", ", ".join(names), "Name them apart.")
         self.steps += 1
+        parameters = [parameter for parameter in parameters if parameter.trainable]
         scale = self._clip_scale(parameters)
         for parameter in parameters:
             grad = parameter.grad if scale == 1 else parameter.grad * np.asarray(scale, parameter.grad.dtype)

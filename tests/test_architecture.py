@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "serialization", "summary", "training",
     },
     "fusion": {"layers"},
+    "folding": {"layers", "model"},
     "networks": {"layers", "model"},
     "gradient_check": {"errors", "kernels"},
     "plots": {"metrics"},

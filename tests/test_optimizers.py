@@ -41,6 +41,25 @@ def test_adam_and_adamw(decay):
     )
 
 
+@pytest.mark.parametrize("make", [mc.SGD, mc.Adam, lambda: mc.AdamW(weight_decay=0.5)])
+def test_what_is_not_trainable_is_passed_by(make):
+    """Whatever its grad is: neither moved, nor decayed, nor counted into the gradients' length."""
+    optimizer = make()
+    optimizer.global_clipnorm = 1.0
+    weights = [Parameter(name, (1,), np.array([1.0])) for name in "ab"]
+    weights[0].grad = np.array([0.5])
+    fixed = Parameter("moving_mean", (2,), np.array([3.0, 4.0]), trainable=False)
+    optimizer.step([weights[0], fixed])
+    np.testing.assert_array_equal(fixed.value, [3.0, 4.0])
+    assert not any("moving" in name for name in optimizer.state)
+    fixed.grad, weights[1].grad = np.array([1e6, 1e6]), np.array([0.5])
+    again = make()
+    again.global_clipnorm = 1.0
+    again.step([fixed, weights[1]])
+    np.testing.assert_array_equal(fixed.value, [3.0, 4.0])
+    assert weights[0].value == weights[1].value != 1
+
+
 @pytest.mark.parametrize("kernels", NAMES[1:])
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("make", [lambda: mc.SGD(0.1, 0.9), lambda: mc.SGD(0.1, 0.9, nesterov=True),

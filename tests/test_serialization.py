@@ -102,6 +102,15 @@ def test_metadata_that_is_not_ours(saved, metadata):
         ),
         lambda d: d | {"layers": [{"class": "Conv2D", "config": {"filters": 10**30, "kernel_size": 3}}]},
         lambda d: d | {"layers": [{"class": "Dense", "config": {"units": 1}}]},
+        lambda d: (
+            d | {"layers": [{"class": "Residual", "config": {"layers": [{"class": "Layer", "config": {}}]}}]}
+        ),
+        lambda d: d | {"layers": [{"class": "Residual", "config": {"layers": [["Dense", 1]]}}]},
+        lambda d: d | {"layers": [{"class": "Residual", "config": {"layers": 3}}]},
+        lambda d: (
+            d | {"layers": [{"class": "Residual", "config": {"layers": d["layers"][:1], "shortcut": {}}}]}
+        ),
+        lambda d: d | {"layers": [{"class": "Dropout", "config": {"rate": d["layers"][0]}}]},
         lambda d: d | {"input_shape": [5, 5]},
         lambda d: d | {"input_shape": [10**9, 10**9, 1]},
         lambda d: d | {"input_shape": "large"},
