@@ -6,9 +6,11 @@ Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
 
 from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers
 from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from .checkpoints import Checkpoint
 from .errors import (
     ArgumentError,
     DataError,
+    DiskFullError,
     MinicnnError,
     ModelFileError,
     NonFiniteError,
@@ -48,5 +50,5 @@ __all__ = [
     "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Sequential", "ShapeError", "Sigmoid", "Softmax",
     "SparseCategoricalCrossEntropy", "StateError", "callbacks",
     "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
-    "optimizers", "set_threads",
+    "optimizers", "set_threads", "Checkpoint", "DiskFullError",
 ]  # fmt: skip
