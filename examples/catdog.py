@@ -146,7 +146,7 @@ def train(options) -> int:
         model.fit(training, validation_data=validation, epochs=epochs, callbacks=callbacks)
     except KeyboardInterrupt:
         interrupted = True
-        print("\nInterrupted: training ends here", flush=True)
+        print("\nInterrupted: training ends here; --resume goes on from its last checkpoint", flush=True)
     if saved_best.saved_epoch is None:
         print("Not one epoch was finished: nothing is saved, and what was there before is kept")
         return 130

@@ -40,6 +40,11 @@ class Checkpoint(Callback):
     resume : bool
         Go on from the newest checkpoint that is whole; without one, begin at the beginning.
 
+    Attributes
+    ----------
+    resumed : (epoch, batch) or None
+        Where the last `fit` went on, both counted from 0; None if it began at the beginning.
+
     Raises
     ------
     ArgumentError
@@ -65,6 +70,7 @@ class Checkpoint(Callback):
     """
 
     last = True  # so that what the other callbacks did with a batch or an epoch is in it
+    resumed: tuple[int, int] | None = None
 
     def __init__(self, path: str | Path, seconds: float = 60.0, resume: bool = False):
         if not seconds >= 0:
@@ -74,18 +80,18 @@ class Checkpoint(Callback):
 
     def on_train_begin(self) -> None:
         self.settings = settings(self.run)
-        state = self._read() if self.resume else None
+        self.resumed, state = None, self._read() if self.resume else None
         if state is not None:
             self._check(state)
             try:
                 _restore(self.run, state)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
                 raise _unusable(self.path, f"another ({error})") from error
+            self.resumed = self.run.epoch, self.run.batch
         if self.resume and self.run.verbose:
-            place = f"epoch {self.run.epoch + 1}, batch {self.run.batch + 1}"
-            print(
-                "No checkpoint yet" if state is None else f"Resumed at {place}", f"({self.path})", flush=True
-            )
+            place = f"{self.run.epoch} epochs and {self.run.batch} of {len(self.run.batches)} batches"
+            found = "No checkpoint yet" if state is None else f"Resumed after {place}"
+            print(f"{found} ({self.path})", flush=True)
         self.written = time.monotonic()
 
     def on_batch_end(self, batch: int, logs: dict) -> None:

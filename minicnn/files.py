@@ -57,9 +57,9 @@ def replace(path: str | Path, content: bytes, previous: Path | None = None) -> N
         free = shutil.disk_usage(path.parent).free / 1e6
         raise DiskFullError(
             str(path),
-            f"room for {len(content) / 1e6:.1f} MB",
-            f"{error.strerror} ({free:.1f} MB free on the disk)",
-            "Make room and run again; the file that was there before is kept.",
+            f"room for {len(content) / 1e6:,.2f} MB",
+            f"{error.strerror} ({free:,.2f} MB free on the disk)",
+            "Make room and go on; the file that was there before is kept.",
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
