@@ -183,7 +183,7 @@ def train(path=None, place=None, resume=True, epochs=4, callbacks=(), optimizer=
     model.compile(optimizer or mc.Adam(0.02), metrics=["accuracy"])
     callbacks = [BreakOff(place), *callbacks]
     if path is not None:
-        callbacks.append(mc.Checkpoint(path, seconds, resume))
+        callbacks.insert(0, mc.Checkpoint(path, seconds, resume))  # called last wherever it stands
     x, y = problem()
     settings = {"batch_size": 4, "validation_data": problem(12)} | settings
     try:
@@ -219,7 +219,7 @@ def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, pa
         {"optimizer": lambda: mc.SGD(0.1, 0.9, nesterov=True)},
         {"class_weight": {0: 2.0}},
         {"sample_weight": np.linspace(0.5, 1.5, 20)},
-        {"callbacks": lambda: [mc.ReduceLROnPlateau("loss", patience=1, cooldown=1, min_delta=0.1)]},
+        {"callbacks": lambda: [mc.ReduceLROnPlateau("loss", patience=1, cooldown=1, min_delta=0.5)]},
         {
             "callbacks": lambda: [
                 mc.EarlyStopping("loss", patience=1, min_delta=0.5, restore_best_weights=True)
