@@ -58,7 +58,7 @@ class Callback:
         """Before the first epoch, or before training is resumed."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Before an epoch; the first is 0.  Called again when training is resumed within it."""
+        """Before an epoch; the first is 0.  Called again, before `state` is set, when training is resumed in it."""
 
     def on_batch_end(self, batch: int, logs: dict) -> None:
         """After a training step."""

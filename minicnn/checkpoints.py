@@ -1,9 +1,9 @@
 """Runs that survive: all that training needs to go on, in a file, so that a killed run loses a minute at most.
 
 A checkpoint is taken between two batches.  It is a tree of dictionaries, lists, numbers and arrays: weights, the
-optimiser's and every callback's state, the generators of random layers, and where the run stands (training.py).
-The order of the samples and their augmentation need no place in it: they follow from the seed and the epoch.
-Whatever has a `state` (a callback that averages weights, say) is in it without a line here.
+`state` of the optimiser (its moments), of each layer (its generator) and of each callback, and where the run stands
+(training.py).  So a callback that averages weights is in it without a line here.  The order of the samples and
+their augmentation need no place: they follow from the seed and the epoch.
 
 `Checkpoint` is the callback for `fit`; how a file is made to survive a kill is in files.py, its format in
 serialization.py.
@@ -83,16 +83,19 @@ class Checkpoint(Callback):
         self.resumed, state = None, self._read() if self.resume else None
         if state is not None:
             self._check(state)
-            try:
-                _restore(self.run, state)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise _unusable(self.path, f"another ({error})") from error
+            self._restore(state)
             self.resumed = self.run.epoch, self.run.batch
+        self.within = state if self.run.batch else None
         if self.resume and self.run.verbose:
             place = f"{self.run.epoch} epochs and {self.run.batch} of {len(self.run.batches)} batches"
             found = "No checkpoint yet" if state is None else f"Resumed after {place}"
             print(f"{found} ({self.path})", flush=True)
         self.written = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        if self.within is not None:  # the epoch had begun before: what callbacks have just set anew is undone
+            self._restore(self.within)
+            self.within = None
 
     def on_batch_end(self, batch: int, logs: dict) -> None:
         if time.monotonic() - self.written >= self.seconds:
@@ -126,6 +129,12 @@ class Checkpoint(Callback):
         if faults:
             raise _unusable(self.path, " and ".join(faults))
         return None
+
+    def _restore(self, state):
+        try:
+            _restore(self.run, state)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise _unusable(self.path, f"another ({error})") from error
 
     def _check(self, state):
         ours, theirs = self.settings, state.get("settings", {})
@@ -205,7 +214,7 @@ def _state(run):
         "stop_training": model.stop_training,
         "weights": {parameter.name: parameter.value for parameter in model.parameters},
         "optimizer": model.optimizer.state,
-        "generators": [layer.rng.bit_generator.state for layer in _random_layers(model.layers)],
+        "layers": [layer.state for layer in model.layers],
         "callbacks": [callback.state for callback in run.callbacks],
     }
 
@@ -214,20 +223,12 @@ def _restore(run, state):
     model = run.model
     model.set_weights([state["weights"][parameter.name] for parameter in model.parameters])
     model.optimizer.state = state["optimizer"]
-    for layer, generator in zip(_random_layers(model.layers), state["generators"], strict=True):
-        layer.rng.bit_generator.state = generator
+    for layer, remembered in zip(model.layers, state["layers"], strict=True):
+        layer.state = remembered
     for callback, remembered in zip(run.callbacks, state["callbacks"], strict=True):
         callback.state = remembered
     model.stop_training = state["stop_training"]
     run.state = state["run"]
-
-
-def _random_layers(layers):
-    """The layers that draw numbers in training, also those within other layers."""
-    for layer in layers:
-        if layer.rng is not None:
-            yield layer
-        yield from _random_layers(getattr(layer, "layers", ()))
 
 
 def _words(thing):

@@ -171,6 +171,16 @@ class BreakOff(mc.Callback):
             raise KeyboardInterrupt
 
 
+class Sawtooth(mc.Callback):
+    """A rate that falls with every batch and begins each epoch anew."""
+
+    def on_epoch_begin(self, epoch):
+        self.model.optimizer.learning_rate = 0.1
+
+    def on_batch_end(self, batch, logs):
+        self.model.optimizer.learning_rate *= 0.7
+
+
 def problem(N=20):
     x = np.random.default_rng(0).standard_normal((N, 3)).astype("float32")
     return x, (x.sum(1) > 0).astype(int)
@@ -219,6 +229,7 @@ def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, pa
         {"optimizer": lambda: mc.SGD(0.1, 0.9, nesterov=True)},
         {"class_weight": {0: 2.0}},
         {"sample_weight": np.linspace(0.5, 1.5, 20)},
+        {"callbacks": lambda: [Sawtooth()]},
         {"callbacks": lambda: [mc.ReduceLROnPlateau("loss", patience=1, cooldown=1, min_delta=0.5)]},
         {
             "callbacks": lambda: [
@@ -226,7 +237,7 @@ def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, pa
             ]
         },
     ],
-    ids=["momentum", "class weights", "sample weights", "plateau", "early stopping"],
+    ids=["momentum", "class weights", "sample weights", "a rate by the batch", "plateau", "early stopping"],
 )
 def test_what_else_a_run_remembers(settings, path):
     def fresh():
