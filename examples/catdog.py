@@ -87,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     add("--patience", type=count, default=10, metavar="EPOCHS", help="stop after so many without a better accuracy")
     add("--seed", type=int, default=0, help="of weights, order, split and augmentation")
     add("--kernels", choices=KERNELS, default="im2col", help="which arithmetic; reference is very slow")
+    add("--resume", action="store_true", help="go on with the run in --out that was broken off, with the same options")
+    add("--checkpoint-every", type=float, default=60, metavar="SECONDS", help="how often to save the run for --resume")
     add("--limit", type=count, metavar="N", help="use the first N pictures of each class")
     add("--val-limit", type=count, metavar="N", help="judge by the first N of each class of --val-data")
     add("--out", type=Path, default=Path("runs/catdog"), metavar="DIR", help="where the results go")
@@ -132,18 +134,20 @@ def train(options) -> int:
 
     model_file = options.out / "model.safetensors"
     pattern = str(model_file).replace("{", "{{").replace("}", "}}")
-    checkpoint = mc.ModelCheckpoint(pattern, "val_accuracy", save_best_only=True)
+    saved_best = mc.ModelCheckpoint(pattern, "val_accuracy", save_best_only=True)
     stopping = mc.EarlyStopping("val_accuracy", patience=options.patience)
     log = mc.CSVLogger(options.out / "history.csv")
+    run = mc.Checkpoint(options.out / "checkpoint.safetensors", options.checkpoint_every, options.resume)
+    callbacks = [saved_best, stopping, log, run]
     epochs = options.epochs or (25 if options.data else 10)
     interrupted = False
     try:
         print(f"Training on {training.samples} pictures, validating on {validation.samples}", flush=True)
-        model.fit(training, validation_data=validation, epochs=epochs, callbacks=[checkpoint, stopping, log])
+        model.fit(training, validation_data=validation, epochs=epochs, callbacks=callbacks)
     except KeyboardInterrupt:
         interrupted = True
-        print("\nInterrupted: training ends here", flush=True)
-    if checkpoint.saved_epoch is None:
+        print("\nInterrupted: training ends here; --resume goes on from its last checkpoint", flush=True)
+    if saved_best.saved_epoch is None:
         print("Not one epoch was finished: nothing is saved, and what was there before is kept")
         return 130
 
@@ -160,15 +164,16 @@ def train(options) -> int:
         "validation_pictures": validation.samples,
         "skipped_files": [str(error) for error in bad + bad_validation],
         "interrupted": interrupted,
+        "resumed": run.resumed,
         "epochs": len(history.seconds),
-        "best_epoch": checkpoint.saved_epoch + 1,
+        "best_epoch": saved_best.saved_epoch + 1,
         "training_accuracy": finite(history.history["accuracy"][-1]),
         "seconds_per_epoch": finite(np.median(history.seconds)),
         "peak_memory_mb": peak_memory(),
         "machine": f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}",
     }
     draw_results(
-        options.out, history.history, checkpoint.saved_epoch, training, validation, prediction, names
+        options.out, history.history, saved_best.saved_epoch, training, validation, prediction, names
     )
     report["seconds"] = round(time.perf_counter() - start, 1)
     (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -6,9 +6,11 @@ Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
 
 from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers
 from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from .checkpoints import Checkpoint
 from .errors import (
     ArgumentError,
     DataError,
+    DiskFullError,
     MinicnnError,
     ModelFileError,
     NonFiniteError,
@@ -48,10 +50,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BatchNormalization", "BinaryCrossEntropy",
-    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Conv2D", "DataError", "Dense", "DepthwiseConv2D",
-    "Dropout", "EarlyStopping", "Flatten", "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D",
-    "MeanSquaredError", "MinicnnError", "ModelCheckpoint", "ModelFileError", "NonFiniteError", "ReLU",
-    "ReduceLROnPlateau", "Residual", "SeparableConv2D", "Sequential", "ShapeError", "Sigmoid", "Softmax",
-    "SparseCategoricalCrossEntropy", "StateError", "callbacks", "fold_batchnorm", "gradient_check", "layers",
-    "load_model", "losses", "metrics", "networks", "optimizers", "set_threads",
+    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint", "Conv2D", "DataError", "Dense",
+    "DepthwiseConv2D", "DiskFullError", "Dropout", "EarlyStopping", "Flatten", "GlobalAveragePool2D",
+    "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError", "ModelCheckpoint",
+    "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Residual", "SeparableConv2D",
+    "Sequential", "ShapeError", "Sigmoid", "Softmax", "SparseCategoricalCrossEntropy", "StateError",
+    "callbacks", "fold_batchnorm", "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
+    "optimizers", "set_threads",
 ]  # fmt: skip

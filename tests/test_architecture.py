@@ -24,8 +24,10 @@ MAY_IMPORT = {
     "metrics": {"errors"},
     "optimizers": {"errors"},
     "batches": {"errors"},
-    "callbacks": {"errors"},
-    "serialization": {"errors"},
+    "files": {"errors"},
+    "callbacks": {"errors", "files"},
+    "serialization": {"errors", "files"},
+    "checkpoints": {"callbacks", "errors", "metrics", "serialization"},
     "summary": set(),
     "training": {"batches", "callbacks", "errors", "metrics"},
     "model": {

@@ -151,9 +151,7 @@ def test_a_flipped_byte_gives_the_model_or_a_clear_error(saved, place, flip):
 def test_an_old_file_survives_a_write_that_fails(saved, monkeypatch):
     before = load_file(saved)
     model = mc.load_model(saved)
-    monkeypatch.setattr(
-        serialization.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device"))
-    )
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
     with pytest.raises(OSError, match="No space"):
         model.save(saved)
     after = load_file(saved)

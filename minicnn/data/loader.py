@@ -72,6 +72,10 @@ class Loader(ArrayBatches):
             )
         self.augmentation, self.names = augmentation, names
 
+    @property
+    def settings(self) -> dict:
+        return super().settings | {"augmentation": repr(self.augmentation)}
+
     def take(self, indices: np.ndarray | slice, epoch: int | None) -> tuple:
         pictures, y, weight = super().take(indices, epoch)
         if self.augmentation is None or epoch is None:
