@@ -1,6 +1,6 @@
 """Augmentation beside Keras's two: ImageDataGenerator and the preprocessing layers, the same transforms, in one run.
 
-    python benchmarks/augmentation.py [--rounds 15] [--batch 32] [--out FOLDER]
+    python benchmarks/augmentation.py [--rounds 7] [--batch 32] [--out FOLDER]
 
 Needs minicnn's `peers` extra (TensorFlow), and SciPy for ImageDataGenerator.  All get the same uint8 pictures and give
 float32 batches in [0, 1]:
@@ -116,7 +116,8 @@ def check(found: dict[str, Callable[[], np.ndarray]], pictures: np.ndarray) -> N
         assert x.shape == pictures.shape and x.dtype == np.float32, f"{name}: {x.dtype} {x.shape}"
         assert x.min() >= -1e-6 and x.max() <= 1 + 1e-6, f"{name}: {x.min()} to {x.max()}"
         assert np.abs(x - pictures / 255).mean() > 0.01, f"{name} changed nothing"
-        assert np.abs(batch() - x).mean() > 0.01, f"{name} gave the same batch twice"
+        others = [np.abs(batch() - x).mean() for _ in range(4)]  # parallel maps of tf.data may share a seed
+        assert max(others) > 0.01, f"{name} gives one and the same batch"
     from minicnn.data.warp import warp
 
     transform = {"theta": 12.0, "tx": 3.0, "ty": -2.0, "shear": 8.0, "zx": 0.9, "zy": 1.15}
@@ -152,6 +153,7 @@ def time_in_turns(found: dict[str, Callable], rounds: int, least: float = 0.15) 
     names, seconds = list(found), {name: [] for name in found}
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
+            time.sleep(0.2)  # tf.data goes on filling its buffer after its turn
             settle(found[name], 0.05)
             begin, count = time.perf_counter(), 0
             while time.perf_counter() - begin < least:
@@ -163,7 +165,7 @@ def time_in_turns(found: dict[str, Callable], rounds: int, least: float = 0.15) 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 150])
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -4,7 +4,8 @@ The public names, and nothing else.  Pictures and folders: `minicnn.data`; plots
 Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
 """
 
-from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers
+from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers, schedules
+from .averaging import MovingAverage
 from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from .errors import (
     ArgumentError,
@@ -15,6 +16,7 @@ from .errors import (
     ShapeError,
     StateError,
 )
+from .finder import find_learning_rate
 from .layers import (
     AveragePool2D,
     Conv2D,
@@ -36,17 +38,20 @@ from .losses import (
 )
 from .model import Sequential, load_model
 from .optimizers import SGD, Adam, AdamW
+from .progressive import ProgressiveSize, resize
+from .schedules import CosineDecay, ExponentialDecay, OneCycle, WarmUp
 from .threads import set_threads
 from .training import History
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BinaryCrossEntropy", "CSVLogger", "Callback",
-    "CategoricalCrossEntropy", "Conv2D", "DataError", "Dense", "Dropout", "EarlyStopping", "Flatten",
-    "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError", "ModelCheckpoint",
-    "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Sequential", "ShapeError", "Sigmoid", "Softmax",
-    "SparseCategoricalCrossEntropy", "StateError", "callbacks",
-    "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
-    "optimizers", "set_threads",
+    "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BinaryCrossEntropy", "CSVLogger", "Callback",
+    "CategoricalCrossEntropy", "Conv2D", "CosineDecay", "DataError", "Dense", "Dropout", "EarlyStopping",
+    "ExponentialDecay", "Flatten", "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D",
+    "MeanSquaredError", "MinicnnError", "ModelCheckpoint", "ModelFileError", "MovingAverage",
+    "NonFiniteError", "OneCycle", "ProgressiveSize", "ReLU", "ReduceLROnPlateau", "SGD", "Sequential",
+    "ShapeError", "Sigmoid", "Softmax", "SparseCategoricalCrossEntropy", "StateError", "WarmUp", "callbacks",
+    "find_learning_rate", "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
+    "optimizers", "resize", "schedules", "set_threads",
 ]  # fmt: skip

@@ -97,6 +97,8 @@ def fit(
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
             logs = _train_epoch(model, batches, epoch, epochs, callbacks, class_weight, verbose)
+            for callback in callbacks:
+                callback.on_test_begin()
             if validation is not None:
                 logs |= {f"val_{name}": value for name, value in evaluate(model, validation).items()}
             logs["learning_rate"] = model.optimizer.learning_rate

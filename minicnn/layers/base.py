@@ -109,6 +109,19 @@ class Layer:
         """The constructor's arguments, as JSON can hold them."""
         return {}
 
+    @property
+    def state(self) -> dict:
+        """What an interrupted training needs besides the parameters to go on as if nothing had happened.
+
+        JSON can hold it.  To restore a layer, set its parameters first, then this.
+        """
+        return {} if self.rng is None else {"rng": self.rng.bit_generator.state}
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        if self.rng is not None:
+            self.rng.bit_generator.state = state["rng"]
+
     def parameter(
         self, name: str, shape: Shape, initializer: str, rng: np.random.Generator | None, dtype: str
     ) -> Parameter:
