@@ -26,6 +26,23 @@ from minicnn import data, metrics, networks
 NETWORKS = {"two-block": (networks.two_block, 64), "four-block": (networks.four_block, 150)}
 # Shear of 0.2 radians: what 0.2 meant to Keras when the cat-and-dog networks below were published.
 AUGMENTATION = data.Augmentation(horizontal_flip=True, zoom_range=0.2, shear_range=math.degrees(0.2))
+AUGMENTATIONS = {
+    "light": AUGMENTATION,
+    "strong": data.Augmentation(
+        rotation_range=12,
+        horizontal_flip=True,
+        brightness_range=(0.7, 1.3),
+        contrast_range=(0.7, 1.3),
+        saturation_range=(0.7, 1.3),
+        crop_scale=(0.3, 1.0),
+    ),
+}
+SCHEDULES = {
+    "constant": lambda rate, steps: rate,
+    "cosine": mc.CosineDecay,
+    "one-cycle": mc.OneCycle,
+    "step": lambda rate, steps: mc.ExponentialDecay(rate, max(1, steps // 3), 0.1, staircase=True),
+}
 KERNELS = ("im2col", "fast", "reference")
 DRAWN = (1500, 400)  # animals of each kind, to learn from and to judge by
 
@@ -82,7 +99,19 @@ def parser() -> argparse.ArgumentParser:
     add("--epochs", type=count, help="at most this many; else 25, or 10 on drawn animals")
     add("--batch-size", type=count, default=32, help="pictures a step")
     add("--learning-rate", type=float, default=1e-3, help="of Adam")
-    add("--augment", action="store_true", help="flip, zoom by 0.2 and shear by 0.2 radians at random")
+    add("--augment", nargs="?", choices=AUGMENTATIONS, const="light",
+        help="at random: light flips, zooms by 0.2, shears by 0.2 radians; strong flips, crops, turns, changes light")
+    add("--mixup", type=float, default=0.0, metavar="ALPHA", help="blend pictures in pairs; 0.2 is usual")
+    add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help="ask for a little less than certainty")
+    add("--weight-decay", type=float, default=0.0, metavar="D", help="AdamW in place of Adam; biases stay")
+    add("--schedule", choices=SCHEDULES, default="constant", help="how the learning rate falls")
+    add("--warm-up", type=float, default=0.0, metavar="EPOCHS", help="in which the learning rate rises")
+    add("--average", type=float, default=0.0, metavar="DECAY", help="judge and save averaged weights; 0.999 is usual")
+    add("--progressive", type=stages, metavar="SIZE:EPOCHS,...",
+        help="sizes to train at, at most --image-size, for example 64:10,96:10,112:4")
+    add("--keep", choices=("best", "last"), default="best", help="the epoch to save; last never stops early")
+    add("--flip", action="store_true", help="judge by the mean over each picture and its mirror image")
+    add("--find-rate", action="store_true", help="draw loss over learning rate, suggest one, and end")
     add("--dropout", type=float, default=0.0, metavar="SHARE", help="before the last layer")
     add("--patience", type=count, default=10, metavar="EPOCHS", help="stop after so many without a better accuracy")
     add("--seed", type=int, default=0, help="of weights, order, split and augmentation")
@@ -96,9 +125,11 @@ def parser() -> argparse.ArgumentParser:
     add("--data", type=Path, metavar="DIR", required=True, help="photographs")
     add("--model", type=Path, metavar="FILE", required=True, help="a model.safetensors")
     add("--limit", type=count, metavar="N", help="use the first N pictures of each class")
+    add("--flip", action="store_true", help="take the mean over each picture and its mirror image")
     add = command("predict", "ask a trained model")
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="picture files")
     add("--model", type=Path, metavar="FILE", required=True, help="a model.safetensors")
+    add("--flip", action="store_true", help="take the mean over each picture and its mirror image")
     add("--json", action="store_true", help="print JSON")
     return top
 # fmt: on
@@ -111,35 +142,57 @@ def count(text: str) -> int:
     return number
 
 
+def stages(text: str) -> list[tuple[int, int]]:
+    """Sizes and epochs, as 64:10,96:10."""
+    try:
+        pairs = [tuple(map(count, pair.split(":"))) for pair in text.split(",")]
+        return [(size, epochs) for size, epochs in pairs]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected SIZE:EPOCHS,..., received {text}") from None
+
+
 # ----------------------------------------------------------------------------------------- train
 def train(options) -> int:
     """Find, build, decode, fit, judge, draw."""
     start = time.perf_counter()
     make_network, usual_size = NETWORKS[options.network]
     size = usual_size if options.image_size is None else options.image_size
-    preprocessing, optimizer = data.Preprocessing(size, size), mc.Adam(options.learning_rate)
+    preprocessing, epochs = data.Preprocessing(size, size), count_epochs(options, size)
+    make_optimizer(options, 1, 1)  # refuses what is wrong before anything is drawn or decoded
     training_files, validation_files = find_data(options)
+    optimizer = make_optimizer(options, epochs, math.ceil(len(training_files) / options.batch_size))
     names = training_files.class_names
     print("; ".join(f"class {k} is {name}" for k, name in enumerate(names)))
 
     model = make_network(len(names), options.dropout, options.kernels).build((size, size, 3), options.seed)
     model.class_names, model.preprocessing = names, asdict(preprocessing)
-    loss = "binary_crossentropy" if len(names) == 2 else "sparse_categorical_crossentropy"
+    if options.mixup and len(names) > 2:  # blended targets are a row a class; these labels are numbers
+        raise mc.ArgumentError("--mixup", "two classes", str(len(names)), "Leave it out.")
+    loss = (mc.BinaryCrossEntropy if len(names) == 2 else mc.SparseCategoricalCrossEntropy)(
+        label_smoothing=options.label_smoothing
+    )
     model.compile(optimizer, loss, ["accuracy"])
     model.summary()
 
-    augmentation = AUGMENTATION if options.augment else None
-    training, bad = load(training_files, preprocessing, options.batch_size, options.seed, True, augmentation)
+    augmentation = AUGMENTATIONS.get(options.augment)
+    training, bad = load(
+        training_files, preprocessing, options.batch_size, options.seed, True, augmentation, options.mixup
+    )
     validation, bad_validation = load(validation_files, preprocessing)
+    if options.find_rate:
+        return find_rate(model, training, options.out / "learning-rate.png")
 
     model_file = options.out / "model.safetensors"
     pattern = str(model_file).replace("{", "{{").replace("}", "}}")
-    saved_best = mc.ModelCheckpoint(pattern, "val_accuracy", save_best_only=True)
-    stopping = mc.EarlyStopping("val_accuracy", patience=options.patience)
+    saved_best = mc.ModelCheckpoint(pattern, "val_accuracy", save_best_only=options.keep == "best")
+    patience = options.patience if options.keep == "best" else epochs
+    stopping = mc.EarlyStopping("val_accuracy", patience=patience)
     log = mc.CSVLogger(options.out / "history.csv")
     run = mc.Checkpoint(options.out / "checkpoint.safetensors", options.checkpoint_every, options.resume)
-    callbacks = [saved_best, stopping, log, run]
-    epochs = options.epochs or (25 if options.data else 10)
+    callbacks = [mc.MovingAverage(options.average)] if options.average else []
+    if options.progressive:
+        callbacks.append(mc.ProgressiveSize(options.progressive, training, validation))
+    callbacks += [saved_best, stopping, log, run]
     interrupted = False
     try:
         print(f"Training on {training.samples} pictures, validating on {validation.samples}", flush=True)
@@ -152,13 +205,18 @@ def train(options) -> int:
         return 130
 
     history, best = model.history, mc.load_model(model_file)
-    prediction = best.predict(validation)
+    training.size = validation.size = None
+    if options.progressive:  # saved with the size it was trained at
+        mc.resize(best, size, size)
+        best.save(model_file)
+    prediction = ask(best, validation, options.flip)
     report = judge(validation.y, prediction, names) | {
         "command": ["python", "examples/catdog.py", *options.arguments],
         "network": options.network,
         "image_size": size,
         "parameters": sum(parameter.value.size for parameter in best.parameters),
         "kernels": options.kernels,
+        "flip": options.flip,
         "seed": options.seed,
         "training_pictures": training.samples,
         "validation_pictures": validation.samples,
@@ -181,6 +239,46 @@ def train(options) -> int:
     print(f"In {report['seconds']:.0f} s. Weights, history, report and pictures: {options.out}")
     print(f"Next: python examples/catdog.py predict PHOTO --model {model_file}")
     return 130 if interrupted else 0
+
+
+def count_epochs(options, size) -> int:
+    """How many epochs there are at most; with --progressive, its sum."""
+    if options.progressive is None:
+        return options.epochs or (25 if options.data else 10)
+    if options.epochs is not None:
+        raise mc.ArgumentError(
+            "--progressive", "no --epochs beside it", str(options.epochs), "It has its own."
+        )
+    if max(stage for stage, _ in options.progressive) > size:
+        raise mc.ArgumentError(
+            "--progressive",
+            f"sizes up to --image-size {size}",
+            str(options.progressive),
+            "Raise --image-size.",
+        )
+    return sum(epochs for _, epochs in options.progressive)
+
+
+def make_optimizer(options, epochs: int, steps: int) -> mc.optimizers.Optimizer:
+    """Adam or AdamW, whose rate follows the schedule over so many epochs of so many steps."""
+    warm_up = round(options.warm_up * steps)
+    if not 0 <= options.warm_up < max(epochs, 2):
+        raise mc.ArgumentError(
+            "--warm-up", "fewer epochs than the run has", str(options.warm_up), "Lower it."
+        )
+    rate = SCHEDULES[options.schedule](options.learning_rate, max(1, epochs * steps - warm_up))
+    rate = mc.WarmUp(rate, warm_up) if warm_up else rate
+    return mc.AdamW(rate, options.weight_decay) if options.weight_decay else mc.Adam(rate)
+
+
+def find_rate(model, training, picture) -> int:
+    """Draw the loss over the learning rate and suggest one."""
+    from minicnn import plots  # here, so that training does not wait for matplotlib
+
+    finding = mc.find_learning_rate(model, training)
+    plots.learning_rates(picture, finding.rates, finding.losses, finding.smoothed, finding.suggestion)
+    print(f"Suggested: --learning-rate {finding.suggestion:.2g}; the loss over the rate is in {picture}")
+    return 0
 
 
 def find_data(options):
@@ -212,7 +310,7 @@ def find(folder, limit=None, class_names=None):
     return files if limit is None else files.limit(limit)
 
 
-def load(files, preprocessing, batch_size=32, seed=0, training=False, augmentation=None):
+def load(files, preprocessing, batch_size=32, seed=0, training=False, augmentation=None, mixup=0.0):
     """Decode files into a loader; bad ones are listed, returned and left out."""
     pictures, kept, bad = data.load_pictures(files.paths, preprocessing, skip_bad=True, progress=True)
     for error in bad:
@@ -222,7 +320,7 @@ def load(files, preprocessing, batch_size=32, seed=0, training=False, augmentati
         if training and label not in files.labels:
             raise mc.DataError(name, "a picture that can be read", "none", "Add pictures of this class.")
     return data.Loader(
-        pictures, files.labels, batch_size, training, seed, augmentation, names=files.paths
+        pictures, files.labels, batch_size, training, seed, augmentation, names=files.paths, mixup=mixup
     ), bad
 
 
@@ -232,7 +330,7 @@ def evaluate(options) -> int:
     model = mc.load_model(options.model)
     preprocessing = data.Preprocessing.of(model)
     loader, _ = load(find(options.data, options.limit, class_names(model)), preprocessing)
-    print_report(judge(loader.y, model.predict(loader), class_names(model)))
+    print_report(judge(loader.y, ask(model, loader, options.flip), class_names(model)))
     return 0
 
 
@@ -243,12 +341,12 @@ def predict(options) -> int:
     names, answers, status = class_names(model), [], 0
     for photo in options.photos:
         try:
-            picture = data.to_float(data.decode(photo, preprocessing))
+            picture = data.decode(photo, preprocessing)[None]
         except mc.DataError as error:
             print(f"catdog: {error}", file=sys.stderr)
             status = 1
             continue
-        share = metrics.probabilities(model.predict(picture[None]))[0]
+        share = metrics.probabilities(ask(model, data.Loader(picture, [0]), options.flip))[0]
         k = int(metrics.classes(share[None])[0])
         shares = dict(zip(names, map(float, share), strict=True))
         answers.append(
@@ -259,6 +357,16 @@ def predict(options) -> int:
     if options.json:
         print(json.dumps(answers, indent=2))
     return status
+
+
+def ask(model, loader, flip: bool) -> np.ndarray:
+    """The model's outputs; with `flip`, the mean of those for each picture and for its mirror image."""
+    outputs = model.predict(loader)
+    if flip:
+        outputs = (
+            outputs + model.predict(data.Loader(loader.x[:, :, ::-1], loader.y, loader.batch_size))
+        ) / 2
+    return outputs
 
 
 def class_names(model) -> list[str]:

@@ -63,6 +63,9 @@ class Callback:
     def on_batch_end(self, batch: int, logs: dict) -> None:
         """After a training step."""
 
+    def on_test_begin(self) -> None:
+        """After an epoch's training, before its validation; also where there is none."""
+
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """After an epoch and its validation."""
 
@@ -272,6 +275,10 @@ class ReduceLROnPlateau(Monitoring):
 
     def on_train_begin(self) -> None:
         super().on_train_begin()
+        if self.model.optimizer.schedule is not None:
+            raise ArgumentError(
+                "ReduceLROnPlateau", "an optimiser with a fixed rate", "a schedule", "Choose one of the two."
+            )
         self.wait = self.resting = 0
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:

@@ -148,6 +148,8 @@ def fit(
             for callback in run.callbacks:
                 callback.on_epoch_begin(epoch)
             _train_epoch(run, start)
+            for callback in run.callbacks:
+                callback.on_test_begin()
             logs = run.totals.logs(model.metrics)
             if validation is not None:
                 logs |= {f"val_{name}": value for name, value in evaluate(model, validation).items()}

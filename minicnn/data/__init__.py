@@ -2,8 +2,10 @@
 
     folders.py       which files there are, of which class; splits           <- read first
     decoding.py      one function from a file to an array, in training and prediction alike
-    augmentation.py  random rotation, shift, shear, zoom, flips, brightness
+    augmentation.py  random rotation, shift, shear, zoom, flips, crop, colours, cutout
+    draws.py         its random numbers, for many pictures at once
     warp.py          its loops over pixels
+    mixup.py         blends pictures and targets in pairs
     loader.py        batches of pictures for `Sequential.fit`
     drawn.py         cats and dogs drawn with Pillow, for when there are no photographs
 

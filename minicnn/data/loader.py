@@ -4,6 +4,7 @@ The pictures wait in memory as uint8; a batch becomes float32 only when it is ta
 cutting into batches is `ArrayBatches` in batches.py.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 from ..batches import ArrayBatches, shorten
 from ..errors import ArgumentError
 from .augmentation import Augmentation
+from .mixup import mix
 
 
 class Loader(ArrayBatches):
@@ -27,6 +29,10 @@ class Loader(ArrayBatches):
     seed : int
         Order and augmentation come from (seed, epoch) and (seed, epoch, index).
     augmentation : Augmentation, optional
+    mixup : float
+        Above 0, training pictures and their targets are blended in pairs, by shares from Beta(mixup, mixup).
+    size : (height, width), optional
+        Of the batches; else the pictures stay as large as they are.  It may be changed between epochs.
     classes : int, optional
         Give one-hot labels of that many classes.
     names : sequence, optional
@@ -54,6 +60,8 @@ class Loader(ArrayBatches):
         augmentation: Augmentation | None = None,
         classes: int | None = None,
         names: Sequence | None = None,
+        mixup: float = 0.0,
+        size: tuple[int, int] | None = None,
     ):
         labels = np.asarray(labels)
         if classes is not None:
@@ -70,7 +78,11 @@ class Loader(ArrayBatches):
                 f"{self.x.dtype} {self.x.shape}",
                 "Use load_pictures.",
             )
-        self.augmentation, self.names = augmentation, names
+        if not 0 <= mixup < math.inf:
+            raise ArgumentError(
+                "Loader mixup", "a number of at least 0", repr(mixup), "Give for example 0.2."
+            )
+        self.augmentation, self.names, self.mixup, self.size = augmentation, names, mixup, size
 
     @property
     def settings(self) -> dict:
@@ -78,9 +90,15 @@ class Loader(ArrayBatches):
 
     def take(self, indices: np.ndarray | slice, epoch: int | None) -> tuple:
         pictures, y, weight = super().take(indices, epoch)
-        if self.augmentation is None or epoch is None:
-            return to_float(pictures), y, weight
-        return self.augmentation(pictures, indices, epoch, self.seed), y, weight
+        if self.augmentation is not None and epoch is not None:
+            x = self.augmentation(pictures, indices, epoch, self.seed, self.size)
+        elif self.size in (None, pictures.shape[1:3]):
+            x = to_float(pictures)
+        else:
+            x = Augmentation()(pictures, indices, size=self.size)  # nothing but the size changes
+        if self.mixup and epoch is not None:
+            x, y = mix(x, y, indices, epoch, self.seed, self.mixup)
+        return x, y, weight
 
     def describe(self, epoch: int, batch: int) -> str:
         if self.names is None:

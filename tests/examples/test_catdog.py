@@ -362,3 +362,46 @@ def test_xor_learns(root):
         "1 xor 0 = 1",
         "1 xor 1 = 0",
     ]
+
+
+def test_every_training_aid_together_and_judging_by_both_mirror_images(catdog, drawn, tmp_path):
+    aids = ["--augment", "strong", "--mixup", 0.2, "--label-smoothing", 0.1, "--weight-decay", 0.01, "--average", 0.9,
+            "--schedule", "cosine", "--warm-up", 0.5, "--keep", "last", "--flip"]  # fmt: skip
+    settings = ["--data", drawn, "--image-size", 24, "--out", tmp_path, "--epochs", 3]
+    text = succeeded(catdog(*settings, *aids))
+    assert "Epoch 3/3" in text
+    with (tmp_path / "history.csv").open() as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    assert rates[0] > rates[1] > rates[2] == 0
+    model, photo = tmp_path / "model.safetensors", drawn / "dog.3.png"
+    mirrored = tmp_path / "mirrored.png"
+    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    plain, other, both = (
+        json.loads(succeeded(catdog("predict", *arguments, "--model", model, "--json")))[0]["probabilities"][
+            "dog"
+        ]
+        for arguments in ((photo,), (mirrored,), (photo, "--flip"))
+    )
+    assert plain != other and both == pytest.approx((plain + other) / 2, abs=1e-3)
+    assert "accuracy" in succeeded(catdog("evaluate", "--data", drawn, "--model", model, "--flip"))
+
+
+def test_a_learning_rate_is_suggested_with_its_plot(catdog, drawn, tmp_path):
+    text = succeeded(catdog("--data", drawn, "--image-size", 24, "--out", tmp_path, "--find-rate"))
+    assert 1e-6 < float(re.search(r"--learning-rate (\S+);", text)[1]) < 1
+    assert [path.name for path in tmp_path.iterdir()] == ["learning-rate.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--progressive", "16:1,24"], "SIZE:EPOCHS"),
+        (["--progressive", "64:1", "--image-size", "24"], "up to --image-size 24"),
+        (["--progressive", "16:1", "--epochs", "3"], "no --epochs"),
+        (["--progressive", "16:1", "--image-size", "24"], "GlobalAveragePool2D"),
+        (["--warm-up", "90"], "fewer epochs"),
+    ],
+)
+def test_aids_that_cannot_be_are_refused(catdog, drawn, tmp_path, arguments, word):
+    done = catdog("--data", drawn, "--out", tmp_path, *arguments)
+    assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
