@@ -27,6 +27,7 @@ NETWORKS = {"two-block": (networks.two_block, 64), "four-block": (networks.four_
 # Shear of 0.2 radians: what 0.2 meant to Keras when the cat-and-dog networks below were published.
 AUGMENTATION = data.Augmentation(horizontal_flip=True, zoom_range=0.2, shear_range=math.degrees(0.2))
 KERNELS = ("im2col", "fast", "reference")
+DRAFT = 2  # JPEG decoders may shrink photographs to twice the size: quick, and hard to tell apart
 DRAWN = (1500, 400)  # animals of each kind, to learn from and to judge by
 
 
@@ -73,6 +74,11 @@ def parser() -> argparse.ArgumentParser:
         add("--threads", type=count, metavar="N", help="of the fast kernels; else MINICNN_THREADS, or all cores")
         return add
 
+    def add_cache():
+        add("--no-cache", action="store_true", help="decode photographs anew each time and keep them in memory alone")
+        add("--cache-dir", type=Path, metavar="DIR", help="where decoded photographs are kept; else MINICNN_CACHE_DIR, "
+            "or the user's cache")
+
     add = command("train", "train a network (the default)")
     add("--data", type=Path, metavar="DIR", help="photographs: a folder a class, or cat.0.jpg, dog.0.jpg; else drawn")
     add("--val-data", type=Path, metavar="DIR", help="photographs to judge by; else a part of --data is set aside")
@@ -90,10 +96,12 @@ def parser() -> argparse.ArgumentParser:
     add("--limit", type=count, metavar="N", help="use the first N pictures of each class")
     add("--val-limit", type=count, metavar="N", help="judge by the first N of each class of --val-data")
     add("--out", type=Path, default=Path("runs/catdog"), metavar="DIR", help="where the results go")
+    add_cache()
     add = command("evaluate", "judge a trained model")
     add("--data", type=Path, metavar="DIR", required=True, help="photographs")
     add("--model", type=Path, metavar="FILE", required=True, help="a model.safetensors")
     add("--limit", type=count, metavar="N", help="use the first N pictures of each class")
+    add_cache()
     add = command("predict", "ask a trained model")
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="picture files")
     add("--model", type=Path, metavar="FILE", required=True, help="a model.safetensors")
@@ -115,7 +123,7 @@ def train(options) -> int:
     start = time.perf_counter()
     make_network, usual_size = NETWORKS[options.network]
     size = usual_size if options.image_size is None else options.image_size
-    preprocessing, optimizer = data.Preprocessing(size, size), mc.Adam(options.learning_rate)
+    preprocessing, optimizer = data.Preprocessing(size, size, draft=DRAFT), mc.Adam(options.learning_rate)
     training_files, validation_files = find_data(options)
     names = training_files.class_names
     print("; ".join(f"class {k} is {name}" for k, name in enumerate(names)))
@@ -127,8 +135,11 @@ def train(options) -> int:
     model.summary()
 
     augmentation = AUGMENTATION if options.augment else None
-    training, bad = load(training_files, preprocessing, options.batch_size, options.seed, True, augmentation)
-    validation, bad_validation = load(validation_files, preprocessing)
+    cache = picture_cache(options)
+    training = load(
+        training_files, preprocessing, cache, options.batch_size, True, options.seed, augmentation
+    )
+    validation = load(validation_files, preprocessing, cache)
 
     model_file = options.out / "model.safetensors"
     pattern = str(model_file).replace("{", "{{").replace("}", "}}")
@@ -158,7 +169,7 @@ def train(options) -> int:
         "seed": options.seed,
         "training_pictures": training.samples,
         "validation_pictures": validation.samples,
-        "skipped_files": [str(error) for error in bad + bad_validation],
+        "skipped_files": [str(error) for error in training.bad + validation.bad],
         "interrupted": interrupted,
         "epochs": len(history.seconds),
         "best_epoch": checkpoint.saved_epoch + 1,
@@ -207,18 +218,24 @@ def find(folder, limit=None, class_names=None):
     return files if limit is None else files.limit(limit)
 
 
-def load(files, preprocessing, batch_size=32, seed=0, training=False, augmentation=None):
-    """Decode files into a loader; bad ones are listed, returned and left out."""
-    pictures, kept, bad = data.load_pictures(files.paths, preprocessing, skip_bad=True, progress=True)
-    for error in bad:
+def picture_cache(options):
+    """Where decoded photographs are kept, if at all; drawn ones are read as quickly as they are."""
+    if options.no_cache or options.data is None:
+        return False
+    return data.PictureCache(options.cache_dir)
+
+
+def load(files, preprocessing, cache, batch_size=32, training=False, seed=0, augmentation=None):
+    """Decode files into a loader; bad ones are listed and left out."""
+    loader = data.Loader.from_files(
+        files, preprocessing, batch_size, training, seed, augmentation, cache=cache
+    )
+    for error in loader.bad:
         print(f"skipped: {error}")
-    files = files.take(kept)
     for label, name in enumerate(files.class_names):
-        if training and label not in files.labels:
+        if training and label not in loader.y:
             raise mc.DataError(name, "a picture that can be read", "none", "Add pictures of this class.")
-    return data.Loader(
-        pictures, files.labels, batch_size, training, seed, augmentation, names=files.paths
-    ), bad
+    return loader
 
 
 # ----------------------------------------------------------------------------- evaluate, predict
@@ -226,7 +243,8 @@ def evaluate(options) -> int:
     """Print how good a model is on a folder."""
     model = mc.load_model(options.model)
     preprocessing = data.Preprocessing.of(model)
-    loader, _ = load(find(options.data, options.limit, class_names(model)), preprocessing)
+    files = find(options.data, options.limit, class_names(model))
+    loader = load(files, preprocessing, picture_cache(options))
     print_report(judge(loader.y, model.predict(loader), class_names(model)))
     return 0
 

@@ -1,17 +1,23 @@
 """Batches of pictures for `Sequential.fit`: shuffled, augmented, scaled to [0, 1].
 
-The pictures wait in memory as uint8; a batch becomes float32 only when it is taken.  The order and the
-cutting into batches is `ArrayBatches` in batches.py.
+The pictures wait as uint8, in memory or in a mapped file of `cache.py`; a batch becomes float32 only when it is taken,
+on a thread of its own while the network works on the one before (`background.py`).  The order and the cutting into
+batches is `ArrayBatches` in batches.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..batches import ArrayBatches, shorten
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DataError
 from .augmentation import Augmentation
+from .background import in_background
+from .cache import PictureCache
+from .decoding import Preprocessing
+from .folders import PictureFiles
+from .reading import load_pictures
 
 
 class Loader(ArrayBatches):
@@ -31,6 +37,11 @@ class Loader(ArrayBatches):
         Give one-hot labels of that many classes.
     names : sequence, optional
         What to call each picture in a message, for example its path.
+
+    Attributes
+    ----------
+    bad : list of DataError
+        The files that `from_files` left out.
 
     Raises
     ------
@@ -71,6 +82,54 @@ class Loader(ArrayBatches):
                 "Use load_pictures.",
             )
         self.augmentation, self.names = augmentation, names
+        self.bad: list[DataError] = []
+
+    @classmethod
+    def from_files(
+        cls,
+        files: PictureFiles,
+        preprocessing: Preprocessing,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        classes: int | None = None,
+        cache: PictureCache | bool = True,
+        skip_bad: bool = True,
+        progress: bool = True,
+    ) -> "Loader":
+        """Batches of the pictures in files, which are decoded once and found in a cache ever after.
+
+        Parameters
+        ----------
+        files : PictureFiles
+        preprocessing : Preprocessing
+        batch_size, shuffle, seed, augmentation, classes : as above
+        cache : PictureCache or bool
+            Where decoded pictures are kept: True in the user's cache, False in memory alone.
+        skip_bad, progress : as in `load_pictures`
+            What was left out is in `bad`.
+
+        Raises
+        ------
+        DataError
+            If no file can be read, or, unless they are skipped, if one cannot.
+        """
+        if isinstance(cache, bool):
+            cache = PictureCache() if cache else None
+        pictures, kept, bad = load_pictures(files.paths, preprocessing, skip_bad, progress, cache)
+        files = files.take(kept)
+        loader = cls(
+            pictures, files.labels, batch_size, shuffle, seed, augmentation, classes, names=files.paths
+        )
+        loader.bad = bad
+        return loader
+
+    def batches(self, epoch: int = 0) -> Iterator[tuple]:
+        return in_background(super().batches(epoch))
+
+    def in_order(self) -> Iterator[tuple]:
+        return in_background(super().in_order())
 
     def take(self, indices: np.ndarray, epoch: int | None) -> tuple:
         pictures, y, weight = super().take(indices, epoch)
