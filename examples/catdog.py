@@ -2,8 +2,10 @@
 
     python examples/catdog.py                                    train on drawn animals, no data needed
     python examples/catdog.py --data DIR                         train on your own photographs
+    python examples/catdog.py download                           fetch photographs to train on
     python examples/catdog.py evaluate --data DIR --model FILE   judge a trained model
     python examples/catdog.py predict PHOTO ... --model FILE     ask a trained model
+    python examples/catdog.py cache [--clear]                    decoded photographs that are kept
 
 Here are the commands and what they print; the networks are in minicnn/networks.py, the pictures that
 are drawn in minicnn/plots.py, the reading of folders in minicnn/data/.
@@ -15,7 +17,7 @@ import math
 import platform
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ DRAWN = (1500, 400)  # animals of each kind, to learn from and to judge by
 def main(arguments=None) -> int:
     """Run one command; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] not in ("train", "evaluate", "predict", "-h", "--help"):
+    if not arguments or arguments[0] not in (*COMMANDS, "-h", "--help"):
         arguments.insert(0, "train")
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end the run
         stream.reconfigure(errors="backslashreplace")
@@ -43,7 +45,7 @@ def main(arguments=None) -> int:
     try:
         if options.threads is not None:
             mc.set_threads(options.threads)
-        return {"train": train, "evaluate": evaluate, "predict": predict}[options.command](options)
+        return COMMANDS[options.command](options)
     except mc.MinicnnError as error:
         print(f"catdog: {error}", file=sys.stderr)
         return 2
@@ -66,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     description, _, commands = __doc__.partition("\n\n")
     top = argparse.ArgumentParser(
         description=description, epilog=commands, formatter_class=argparse.RawDescriptionHelpFormatter)
-    subparsers = top.add_subparsers(dest="command", metavar="train (default) | evaluate | predict")
+    subparsers = top.add_subparsers(dest="command", metavar="train (default) | download | evaluate | predict | cache")
 
     def command(name, what):
         formatter = argparse.ArgumentDefaultsHelpFormatter
@@ -106,6 +108,15 @@ def parser() -> argparse.ArgumentParser:
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="picture files")
     add("--model", type=Path, metavar="FILE", required=True, help="a model.safetensors")
     add("--json", action="store_true", help="print JSON")
+    add = command("download", "fetch photographs to train on")
+    add("archive", nargs="?", choices=data.ARCHIVES, default="cats_and_dogs_filtered",
+        help="3,000 photographs in 69 MB, or Microsoft's 25,000 in 825 MB")
+    add("--out", type=Path, default=Path("photographs"), metavar="DIR", help="where they go")
+    add("--address", metavar="URL", help="of the same archive elsewhere; else where its publisher keeps it")
+    add("--sha256", metavar="HEX", help="the checksum to insist on; else the published one, where there is one")
+    add = command("cache", "show what is kept of decoded photographs")
+    add("--clear", action="store_true", help="remove all of it")
+    add("--cache-dir", type=Path, metavar="DIR", help="which; else MINICNN_CACHE_DIR, or the user's cache")
     return top
 # fmt: on
 
@@ -135,11 +146,9 @@ def train(options) -> int:
     model.summary()
 
     augmentation = AUGMENTATION if options.augment else None
-    cache = picture_cache(options)
-    training = load(
-        training_files, preprocessing, cache, options.batch_size, True, options.seed, augmentation
-    )
-    validation = load(validation_files, preprocessing, cache)
+    kept = picture_cache(options)
+    training = load(training_files, preprocessing, kept, options.batch_size, True, options.seed, augmentation)
+    validation = load(validation_files, preprocessing, kept)
 
     model_file = options.out / "model.safetensors"
     pattern = str(model_file).replace("{", "{{").replace("}", "}}")
@@ -279,6 +288,29 @@ def class_names(model) -> list[str]:
     return model.class_names or [f"class {k}" for k in range(max(2, model.output_shapes[-1][-1]))]
 
 
+# ------------------------------------------------------------------------------- download, cache
+def download(options) -> int:
+    """Fetch an archive of photographs, and say how to train on it."""
+    archive = data.ARCHIVES[options.archive]
+    if options.address is not None:
+        archive = replace(archive, address=options.address)
+    if options.sha256 is not None:
+        archive = replace(archive, sha256=options.sha256)
+    print(f"{archive.address}: {archive.size} bytes", flush=True)
+    pictures = data.download(archive, options.out)
+    print(f"Next: python examples/catdog.py --data {pictures}")
+    return 0
+
+
+def cache(options) -> int:
+    """Say how large the cache is, or clear it."""
+    kept = data.PictureCache(options.cache_dir)
+    print(f"{kept.folder}: {kept.size / 1e6:.1f} MB of decoded photographs, at most {kept.limit / 1e6:.0f}")
+    if options.clear:
+        print(f"Removed {kept.clear() / 1e6:.1f} MB")
+    return 0
+
+
 # ------------------------------------------------------------------------------------- reporting
 def judge(labels, prediction, names) -> dict:
     """All metrics of a prediction, ready for JSON."""
@@ -381,6 +413,8 @@ def peak_memory() -> float | None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 if sys.platform == "linux" else 1024**2), 1)
 
+
+COMMANDS = {"train": train, "download": download, "evaluate": evaluate, "predict": predict, "cache": cache}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,6 +8,7 @@
     warp.py          its loops over pixels
     loader.py        batches of pictures for `Sequential.fit`
     background.py    the next batch on another thread
+    download.py      archives of photographs, fetched, checked and unpacked
     drawn.py         cats and dogs drawn with Pillow, for when there are no photographs
 
 Nothing here knows of layers.
@@ -16,12 +17,14 @@ Nothing here knows of layers.
 from .augmentation import Augmentation
 from .cache import PictureCache
 from .decoding import Preprocessing, decode
+from .download import ARCHIVES, Archive, download
 from .drawn import draw, draw_folder
 from .folders import PictureFiles, find_pictures, find_train_and_validation, keras_split, split
 from .loader import Loader, to_float
 from .reading import load_pictures
 
 __all__ = [
-    "Augmentation", "Loader", "PictureCache", "PictureFiles", "Preprocessing", "decode", "draw", "draw_folder",
-    "find_pictures", "find_train_and_validation", "keras_split", "load_pictures", "split", "to_float",
+    "ARCHIVES", "Archive", "Augmentation", "Loader", "PictureCache", "PictureFiles", "Preprocessing", "decode",
+    "download", "draw", "draw_folder", "find_pictures", "find_train_and_validation", "keras_split", "load_pictures",
+    "split", "to_float",
 ]  # fmt: skip
