@@ -324,7 +324,10 @@ class Sequential:
             How many are computed at once; the answers do not depend on it beyond rounding.
         """
         batches = _as_batches(x, batch_size=batch_size)
-        return np.concatenate([self.forward(batch[0]) for batch in batches.in_order()])
+        outputs = []  # in a plain loop, which when it fails lets go of its batches and of the thread they come from
+        for x, *_ in batches.in_order():
+            outputs.append(self.forward(x))
+        return np.concatenate(outputs)
 
     def predict_classes(self, x: ArrayLike | ArrayBatches, batch_size: int = 32) -> np.ndarray:
         """The class numbers for all samples: p > 0.5 for one output, else the largest."""

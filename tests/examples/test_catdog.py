@@ -85,6 +85,23 @@ def test_the_report_and_the_history_agree_with_the_saved_model(trained):
     assert f"accuracy {report['accuracy']:.4f}" in text
 
 
+def test_photographs_are_decoded_once(trained, catdog, drawn, tmp_path):
+    def evaluate(*options):
+        text = succeeded(
+            catdog("evaluate", "--data", drawn, "--model", trained[0] / "model.safetensors", *options)
+        )
+        return "Read 48 pictures in" in text, re.search(r"accuracy.*", text)[0]
+
+    kept = ("--cache-dir", tmp_path / "cache")
+    read, accuracy = evaluate(*kept)
+    assert read and evaluate(*kept) == (False, accuracy) and evaluate("--no-cache") == (True, accuracy)
+    size = 48 * (24 * 24 * 3 + 1) + 32
+    assert [path.stat().st_size for path in (tmp_path / "cache").iterdir()] == [size]
+    assert f"{tmp_path / 'cache'}: 0.1 MB" in succeeded(catdog("cache", *kept))
+    assert "Removed 0.1 MB" in succeeded(catdog("cache", "--clear", *kept))
+    assert not list((tmp_path / "cache").iterdir()) and evaluate(*kept) == (True, accuracy)
+
+
 def test_predict_prints_a_line_a_picture_and_json(trained, catdog, drawn):
     model = trained[0] / "model.safetensors"
     photos = [drawn / "cat.0.png", drawn / "dog.1.png"]
@@ -103,7 +120,8 @@ def test_prediction_repeats_the_training_preprocessing(trained, catdog, drawn):
     from minicnn import data
 
     model = mc.load_model(trained[0] / "model.safetensors")
-    picture = data.to_float(data.decode(drawn / "cat.3.png", data.Preprocessing(24, 24)))
+    picture = data.to_float(data.decode(drawn / "cat.3.png", data.Preprocessing(24, 24, draft=2)))
+    assert data.Preprocessing.of(model) == data.Preprocessing(24, 24, draft=2)
     p = float(model.predict(picture[None])[0, 0])
     answer = json.loads(
         succeeded(
