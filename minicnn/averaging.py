@@ -6,10 +6,6 @@ next begins.  After training the model keeps the averages.  Give it before callb
 Called by `training.py`.
 """
 
-from typing import Any
-
-import numpy as np
-
 from .callbacks import Callback
 from .errors import ArgumentError
 
@@ -32,8 +28,7 @@ class MovingAverage(Callback):
     held : list of arrays
         The averages, or while these are in the model the weights that training goes on with.
     exchanged : bool
-        Whether the averages are in the model.  With these three and the model's weights a checkpoint holds
-        everything, whenever it is written.
+        Whether the averages are in the model.
 
     References
     ----------
@@ -57,15 +52,8 @@ class MovingAverage(Callback):
             )
         self.decay = float(decay)
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it; set it back after `on_train_begin`."""
-        return {name: getattr(self, name) for name in self.remembers}
-
-    @state.setter
-    def state(self, state: dict[str, Any]) -> None:
-        self.steps, self.exchanged = int(state["steps"]), bool(state["exchanged"])
-        self.held = [np.array(value) for value in state["held"]]
+    def __repr__(self) -> str:
+        return f"MovingAverage({self.decay})"
 
     def on_train_begin(self) -> None:
         self.steps, self.exchanged, self.held = 0, False, self.model.get_weights()
@@ -89,6 +77,7 @@ class MovingAverage(Callback):
         """Let the model have the averages, or the weights that training goes on with."""
         if averages == self.exchanged:
             return
-        for place, parameter in enumerate(self.model.parameters):
-            parameter.value, self.held[place] = self.held[place], parameter.value
+        for held, parameter in zip(self.held, self.model.parameters, strict=True):
+            # In place, for a layer sees by the array whether somebody has given it other statistics.
+            held[...], parameter.value[...] = parameter.value.copy(), held.copy()
         self.exchanged = averages

@@ -54,6 +54,10 @@ class Callback:
         for name in self.remembers:
             setattr(self, name, state[name])
 
+    def __repr__(self) -> str:
+        """The name, with what the course of training depends on: a run is only resumed with the same callbacks."""
+        return type(self).__name__
+
     def on_train_begin(self) -> None:
         """Before the first epoch, or before training is resumed."""
 

@@ -2,14 +2,15 @@
 
 A checkpoint is taken between two batches.  It is a tree of dictionaries, lists, numbers and arrays: weights, the
 `state` of the optimiser (its moments), of each layer (its generator) and of each callback, and where the run stands
-(training.py).  So a callback that averages weights is in it without a line here.  The order of the samples and
-their augmentation need no place: they follow from the seed and the epoch.
+(training.py).  So the callback that averages weights (averaging.py) is in it without a line here.  The order of the
+samples, their augmentation and mixup need no place: they follow from the seed and the epoch.
 
 `Checkpoint` is the callback for `fit`; how a file is made to survive a kill is in files.py, its format in
 serialization.py.
 """
 
 import json
+import re
 import sys
 import time
 import zlib
@@ -161,10 +162,11 @@ def settings(run: Any) -> dict:
         "dtype": str(model.dtype),
         "kernels": model.kernels_name,
         "optimizer": _words(model.optimizer),
+        "learning_rate": _without_address(model.optimizer.schedule or model.optimizer.learning_rate),
         "loss": _words(model.loss),
         "metrics": ", ".join(model.metrics),
         "class_weight": str(run.class_weight),
-        "callbacks": ", ".join(type(callback).__name__ for callback in run.callbacks),
+        "callbacks": ", ".join(map(_without_address, run.callbacks)),
     } | {name: str(value) for name, value in run.batches.settings.items()}
 
 
@@ -236,9 +238,15 @@ def _words(thing):
     plain = {
         name: value
         for name, value in vars(thing).items()
-        if name != "steps" and isinstance(value, (bool, int, float, str, tuple, type(None)))
+        if name not in ("steps", "schedule", "_rate")
+        and isinstance(value, (bool, int, float, str, tuple, type(None)))
     }
     return f"{type(thing).__name__}({', '.join(f'{name}={value!r}' for name, value in plain.items())})"
+
+
+def _without_address(thing):
+    """In words that are the same in another process, where a function lies elsewhere."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
 
 
 # ------------------------------------------------------------------------------- a tree as JSON

@@ -60,7 +60,8 @@ def resize(model: Any, height: int, width: int) -> None:
 class ProgressiveSize(Callback):
     """Train the first epochs on pictures of one size, the next on another.
 
-    The size follows from the epoch's number, so there is nothing to save.
+    The size follows from the epoch's number, so there is nothing to save.  When training ends, all have the size
+    again that they had before.
 
     Parameters
     ----------
@@ -95,6 +96,9 @@ class ProgressiveSize(Callback):
             )
         self.loaders = loaders
 
+    def __repr__(self) -> str:
+        return f"ProgressiveSize({self.stages})"
+
     @property
     def epochs(self) -> int:
         """How many the stages have together."""
@@ -108,8 +112,17 @@ class ProgressiveSize(Callback):
             epoch -= epochs
         return self.stages[-1][0]
 
+    def on_train_begin(self) -> None:
+        self.before = self.model.input_shape[:2], [loader.size for loader in self.loaders]
+
     def on_epoch_begin(self, epoch: int) -> None:
-        size = self.size(epoch)
-        resize(self.model, size, size)
-        for loader in self.loaders:
-            loader.size = (size, size)
+        size = self.size(epoch), self.size(epoch)
+        self._resize(size, [size] * len(self.loaders))
+
+    def on_train_end(self) -> None:
+        self._resize(*self.before)
+
+    def _resize(self, size, sizes):
+        resize(self.model, *size)
+        for loader, size in zip(self.loaders, sizes, strict=True):
+            loader.size = size

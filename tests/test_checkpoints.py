@@ -227,6 +227,7 @@ def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, pa
     "settings",
     [
         {"optimizer": lambda: mc.SGD(0.1, 0.9, nesterov=True)},
+        {"optimizer": lambda: mc.SGD(lambda step: 0.1 / (1 + step))},
         {"class_weight": {0: 2.0}},
         {"sample_weight": np.linspace(0.5, 1.5, 20)},
         {"callbacks": lambda: [Sawtooth()]},
@@ -237,7 +238,15 @@ def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, pa
             ]
         },
     ],
-    ids=["momentum", "class weights", "sample weights", "a rate by the batch", "plateau", "early stopping"],
+    ids=[
+        "momentum",
+        "a function for the rate",
+        "class weights",
+        "sample weights",
+        "a rate by the batch",
+        "plateau",
+        "early stopping",
+    ],
 )
 def test_what_else_a_run_remembers(settings, path):
     def fresh():
@@ -246,6 +255,50 @@ def test_what_else_a_run_remembers(settings, path):
     train(path, (1, 2), **fresh())
     assert same(train(path, **fresh()), train(**fresh()))
     assert same(train(path, **fresh()), train(**fresh())), "a run that has ended stays as it is"
+
+
+def train_with_all_aids(path=None, place=None, **changes):
+    """Four epochs of three batches, in two sizes, with everything that remembers something."""
+    pictures = np.random.default_rng(3).integers(0, 256, (24, 12, 12, 3), dtype=np.uint8)
+    labels = (pictures[..., 0].mean((1, 2)) > pictures[..., 1].mean((1, 2))).astype(int)
+    settings = {"mixup": 0.3, "augmentation": data.Augmentation(horizontal_flip=True, crop_scale=(0.5, 1))}
+    training = data.Loader(pictures[:18], labels[:18], 6, shuffle=True, seed=4, **(settings | changes))
+    validation = data.Loader(pictures[18:], labels[18:])
+    layers = [mc.Conv2D(4, 3, use_bias=False), mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU()]
+    layers += [mc.Residual([mc.Conv2D(4, 3, padding="same"), mc.BatchNormalization(), mc.Dropout(0.2)])]
+    layers += [mc.GlobalAveragePool2D(), mc.Dense(1), mc.Sigmoid()]
+    model = mc.Sequential(layers, kernels="im2col").build((12, 12, 3), seed=2)
+    model.compile(mc.AdamW(mc.WarmUp(mc.CosineDecay(0.05, 9), 3), 0.1), metrics=["accuracy"])
+    sizes = mc.ProgressiveSize([(8, 2), (12, 2)], training, validation)
+    callbacks = [BreakOff(place), mc.MovingAverage(0.8), sizes]
+    callbacks.append(mc.EarlyStopping(patience=9, restore_best_weights=True))
+    if path is not None:
+        callbacks.append(mc.Checkpoint(path, 0, resume=True))
+    try:
+        model.fit(training, validation_data=validation, epochs=4, callbacks=callbacks, verbose=0)
+    except KeyboardInterrupt:
+        assert place is not None
+    return model
+
+
+@pytest.mark.parametrize("place", [(0, 2), (1, 0), (2, 0), (2, 1), (3, 2)])
+def test_a_run_with_every_training_aid_goes_on_bit_by_bit(place, path):
+    """Broken off in the first batch of an epoch, it goes on from the end of the one before, with the averages in it."""
+    train_with_all_aids(path, place)
+    state = checkpoints.read(path)
+    assert (state["run"]["epoch"], state["run"]["batch"]) == place
+    assert same(train_with_all_aids(path), train_with_all_aids())
+
+
+def test_other_batches_are_not_resumed(path):
+    train_with_all_aids(path, (1, 1))
+    for change, words in (
+        ({"mixup": 0.2}, "mixup 0.2 in place of 0.3"),
+        ({"augmentation": None}, "augmentation None in place of Augmentation"),
+        ({"size": (10, 10)}, r"size \(10, 10\) in place of \(12, 12\)"),
+    ):
+        with pytest.raises(mc.ArgumentError, match=words):
+            train_with_all_aids(path, **change)
 
 
 def test_more_epochs_may_be_asked_for(path):
@@ -296,8 +349,10 @@ def test_without_resume_a_run_begins_anew_and_the_last_one_waits_for_its_first_c
         ({"batch_size": 5}, "received batch_size 5 in place of 4. Give the same"),
         ({"seed": 9}, "received seed 9 in place of 0"),
         ({"class_weight": {1: 2.0}}, r"class_weight \{1: 2.0\} in place of None"),
-        ({"optimizer": mc.SGD(0.02)}, r"received optimizer SGD\(learning_rate=0.02.* in place of Adam\("),
-        ({"optimizer": mc.Adam(0.03)}, "learning_rate=0.03"),
+        ({"optimizer": mc.SGD(0.02)}, r"received optimizer SGD\(.* in place of Adam\("),
+        ({"optimizer": mc.Adam(0.03)}, "received learning_rate 0.03 in place of 0.02"),
+        ({"optimizer": mc.Adam(mc.CosineDecay(0.02, 9))}, r"CosineDecay\(.*decay_steps=9.* in place of 0.02"),
+        ({"callbacks": [mc.MovingAverage(0.9)]}, r"callbacks BreakOff, MovingAverage\(0.9\), Checkpoint"),
         ({"callbacks": [mc.EarlyStopping()]}, "callbacks BreakOff, EarlyStopping, Checkpoint in place of"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.data import Loader
+from minicnn.data import Augmentation, Loader
 from minicnn.data.background import in_background
 
 
@@ -81,3 +81,23 @@ print(next(running))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
+
+
+def test_pictures_are_changed_beside_the_fast_kernels(rng, monkeypatch):
+    """Warping and the network run at once, each in compiled code; the weights are those of one after the other."""
+    pictures, labels = rng.integers(0, 256, (48, 24, 24, 3), dtype=np.uint8), np.arange(48) % 2
+    change = Augmentation(
+        rotation_range=12, horizontal_flip=True, contrast_range=(0.7, 1.3), crop_scale=(0.3, 1)
+    )
+
+    def weights():
+        model = mc.networks.two_block(kernels="fast").build((24, 24, 3))
+        model.compile()
+        training = Loader(pictures, labels, 4, shuffle=True, augmentation=change, mixup=0.2)
+        model.fit(training, validation_data=Loader(pictures, labels), epochs=6, verbose=0)
+        return model.get_weights()
+
+    together = weights()
+    monkeypatch.setattr("minicnn.data.loader.in_background", lambda items: items)
+    for one, other in zip(together, weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
