@@ -14,7 +14,6 @@ are drawn in minicnn/plots.py, the reading of folders in minicnn/data/.
 import argparse
 import json
 import math
-import platform
 import sys
 import time
 from dataclasses import asdict, replace
@@ -23,28 +22,18 @@ from pathlib import Path
 import numpy as np
 
 import minicnn as mc
-from minicnn import data, metrics, networks
+from minicnn import data, metrics, networks, reports, schedules
 
-NETWORKS = {"two-block": (networks.two_block, 64), "four-block": (networks.four_block, 150)}
+NETWORKS = {
+    "two-block": (networks.two_block, 64),
+    "four-block": (networks.four_block, 150),
+    "catdog": (networks.catdog, 64),
+}
 # Shear of 0.2 radians: what 0.2 meant to Keras when the cat-and-dog networks below were published.
 AUGMENTATION = data.Augmentation(horizontal_flip=True, zoom_range=0.2, shear_range=math.degrees(0.2))
-AUGMENTATIONS = {
-    "light": AUGMENTATION,
-    "strong": data.Augmentation(
-        rotation_range=12,
-        horizontal_flip=True,
-        brightness_range=(0.7, 1.3),
-        contrast_range=(0.7, 1.3),
-        saturation_range=(0.7, 1.3),
-        crop_scale=(0.3, 1.0),
-    ),
-}
-SCHEDULES = {
-    "constant": lambda rate, steps: rate,
-    "cosine": mc.CosineDecay,
-    "one-cycle": mc.OneCycle,
-    "step": lambda rate, steps: mc.ExponentialDecay(rate, max(1, steps // 3), 0.1, staircase=True),
-}
+LIGHT = dict.fromkeys(("brightness_range", "contrast_range", "saturation_range"), (0.7, 1.3))
+STRONG = data.Augmentation(rotation_range=12, horizontal_flip=True, crop_scale=(0.3, 1.0), **LIGHT)
+AUGMENTATIONS = {"light": AUGMENTATION, "strong": STRONG}
 KERNELS = ("im2col", "fast", "reference")
 DRAFT = 2  # JPEG decoders may shrink photographs to twice the size: quick, and hard to tell apart
 DRAWN = (1500, 400)  # animals of each kind, to learn from and to judge by
@@ -70,9 +59,7 @@ def main(arguments=None) -> int:
         print(f"catdog: {error}. Nothing more was done; what was written before is kept.", file=sys.stderr)
         return 2
     except MemoryError:
-        print(
-            "catdog: not enough memory. Use a smaller --image-size, --batch-size or --limit.", file=sys.stderr
-        )
+        print("catdog: not enough memory. Lower --image-size, --batch-size or --limit.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("catdog: interrupted", file=sys.stderr)
@@ -95,15 +82,14 @@ def parser() -> argparse.ArgumentParser:
 
     def add_cache():
         add("--no-cache", action="store_true", help="decode photographs anew each time and keep them in memory alone")
-        add("--cache-dir", type=Path, metavar="DIR", help="where decoded photographs are kept; else MINICNN_CACHE_DIR, "
-            "or the user's cache")
+        add("--cache-dir", type=Path, metavar="DIR", help="where; else MINICNN_CACHE_DIR, or the user's cache")
 
     add = command("train", "train a network (the default)")
     add("--data", type=Path, metavar="DIR", help="photographs: a folder a class, or cat.0.jpg, dog.0.jpg; else drawn")
     add("--val-data", type=Path, metavar="DIR", help="photographs to judge by; else a part of --data is set aside")
     add("--validation-split", type=float, default=0.2, metavar="SHARE", help="the part of --data to set aside")
     add("--network", choices=NETWORKS, default="two-block", help="which network")
-    add("--image-size", type=int, metavar="PIXELS", help="height and width; else 64 for two-block, 150 for four-block")
+    add("--image-size", type=int, metavar="PIXELS", help="height and width; else 64, or 150 for four-block")
     add("--epochs", type=count, help="at most this many; else 25, or 10 on drawn animals")
     add("--batch-size", type=count, default=32, help="pictures a step")
     add("--learning-rate", type=float, default=1e-3, help="of Adam")
@@ -112,11 +98,10 @@ def parser() -> argparse.ArgumentParser:
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help="blend pictures in pairs; 0.2 is usual")
     add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help="ask for a little less than certainty")
     add("--weight-decay", type=float, default=0.0, metavar="D", help="AdamW in place of Adam; biases stay")
-    add("--schedule", choices=SCHEDULES, default="constant", help="how the learning rate falls")
+    add("--schedule", choices=schedules.BY_NAME, default="constant", help="how the learning rate falls")
     add("--warm-up", type=float, default=0.0, metavar="EPOCHS", help="in which the learning rate rises")
     add("--average", type=float, default=0.0, metavar="DECAY", help="judge and save averaged weights; 0.999 is usual")
-    add("--progressive", type=stages, metavar="SIZE:EPOCHS,...",
-        help="sizes to train at, at most --image-size, for example 64:10,96:10,112:4")
+    add("--progressive", type=stages, metavar="SIZE:EPOCHS,...", help="sizes to train at, such as 64:10,96:10,112:4")
     add("--keep", choices=("best", "last"), default="best", help="the epoch to save; last never stops early")
     add("--flip", action="store_true", help="judge by the mean over each picture and its mirror image")
     add("--find-rate", action="store_true", help="draw loss over learning rate, suggest one, and end")
@@ -186,24 +171,16 @@ def train(options) -> int:
     model.class_names, model.preprocessing = names, asdict(preprocessing)
     if options.mixup and len(names) > 2:  # blended targets are a row a class; these labels are numbers
         raise mc.ArgumentError("--mixup", "two classes", str(len(names)), "Leave it out.")
-    loss = (mc.BinaryCrossEntropy if len(names) == 2 else mc.SparseCategoricalCrossEntropy)(
-        label_smoothing=options.label_smoothing
-    )
+    loss = mc.BinaryCrossEntropy if len(names) == 2 else mc.SparseCategoricalCrossEntropy
     model.summary()
 
-    kept = picture_cache(options)
-    training = load(
-        training_files,
-        preprocessing,
-        kept,
-        batch_size=options.batch_size,
-        shuffle=True,
-        seed=options.seed,
-        augmentation=AUGMENTATIONS.get(options.augment),
-        mixup=options.mixup,
+    training = load(training_files, preprocessing, options, training=True)
+    validation = load(validation_files, preprocessing, options)
+    model.compile(
+        make_optimizer(options, epochs, len(training)),
+        loss(label_smoothing=options.label_smoothing),
+        ["accuracy"],
     )
-    validation = load(validation_files, preprocessing, kept)
-    model.compile(make_optimizer(options, epochs, len(training)), loss, ["accuracy"])
     if options.find_rate:
         return find_rate(model, training, options.out / "learning-rate.png")
 
@@ -229,38 +206,25 @@ def train(options) -> int:
         print("Not one epoch was finished: nothing is saved, and what was there before is kept")
         return 130
 
-    history, best = model.history, mc.load_model(model_file)
-    training.size = validation.size = None
+    best = mc.load_model(model_file)
     if options.progressive:  # saved with the size it was trained at
         mc.resize(best, size, size)
         best.save(model_file)
     prediction = ask(best, validation, options.flip)
-    report = judge(validation.y, prediction, names) | {
+    report = reports.judge(validation.y, prediction, names) | reports.run(model, training, validation)
+    report |= {name: getattr(options, name) for name in ("network", "seed", "flip")}
+    report |= {
         "command": ["python", "examples/catdog.py", *options.arguments],
-        "network": options.network,
         "image_size": size,
-        "parameters": sum(parameter.value.size for parameter in best.parameters),
-        "kernels": options.kernels,
-        "flip": options.flip,
-        "seed": options.seed,
-        "training_pictures": training.samples,
-        "validation_pictures": validation.samples,
-        "skipped_files": [str(error) for error in training.bad + validation.bad],
         "interrupted": interrupted,
         "resumed": run.resumed,
-        "epochs": len(history.seconds),
         "best_epoch": saved_best.saved_epoch + 1,
-        "training_accuracy": finite(history.history["accuracy"][-1]),
-        "seconds_per_epoch": finite(np.median(history.seconds)),
-        "peak_memory_mb": peak_memory(),
-        "machine": f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}",
     }
-    draw_results(
-        options.out, history.history, saved_best.saved_epoch, training, validation, prediction, names
-    )
+    reports.draw_samples(options.out / "samples.png", training, names, AUGMENTATION)
+    reports.draw_results(options.out, model.history, saved_best.saved_epoch, validation, prediction, names)
     report["seconds"] = round(time.perf_counter() - start, 1)
     (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print_report(report)
+    print(reports.table(report))
     print(f"In {report['seconds']:.0f} s. Weights, history, report and pictures: {options.out}")
     print(f"Next: python examples/catdog.py predict PHOTO --model {model_file}")
     return 130 if interrupted else 0
@@ -270,17 +234,9 @@ def count_epochs(options, size) -> int:
     """How many epochs there are at most; with --progressive, its sum."""
     if options.progressive is None:
         return options.epochs or (25 if options.data else 10)
-    if options.epochs is not None:
-        raise mc.ArgumentError(
-            "--progressive", "no --epochs beside it", str(options.epochs), "It has its own."
-        )
-    if max(stage for stage, _ in options.progressive) > size:
-        raise mc.ArgumentError(
-            "--progressive",
-            f"sizes up to --image-size {size}",
-            str(options.progressive),
-            "Raise --image-size.",
-        )
+    if options.epochs is not None or max(stage for stage, _ in options.progressive) > size:
+        wanted, found = f"sizes up to --image-size {size}, and no --epochs beside it", options.progressive
+        raise mc.ArgumentError("--progressive", wanted, str(found), "Raise --image-size, drop --epochs.")
     return sum(epochs for _, epochs in options.progressive)
 
 
@@ -288,10 +244,8 @@ def make_optimizer(options, epochs: int, steps: int) -> mc.optimizers.Optimizer:
     """Adam or AdamW, whose rate follows the schedule over so many epochs of so many steps."""
     warm_up = round(options.warm_up * steps)
     if not 0 <= options.warm_up < max(epochs, 2):
-        raise mc.ArgumentError(
-            "--warm-up", "fewer epochs than the run has", str(options.warm_up), "Lower it."
-        )
-    rate = SCHEDULES[options.schedule](options.learning_rate, max(1, epochs * steps - warm_up))
+        raise mc.ArgumentError("--warm-up", "fewer epochs than the run", str(options.warm_up), "Lower it.")
+    rate = schedules.BY_NAME[options.schedule](options.learning_rate, max(1, epochs * steps - warm_up))
     rate = mc.WarmUp(rate, warm_up) if warm_up else rate
     return mc.AdamW(rate, options.weight_decay) if options.weight_decay else mc.Adam(rate)
 
@@ -300,9 +254,9 @@ def find_rate(model, training, picture) -> int:
     """Draw the loss over the learning rate and suggest one."""
     from minicnn import plots  # here, so that training does not wait for matplotlib
 
-    finding = mc.find_learning_rate(model, training)
-    plots.learning_rates(picture, finding.rates, finding.losses, finding.smoothed, finding.suggestion)
-    print(f"Suggested: --learning-rate {finding.suggestion:.2g}; the loss over the rate is in {picture}")
+    found = mc.find_learning_rate(model, training)
+    plots.learning_rates(picture, found.rates, found.losses, found.smoothed, found.suggestion)
+    print(f"Suggested: --learning-rate {found.suggestion:.2g}; the loss over the rate is in {picture}")
     return 0
 
 
@@ -310,9 +264,7 @@ def find_data(options):
     """The training and the validation files: found, drawn or set aside, with a line on each."""
     folder, validation_folder = options.data, options.val_data
     if folder is None and validation_folder is not None:
-        raise mc.ArgumentError(
-            "--val-data", "--data beside it", "none", "Give the photographs to learn from."
-        )
+        raise mc.ArgumentError("--val-data", "--data beside it", "none", "Give photographs to learn from.")
     if folder is None:
         folder, validation_folder = options.out / "drawn" / "train", options.out / "drawn" / "validation"
         print(f"No --data: drawing {2 * sum(DRAWN)} cats and dogs in {folder.parent}", flush=True)
@@ -335,20 +287,22 @@ def find(folder, limit=None, class_names=None):
     return files if limit is None else files.limit(limit)
 
 
-def picture_cache(options):
-    """Where decoded photographs are kept, if at all; drawn ones are read as quickly as they are."""
-    if options.no_cache or options.data is None:
-        return False
-    return data.PictureCache(options.cache_dir)
-
-
-def load(files, preprocessing, cache, **settings):
-    """Decode files into a loader; bad ones are listed and left out."""
+def load(files, preprocessing, options, training=False):
+    """Decode files into a loader, by way of the cache if there is one; bad ones are listed and left out."""
+    drawn = options.data is None  # these are read as quickly as what is kept
+    cache = False if drawn or options.no_cache else data.PictureCache(options.cache_dir)
+    settings = {} if not training else {
+        "batch_size": options.batch_size,
+        "shuffle": True,
+        "seed": options.seed,
+        "augmentation": AUGMENTATIONS.get(options.augment),
+        "mixup": options.mixup,
+    }  # fmt: skip
     loader = data.Loader.from_files(files, preprocessing, cache=cache, **settings)
     for error in loader.bad:
         print(f"skipped: {error}")
     for label, name in enumerate(files.class_names):
-        if loader.shuffle and label not in loader.y:  # which has to learn it
+        if training and label not in loader.y:
             raise mc.DataError(name, "a picture that can be read", "none", "Add pictures of this class.")
     return loader
 
@@ -357,10 +311,9 @@ def load(files, preprocessing, cache, **settings):
 def evaluate(options) -> int:
     """Print how good a model is on a folder."""
     model = mc.load_model(options.model)
-    preprocessing = data.Preprocessing.of(model)
     files = find(options.data, options.limit, class_names(model))
-    loader = load(files, preprocessing, picture_cache(options))
-    print_report(judge(loader.y, ask(model, loader, options.flip), class_names(model)))
+    loader = load(files, data.Preprocessing.of(model), options)
+    print(reports.table(reports.judge(loader.y, ask(model, loader, options.flip), class_names(model))))
     return 0
 
 
@@ -392,11 +345,10 @@ def predict(options) -> int:
 def ask(model, loader, flip: bool) -> np.ndarray:
     """The model's outputs; with `flip`, the mean of those for each picture and for its mirror image."""
     outputs = model.predict(loader)
-    if flip:
-        outputs = (
-            outputs + model.predict(data.Loader(loader.x[:, :, ::-1], loader.y, loader.batch_size))
-        ) / 2
-    return outputs
+    if not flip:
+        return outputs
+    mirrored = data.Loader(loader.x[:, :, ::-1], loader.y, loader.batch_size)
+    return (outputs + model.predict(mirrored)) / 2
 
 
 def class_names(model) -> list[str]:
@@ -407,11 +359,9 @@ def class_names(model) -> list[str]:
 # ------------------------------------------------------------------------------- download, cache
 def download(options) -> int:
     """Fetch an archive of photographs, and say how to train on it."""
-    archive = data.ARCHIVES[options.archive]
-    if options.address is not None:
-        archive = replace(archive, address=options.address)
-    if options.sha256 is not None:
-        archive = replace(archive, sha256=options.sha256)
+    asked = {"address": options.address, "sha256": options.sha256}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    archive = replace(data.ARCHIVES[options.archive], **asked)
     print(f"{archive.address}: {archive.size} bytes", flush=True)
     pictures = data.download(archive, options.out)
     print(f"Next: python examples/catdog.py --data {pictures}")
@@ -425,109 +375,6 @@ def cache(options) -> int:
     if options.clear:
         print(f"Removed {kept.clear() / 1e6:.1f} MB")
     return 0
-
-
-# ------------------------------------------------------------------------------------- reporting
-def judge(labels, prediction, names) -> dict:
-    """All metrics of a prediction, ready for JSON."""
-    accuracy = metrics.accuracy(labels, prediction)
-    report = {
-        "class_names": list(names),
-        "accuracy": float(accuracy),
-        "accuracy_standard_error": accuracy.standard_error,
-        "log_loss": metrics.log_loss(labels, prediction),
-        "auc": finite(metrics.roc_auc(labels, prediction)),
-        "confusion_matrix": metrics.confusion_matrix(labels, prediction).tolist(),
-    }
-    for name, metric in (
-        ("precision", metrics.precision),
-        ("recall", metrics.recall),
-        ("f1", metrics.f1_score),
-    ):
-        report[name] = [finite(value) for value in metric(labels, prediction)]
-    return report
-
-
-def finite(value) -> float | None:
-    """A number as JSON can hold it: None for NaN."""
-    return float(value) if math.isfinite(value) else None
-
-
-def print_report(report) -> None:
-    """The figures a person wants first, then the confusion matrix."""
-    count = int(np.sum(report["confusion_matrix"]))
-    print(
-        f"accuracy {report['accuracy']:.4f} ± {report['accuracy_standard_error']:.4f} on {count} pictures",
-        end="",
-    )
-    print(
-        f", log-loss {report['log_loss']:.4f}, AUC "
-        + ("undefined" if report["auc"] is None else f"{report['auc']:.4f}")
-    )
-    names = report["class_names"]
-    width = max(map(len, names)) + 3
-    print(
-        " " * (width + 5)
-        + "".join(f"{'as ' + name:>{width + 3}}" for name in names)
-        + "   precision   recall"
-    )
-    for k, (name, row) in enumerate(zip(names, report["confusion_matrix"], strict=True)):
-        cells = "".join(f"{value:>{width + 3}}" for value in row)
-        shares = [
-            math.nan if share is None else share for share in (report["precision"][k], report["recall"][k])
-        ]
-        print(f"{'true ' + name:<{width + 5}}{cells}   {shares[0]:9.3f}   {shares[1]:6.3f}")
-
-
-def draw_results(out, history, best_epoch, training, validation, prediction, names) -> None:
-    """samples.png, curves.png, predictions.png and confusion.png."""
-    from minicnn import plots  # here, so that training does not wait for matplotlib
-
-    chosen = np.linspace(0, training.samples - 1, 16).astype(int)
-    pictures = data.to_float(training.x[chosen])
-    augmented = (training.augmentation or AUGMENTATION)(training.x[chosen], chosen, epoch=0)
-    note = "; beside each, changed at random" + (
-        "" if training.augmentation else " (as --augment would; this run did not)"
-    )
-    plots.samples(
-        out / "samples.png", pictures, augmented, [names[label] for label in training.y[chosen]], note
-    )
-    plots.curves(out / "curves.png", history, best_epoch)
-
-    share, guess = metrics.probabilities(prediction), metrics.classes(prediction)
-    right = guess == validation.y
-    confidence = share[np.arange(len(share)), guess]
-    wrong = np.flatnonzero(~right)
-    wrong = wrong[np.argsort(-confidence[wrong])][:12]  # the most confident mistakes
-    good = np.flatnonzero(right)
-    shown = np.concatenate(
-        [good[np.linspace(0, len(good) - 1, min(24 - len(wrong), len(good))).astype(int)], wrong]
-    )
-    titles = [
-        f"{names[guess[i]]} {confidence[i]:.2f}" + ("" if right[i] else f", is {names[validation.y[i]]}")
-        for i in shown
-    ]
-    accuracy = metrics.accuracy(validation.y, prediction)
-    heading = f"Validation: accuracy {accuracy} on {len(share)} pictures; last, its most confident mistakes"
-    plots.predictions(
-        out / "predictions.png", data.to_float(validation.x[shown]), titles, right[shown], heading
-    )
-    plots.confusion(
-        out / "confusion.png",
-        metrics.confusion_matrix(validation.y, prediction),
-        names,
-        f"accuracy {accuracy}",
-    )
-
-
-def peak_memory() -> float | None:
-    """The most memory this process has held, in MB; None where the system does not tell (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 if sys.platform == "linux" else 1024**2), 1)
 
 
 COMMANDS = {"train": train, "download": download, "evaluate": evaluate, "predict": predict, "cache": cache}

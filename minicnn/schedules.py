@@ -164,6 +164,15 @@ class WarmUp:
         return following(0) * (step + 1) / self.steps if step < self.steps else following(step - self.steps)
 
 
+# For commands: from the largest rate and the number of steps to what an optimiser takes.
+BY_NAME = {
+    "constant": lambda rate, steps: rate,
+    "cosine": CosineDecay,
+    "one-cycle": OneCycle,
+    "step": lambda rate, steps: ExponentialDecay(rate, max(1, steps // 3), 0.1, staircase=True),
+}
+
+
 def _cosine(begin, end, share):
     return end + (begin - end) * (1 + math.cos(math.pi * share)) / 2
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import minicnn as mc
 from minicnn import checkpoints
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
@@ -65,6 +66,27 @@ def test_a_killed_run_is_resumed(command, uninterrupted, tmp_path):
     done = run(command, tmp_path, "--resume", "--learning-rate", 0.1)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "learning_rate 0.1 in place of 0.001" in done.stderr
+
+
+def test_a_killed_run_of_growing_pictures_with_every_aid_is_resumed(command, tmp_path):
+    aids = (
+        "--network catdog --progressive 32:1,40:2 --image-size 40 --augment strong --mixup 0.2 --average 0.9"
+    )
+    aids += " --schedule one-cycle --warm-up 1 --keep last"
+    command = [word for word in command if word not in ("--epochs", "3", "--out")] + aids.split()
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    assert run(command, "--out", alone).returncode == 0
+    words = [*command, "--out", str(killed), "--checkpoint-every", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        for line in process.stdout:
+            if line.startswith("Epoch 1/3"):
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    done = run(command, "--out", killed, "--resume")
+    assert done.returncode == 0 and "Resumed after " in done.stdout, done.stderr
+    for name in ("model.safetensors", "history.csv"):
+        assert (alone / name).read_bytes() == (killed / name).read_bytes()
+    assert mc.load_model(killed / "model.safetensors").input_shape == (40, 40, 3)
 
 
 @pytest.fixture
