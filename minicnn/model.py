@@ -37,8 +37,8 @@ class Sequential:
     Parameters
     ----------
     layers : sequence of Layer
-    kernels : "im2col", "reference" or "fast"
-        Which set computes: the textbook route, the slow definition, or the machine's limit.
+    kernels : "fast", "im2col" or "reference"
+        Which set computes: the machine's limit, the textbook route, or the slow definition.
     name : str
 
     Attributes
@@ -72,7 +72,7 @@ class Sequential:
     array([0, 1, 1, 0])
     """
 
-    def __init__(self, layers: Sequence[Layer], kernels: str = "im2col", name: str = "sequential"):
+    def __init__(self, layers: Sequence[Layer], kernels: str = "fast", name: str = "sequential"):
         self.layers = check_layers(layers, "Sequential")
         if not self.layers:
             raise ArgumentError(

@@ -20,7 +20,7 @@ from .layers import (
 from .model import Sequential
 
 
-def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") -> Sequential:
+def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
     """Conv32, pool, Conv32, pool, Dense128: 813,217 parameters on 64x64 pictures.
 
     Parameters
@@ -39,7 +39,7 @@ def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") -
     return _network((32, 32), 128, classes, dropout, kernels, "two_block")
 
 
-def four_block(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") -> Sequential:
+def four_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
     """Conv32, 64, 128, 128, each with a pool, then Dense512: 3,453,121 parameters on 150x150 pictures.
 
     Parameters
@@ -59,7 +59,7 @@ def four_block(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") 
     return _network((32, 64, 128, 128), 512, classes, dropout, kernels, "four_block")
 
 
-def catdog(classes: int = 2, dropout: float = 0.0, kernels: str = "im2col") -> Sequential:
+def catdog(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
     """Five convolutions that are pooled and normalised, four with a residual one behind; for pictures of any size.
 
     It ends in GlobalAveragePool2D, so its weights fit pictures of any size from 32x32 on, and it can be trained at

@@ -85,7 +85,7 @@ class Layer:
     def __init__(self):
         self.name = snake_case(type(self).__name__)
         self.parameters: list[Parameter] = []
-        self.kernels: ModuleType = kernel_set("im2col")
+        self.kernels: ModuleType = kernel_set("im2col")  # a layer alone; a model sets its own
         self._kept = None
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:

@@ -7,9 +7,13 @@
     memory.py       recycled memory, and how weights lie in it
     band.py         a band of a convolution's rows, as products that read the picture itself
     winograd.py     the same for 3x3 kernels, with less than half the multiplications
+    pool.py         the pool of a fused block: the largest of four, and who it was
     forward.py      the forward pass: bands, then bias, ReLU or pool while they are in the cache
     convolution.py  dx and dweight of any convolution
+    lists.py        lists of the pool's winners
+    gather.py       sums over such lists, in registers
     winners.py      the backward pass of conv -> ReLU -> max pool, from its winners alone
+    pick.py         dweight where input channels are few: each lane picks what its winner saw
     block.py        both passes of such a block
     dense.py        dense layers
     window.py       sums over a 3x3 window of one vector of channels

@@ -17,10 +17,10 @@ from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
 from .memory import PIECES, empty, pack
+from .pool import pool
 from .winograd import finite, transform_pictures, transform_weights, winograd
 
 LINEAR, RELU, POOL = 0, 1, 2  # what follows the convolution
-NOBODY = 4  # the winner of a pooled value where no output was above 0
 RUN = 512  # outputs of a band, about: with 32 channels 64 KB, half of which leaves the first cache
 TILES = 64  # pieces of a band for Winograd's route, about
 DEPTH = 16  # input channels from which on its transforms pay
@@ -38,12 +38,13 @@ def forward(
     U = empty((packed.shape[0], 16, x.shape[3], packed.shape[2]) if by_winograd else (1, 1, 1, 1), x.dtype)
     if by_winograd:
         transform_weights(packed, U)
-    if bias is None:
-        bias = np.zeros(weight.shape[3], x.dtype)
+    shift = np.zeros(packed.shape[0] * packed.shape[2], x.dtype)
+    if bias is not None:
+        shift[: len(bias)] = bias
     if y.size:
         kernel = weight.shape[:2]
         _forward(
-            x, packed, U, bias, y, winner, kernel, size, strides, padding, bands, by_winograd, copied, then
+            x, packed, U, shift, y, winner, kernel, size, strides, padding, bands, by_winograd, copied, then
         )
     return y, winner
 
@@ -82,6 +83,10 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, band
     for piece in prange(PIECES):
         buffer = np.zeros(((rows - 1) * SH + KH) * WP * C + lanes if copied else 1, x.dtype)
         out = np.empty(rows * pitch * width, x.dtype)
+        some_y, some_winner = (
+            np.empty(width, x.dtype),
+            np.empty(width, np.uint8),
+        )  # of a block that is not full
         V, M = np.empty(places * length, x.dtype), np.empty(places * width, x.dtype)
         for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
             n, b = unit // bands, unit % bands
@@ -107,19 +112,14 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, band
                     for r in range(band // 2):
                         for pw in range(OW // 2):
                             above = (2 * r * pitch + 2 * pw) * width
+                            below = above + pitch * width
                             y0 = ((n * (OH // 2) + oh // 2 + r) * (OW // 2) + pw) * OC + o0
-                            _pool(
-                                out,
-                                above,
-                                above + pitch * width,
-                                width,
-                                bias,
-                                o0,
-                                flat_y,
-                                flat_winner,
-                                y0,
-                                here,
-                            )
+                            if here == width:
+                                pool(out, above, below, width, bias, o0, flat_y, flat_winner, y0, y0)
+                            else:
+                                pool(out, above, below, width, bias, o0, some_y, some_winner, 0, 0)
+                                flat_y[y0 : y0 + here] = some_y[:here]
+                                flat_winner[y0 : y0 + here] = some_winner[:here]
                 else:
                     for r in range(band):
                         for ow in range(OW):
@@ -134,27 +134,3 @@ def _write(out, at, bias, o0, y, y0, here, relu):
     for v in range(here):
         value = out[np.uintp(at + v)] + bias[np.uintp(o0 + v)]
         y[np.uintp(y0 + v)] = zero if relu and value <= zero else value
-
-
-@njit(cache=False, inline="always")
-def _pool(out, above, below, width, bias, o0, y, winner, y0, here):
-    """The largest of four neighbours, biased and cut at 0, for `here` channels; a NaN among them is the result.
-
-    Written with choices rather than branches, so that it runs in vectors.
-    """
-    zero = bias.dtype.type(0)
-    for v in range(here):
-        # unsigned, so that numba need not ask whether an index counts from the end
-        shift = bias[np.uintp(o0 + v)]
-        a, b = out[np.uintp(above + v)] + shift, out[np.uintp(above + width + v)] + shift
-        c, d = out[np.uintp(below + v)] + shift, out[np.uintp(below + width + v)] + shift
-        top, bottom = a if a >= b else b, c if c >= d else d
-        at_top, at_bottom = np.uint8(0) if a >= b else np.uint8(1), np.uint8(2) if c >= d else np.uint8(3)
-        best = top if top >= bottom else bottom
-        at = at_top if top >= bottom else at_bottom
-        best = best if a == a else a  # a NaN, which alone differs from itself
-        best = best if b == b else b
-        best = best if c == c else c
-        best = best if d == d else d
-        y[np.uintp(y0 + v)] = zero if best <= zero else best
-        winner[np.uintp(y0 + v)] = at if best > zero else np.uint8(NOBODY)

@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 
 from ...compiling import njit
 from .cpu import VECTOR_BYTES
-from .forward import NOBODY
+from .pool import NOBODY
 from .vectors import INDEX, Vectors
 
 COMPRESS = VECTOR_BYTES == 64  # whether the processor has the instruction

@@ -20,8 +20,8 @@ from numba.extending import intrinsic
 from ...compiling import njit
 from ..geometry import Padding, Pair
 from .cpu import VECTOR_BYTES
-from .forward import NOBODY
 from .memory import PIECES, all_finite, copy_rows, empty, unpack_sum
+from .pool import NOBODY
 from .vectors import INDEX, Vectors
 
 

@@ -18,10 +18,10 @@ from numba import prange
 from ...compiling import njit
 from ..geometry import Padding, Pair
 from .cpu import VECTOR_BYTES
-from .forward import NOBODY
 from .gather import WIDE, gather
 from .lists import list_channels, list_place
 from .memory import PIECES, add_rows, all_finite, copy_rows, empty, tile_width, unpack_sum
+from .pool import NOBODY
 from .product import product
 
 LIST = 40  # pooled values of one channel that are listed together, about
@@ -50,9 +50,7 @@ def winners_dweight(
     lanes = tile_width(x.dtype) // 2
     length = -(-KW * C // lanes) * lanes  # a kernel row, filled up to whole vectors
     parts, dbias = empty((PIECES, OC, KH, length), x.dtype), np.zeros((PIECES, OC), x.dtype)
-    size = (x.shape[1] + sum(padding[0])) * (x.shape[2] + sum(padding[1])) * C + length
-    size += -size % (2 * lanes)
-    pictures = empty((PIECES, size), x.dtype)
+    pictures = _bordered(x, length, KW * C, padding)
     fine = np.ones(PIECES, np.bool_)
     _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, padding)
     dweight = np.empty(shape, x.dtype)
@@ -75,12 +73,23 @@ def winners_dx(
     rows = empty((KH, OC, length), dy.dtype)
     rows[:, :, KW * C :] = 0
     rows[:, :, : KW * C] = weight.transpose(0, 3, 1, 2).reshape(KH, OC, KW * C)
-    size = (x_shape[1] + sum(padding[0])) * (x_shape[2] + sum(padding[1])) * C + length
-    size += -size % (2 * lanes)
-    dpictures = empty((PIECES, size), dy.dtype)
     dx = empty(x_shape, dy.dtype)
+    dpictures = _bordered(dx, length, KW * C, padding)
     _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding)
     return dx
+
+
+def _bordered(x, length, values, padding):
+    """Room for one picture a piece, with its border; none where sums may run over the picture as it lies.
+
+    That is where it has no border, and where rows of whole vectors begin on cache lines.
+    """
+    _, H, W, C = x.shape
+    size = (H + sum(padding[0])) * (W + sum(padding[1])) * C
+    if size == H * W * C and length == values and x.ctypes.data % VECTOR_BYTES == 0:
+        return empty((PIECES, 0), x.dtype)
+    size += length
+    return empty((PIECES, size + -size % tile_width(x.dtype)), x.dtype)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -139,19 +148,21 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
         corner[p] = (2 * (p // PW) * SH * WP + 2 * (p % PW) * SW) * C
     for piece in prange(PIECES):
         parts[piece] = 0
-        picture = pictures[piece]
-        picture[:] = 0
+        pictures[piece] = 0
         g, at = np.empty(OC * room, x.dtype), np.empty(OC * room, np.int32)
         count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
-            fine[piece] &= all_finite(picture, len(picture))
+            picture, first = flat_x, n * H * W * C
+            fine[piece] &= all_finite(picture[first : first + H * W * C], H * W * C)
+            if len(pictures[piece]) > 0:  # with a border, or room for whole vectors at the end
+                picture, first = pictures[piece], 0
+                copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
             for ph in range(0, PH, together):
                 list_channels(g, at, count, room, bias, flat_dy, flat_winner, (n * PH + ph) * PW * OC, OC,
                               corner, min(together, PH - ph) * PW, SH * WP * C, SW * C)  # fmt: skip
                 for done in range(0, length, chunk):
                     wide = min(chunk, length - done)
-                    x0 = 2 * ph * SH * WP * C + done
+                    x0 = first + 2 * ph * SH * WP * C + done
                     for oc in range(OC):
                         gather(parts, (piece * OC + oc) * KH * length + done, length, g, at, oc * room, count[oc],
                                picture, x0, WP * C, KH, wide, wide)  # fmt: skip
@@ -183,17 +194,19 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
     N, H, W, C = dx.shape
     _, PH, PW, OC = winner.shape
     KH, _, length = rows.shape
-    (SH, SW), ((top, _), (left, right)) = strides, padding
-    WP = W + left + right
+    (SH, SW), ((top, bottom), (left, right)) = strides, padding
+    HP, WP = top + H + bottom, left + W + right
     flat_dy, flat_winner, flat_dx = dy.reshape(-1), winner.reshape(-1), dx.reshape(-1)
     chunk = min(length, CHUNK * VECTOR_BYTES // dx.itemsize)
     room = PW * min(OC, TOGETHER) + VECTOR_BYTES
     for piece in prange(PIECES):
-        dpicture = dpictures[piece]
         g, at = np.empty(room, dx.dtype), np.empty(room, np.int32)
         start = np.empty(PW * 4 + 1, np.int64)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            dpicture[:] = 0
+            dpicture, first = flat_dx, n * H * W * C
+            if len(dpictures[piece]) > 0:  # with a border, or room for whole vectors at the end
+                dpicture, first = dpictures[piece], 0
+            dpicture[first : first + HP * WP * C] = 0
             for ph in range(PH):
                 for o0 in range(0, OC, TOGETHER):
                     q = 0
@@ -206,10 +219,10 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
                         wide = min(chunk, length - done)
                         for pw in range(PW):
                             for who in range(4):
-                                d0 = (
-                                    (2 * ph + (who >> 1)) * SH * WP * C + (2 * pw + (who & 1)) * SW * C + done
-                                )
+                                row, column = 2 * ph + (who >> 1), 2 * pw + (who & 1)
+                                d0 = first + (row * SH * WP + column * SW) * C + done
                                 p0 = start[4 * pw + who]
                                 gather(dpicture, d0, WP * C, g, at, p0, start[4 * pw + who + 1] - p0,
                                        rows, done, OC * length, KH, wide, KW * C - done)  # fmt: skip
-            copy_rows(flat_dx, n * H * W * C, W * C, dpicture, (top * WP + left) * C, WP * C, H, W * C)
+            if first == 0 and len(dpictures[piece]) > 0:
+                copy_rows(flat_dx, n * H * W * C, W * C, dpicture, (top * WP + left) * C, WP * C, H, W * C)
