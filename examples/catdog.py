@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         help="at random: light flips, zooms by 0.2, shears by 0.2 radians; strong flips, crops, turns, changes light")
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help="blend pictures in pairs; 0.2 is usual")
     add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help="ask for a little less than certainty")
-    add("--weight-decay", type=float, default=0.0, metavar="D", help="AdamW in place of Adam; biases stay")
+    add("--weight-decay", type=float, default=0.0, metavar="D", help="AdamW in place of Adam")
     add("--schedule", choices=schedules.BY_NAME, default="constant", help="how the learning rate falls")
     add("--warm-up", type=float, default=0.0, metavar="EPOCHS", help="in which the learning rate rises")
     add("--average", type=float, default=0.0, metavar="DECAY", help="judge and save averaged weights; 0.999 is usual")

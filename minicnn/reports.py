@@ -98,9 +98,9 @@ def table(report: dict) -> str:
     --------
     >>> print(table(judge(np.array([0, 1, 1]), np.array([[0.2], [0.9], [0.4]]), ["cat", "dog"])))
     accuracy 0.6667 ± 0.2722 on 3 pictures, log-loss 0.4149, AUC 1.0000
-               as cat   as dog   precision   recall
-    true cat        1        0       0.500    1.000
-    true dog        1        1       1.000    0.500
+                  as cat   as dog   precision   recall
+    true cat           1        0       0.500    1.000
+    true dog           1        1       1.000    0.500
     """
     count = int(np.sum(report["confusion_matrix"]))
     auc = "undefined" if report["auc"] is None else f"{report['auc']:.4f}"
