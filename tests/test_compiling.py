@@ -72,7 +72,9 @@ def test_a_change_in_a_file_that_a_kernel_is_built_from_is_seen(copy, tmp_path):
     assert source.count(start_of_sums) == 1
     tile.write_text(source.replace(start_of_sums, start_of_sums.replace("0.0", "100.0")), encoding="utf-8")
     answer, lines = run(tmp_path / "cache", copy)
-    assert answer == "[106.0, 115.0]" and len(lines) == 1
+    assert (
+        answer == "[306.0, 315.0]" and len(lines) == 1
+    )  # three rows of weights, a sum that starts at 100 each
     assert run(tmp_path / "cache", copy) == (answer, [])
 
 
