@@ -4,27 +4,36 @@ The public names, and nothing else.  Pictures and folders: `minicnn.data`; plots
 Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
 """
 
-from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers
+from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers, schedules
+from .averaging import MovingAverage
 from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from .checkpoints import Checkpoint
 from .errors import (
     ArgumentError,
     DataError,
+    DiskFullError,
     MinicnnError,
     ModelFileError,
     NonFiniteError,
     ShapeError,
     StateError,
 )
+from .finder import find_learning_rate
+from .folding import fold_batchnorm
 from .layers import (
     AveragePool2D,
+    BatchNormalization,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
     GlobalAveragePool2D,
     LeakyReLU,
     MaxPool2D,
     ReLU,
+    Residual,
+    SeparableConv2D,
     Sigmoid,
     Softmax,
 )  # fmt: skip
@@ -36,17 +45,21 @@ from .losses import (
 )
 from .model import Sequential, load_model
 from .optimizers import SGD, Adam, AdamW
+from .progressive import ProgressiveSize, resize
+from .schedules import CosineDecay, ExponentialDecay, OneCycle, WarmUp
 from .threads import set_threads
 from .training import History
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BinaryCrossEntropy", "CSVLogger", "Callback",
-    "CategoricalCrossEntropy", "Conv2D", "DataError", "Dense", "Dropout", "EarlyStopping", "Flatten",
-    "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError", "ModelCheckpoint",
-    "ModelFileError", "NonFiniteError", "ReLU", "ReduceLROnPlateau", "Sequential", "ShapeError", "Sigmoid", "Softmax",
-    "SparseCategoricalCrossEntropy", "StateError", "callbacks",
-    "gradient_check", "layers", "load_model", "losses", "metrics", "networks",
-    "optimizers", "set_threads",
+    "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BatchNormalization", "BinaryCrossEntropy",
+    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint", "Conv2D", "CosineDecay", "DataError",
+    "Dense", "DepthwiseConv2D", "DiskFullError", "Dropout", "EarlyStopping", "ExponentialDecay", "Flatten",
+    "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError",
+    "ModelCheckpoint", "ModelFileError", "MovingAverage", "NonFiniteError", "OneCycle", "ProgressiveSize",
+    "ReLU", "ReduceLROnPlateau", "Residual", "SeparableConv2D", "Sequential", "ShapeError", "Sigmoid",
+    "Softmax", "SparseCategoricalCrossEntropy", "StateError", "WarmUp", "callbacks", "find_learning_rate",
+    "fold_batchnorm", "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers",
+    "resize", "schedules", "set_threads",
 ]  # fmt: skip

@@ -4,6 +4,7 @@
 and scale pictures.
 """
 
+import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -72,10 +73,22 @@ class ArrayBatches:
         """How many batches an epoch has."""
         return -(-self.samples // self.batch_size)
 
-    def batches(self, epoch: int = 0) -> Iterator[tuple]:
-        """The epoch's batches: (x, y, sample_weight), the last two None where not given."""
+    @property
+    def settings(self) -> dict:
+        """What the batches of every epoch follow from, besides the samples; a run is only resumed with the same."""
+        labels = None if self.y is None else zlib.crc32(np.ascontiguousarray(self.y))
+        return {
+            "samples": self.samples,
+            "labels' checksum": labels,
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+        }
+
+    def batches(self, epoch: int = 0, first: int = 0) -> Iterator[tuple]:
+        """The epoch's batches from number `first` on: (x, y, sample_weight), the last two None where not given."""
         order = self.order(epoch)
-        for start in range(0, self.samples, self.batch_size):
+        for start in range(first * self.batch_size, self.samples, self.batch_size):
             yield self.take(order[start : start + self.batch_size], epoch)
 
     def in_order(self) -> Iterator[tuple]:

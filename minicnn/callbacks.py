@@ -3,19 +3,32 @@
 A callback is called by `training.py` with `logs`, the epoch's numbers by name ("loss", "val_accuracy",
 ...).  Write your own by subclassing `Callback`; set `self.model.stop_training = True` to end training.
 Names, defaults and rules are Keras's, save that EarlyStopping restores the best weights whenever it was
-asked to, not only when it was the one that stopped.
+asked to, not only when it was the one that stopped.  The callback that saves a whole run is in checkpoints.py.
 """
 
 import csv
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from . import files
 from .errors import ArgumentError
 
 
 class Callback:
-    """The base: every method does nothing.  `self.model` is set when training begins.
+    """The base: every method does nothing.  `self.model` and `self.run` are set when training begins.
+
+    Attributes
+    ----------
+    run : Run
+        Where training stands (training.py).
+    last : bool
+        Whether it is called after all callbacks that are not.
+    remembers : tuple of str
+        The attributes, set by `on_train_begin`, that a run needs to go on as if it had not been broken off:
+        numbers, strings, arrays, and lists and dictionaries (keys: strings) of these.
 
     Examples
     --------
@@ -26,16 +39,36 @@ class Callback:
     0 0.5
     """
 
-    model = None
+    model: Any = None
+    run: Any = None
+    last = False
+    remembers: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> dict:
+        """What a checkpoint holds of this callback; when training is resumed it is set after `on_train_begin`."""
+        return {name: getattr(self, name) for name in self.remembers}
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        for name in self.remembers:
+            setattr(self, name, state[name])
+
+    def __repr__(self) -> str:
+        """The name, with what the course of training depends on: a run is only resumed with the same callbacks."""
+        return type(self).__name__
 
     def on_train_begin(self) -> None:
-        """Before the first epoch."""
+        """Before the first epoch, or before training is resumed."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Before an epoch; the first is 0."""
+        """Before an epoch; the first is 0.  Called again, before `state` is set, when training is resumed in it."""
 
     def on_batch_end(self, batch: int, logs: dict) -> None:
         """After a training step."""
+
+    def on_test_begin(self) -> None:
+        """After an epoch's training, before its validation; also where there is none."""
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """After an epoch and its validation."""
@@ -86,7 +119,26 @@ class Monitor:
         return bool(better)
 
 
-class EarlyStopping(Callback):
+class Monitoring(Callback):
+    """The base of those that follow one number."""
+
+    settings: tuple = ()
+    remembers = ("best",)
+
+    def on_train_begin(self) -> None:
+        self.monitor = Monitor(*self.settings)
+
+    @property
+    def best(self) -> float:
+        """The best that the monitored number has been."""
+        return self.monitor.best
+
+    @best.setter
+    def best(self, best: float) -> None:
+        self.monitor.best = best
+
+
+class EarlyStopping(Monitoring):
     """Stop when the monitored number has not improved for `patience` epochs.
 
     Parameters
@@ -103,6 +155,8 @@ class EarlyStopping(Callback):
     ----------
     best_epoch, stopped_epoch : int or None
     """
+
+    remembers = ("best", "wait", "best_epoch", "stopped_epoch", "best_weights")
 
     def __init__(
         self,
@@ -121,7 +175,7 @@ class EarlyStopping(Callback):
         )
 
     def on_train_begin(self) -> None:
-        self.monitor = Monitor(*self.settings)
+        super().on_train_begin()
         self.wait, self.best_epoch, self.stopped_epoch, self.best_weights = 0, None, None, None
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
@@ -142,7 +196,7 @@ class EarlyStopping(Callback):
             self.model.set_weights(self.best_weights)
 
 
-class ModelCheckpoint(Callback):
+class ModelCheckpoint(Monitoring):
     """Save the model after each epoch, or after each that is the best so far.
 
     Parameters
@@ -159,6 +213,7 @@ class ModelCheckpoint(Callback):
     """
 
     saved_epoch: int | None = None
+    remembers = ("best", "saved_epoch")
 
     def __init__(
         self,
@@ -170,7 +225,8 @@ class ModelCheckpoint(Callback):
         self.path, self.settings, self.save_best_only = str(path), (monitor, 0.0, mode), save_best_only
 
     def on_train_begin(self) -> None:
-        self.monitor, self.saved_epoch = Monitor(*self.settings), None
+        super().on_train_begin()
+        self.saved_epoch = None
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         if not self.save_best_only or self.monitor.improves(logs):
@@ -187,7 +243,7 @@ class ModelCheckpoint(Callback):
             self.saved_epoch = epoch
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(Monitoring):
     """Multiply the learning rate by `factor` when the monitored number has stood still.
 
     Parameters
@@ -201,6 +257,8 @@ class ReduceLROnPlateau(Callback):
     min_lr : float
         The rate never falls below this.
     """
+
+    remembers = ("best", "wait", "resting")
 
     def __init__(
         self,
@@ -220,7 +278,11 @@ class ReduceLROnPlateau(Callback):
         self.cooldown, self.min_lr = cooldown, min_lr
 
     def on_train_begin(self) -> None:
-        self.monitor = Monitor(*self.settings)
+        super().on_train_begin()
+        if self.model.optimizer.schedule is not None:
+            raise ArgumentError(
+                "ReduceLROnPlateau", "an optimiser with a fixed rate", "a schedule", "Choose one of the two."
+            )
         self.wait = self.resting = 0
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
@@ -238,7 +300,7 @@ class ReduceLROnPlateau(Callback):
 
 
 class CSVLogger(Callback):
-    """Write one row an epoch, complete on disk as soon as the epoch ends.
+    """Write one row an epoch; the file on the disk has at every moment all epochs that have ended, and no torn row.
 
     Parameters
     ----------
@@ -246,18 +308,18 @@ class CSVLogger(Callback):
         Overwritten when the first epoch ends.
     """
 
+    remembers = ("rows",)
+
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
     def on_train_begin(self) -> None:
-        self.begun = False
+        self.rows: list[dict] = []
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        row = {"epoch": epoch} | {name: repr(float(value)) for name, value in logs.items()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a" if self.begun else "w", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if not self.begun:
-                writer.writeheader()
-            writer.writerow(row)
-        self.begun = True
+        self.rows.append({"epoch": epoch} | {name: repr(float(value)) for name, value in logs.items()})
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.rows[0])
+        writer.writeheader()
+        writer.writerows(self.rows)
+        files.replace(self.path, text.getvalue().encode())

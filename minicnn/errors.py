@@ -5,6 +5,7 @@ it.  Each class is also the built-in error that Python users would catch (`Value
 `RuntimeError`).  Nothing of the package is imported here; every other module may import this one.
 """
 
+import errno
 from numbers import Integral
 
 
@@ -63,6 +64,14 @@ class DataError(MinicnnError, ValueError):
 
 class ModelFileError(MinicnnError, ValueError):
     """A model file that is damaged, foreign or does not fit its own description."""
+
+
+class DiskFullError(MinicnnError, OSError):
+    """A file for which there is no room; the one that was there before is kept."""
+
+    def __init__(self, where: str, expected: str = "", received: str = "", repair: str = ""):
+        super().__init__(where, expected, received, repair)
+        self.errno = errno.ENOSPC
 
 
 class NonFiniteError(MinicnnError, ArithmeticError):

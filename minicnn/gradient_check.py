@@ -69,7 +69,7 @@ def check_layer(
     seed: int = 0,
     kernels: str = "im2col",
 ) -> list[GradientCheck]:
-    """Check dx and every parameter's gradient of one layer, element by element.
+    """Check dx and every trainable parameter's gradient of one layer, element by element.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ def check_layer(
     rng = np.random.default_rng(seed)
     layer.kernels = kernel_set(kernels)
     output_shape = layer.build(tuple(input_shape), rng, "float64")
-    for parameter in layer.parameters:
+    parameters = [parameter for parameter in layer.parameters if parameter.trainable]
+    for parameter in parameters:
         parameter.value = rng.standard_normal(parameter.shape)  # a bias of zeros would hide mistakes
     x, dy = rng.standard_normal((batch, *input_shape)), rng.standard_normal((batch, *output_shape))
     repeat = _repeatable([layer])
@@ -106,9 +107,7 @@ def check_layer(
 
     f()
     dx = layer.backward(dy)
-    pairs = [("dx", x, dx)] + [
-        (parameter.name, parameter.value, parameter.grad) for parameter in layer.parameters
-    ]
+    pairs = [("dx", x, dx)] + [(parameter.name, parameter.value, parameter.grad) for parameter in parameters]
     return [check_array(name, f, array, gradient) for name, array, gradient in pairs]
 
 
@@ -138,7 +137,9 @@ def check_loss(
 def check_model(
     model: Any, x: np.ndarray, y: ArrayLike, directions: int = 2, seed: int = 0
 ) -> list[GradientCheck]:
-    """Check a whole network along random directions: each parameter by itself, then all together.
+    """Check a whole network along random directions: each trainable parameter by itself, then all together.
+
+    The network is left as it was.
 
     Parameters
     ----------
@@ -162,20 +163,24 @@ def check_model(
             "check_model", "a model built with float64", str(model.dtype), 'Call build(..., dtype="float64").'
         )
     rng = np.random.default_rng(seed)
+    parameters = [parameter for parameter in model.parameters if parameter.trainable]
+    others = [(parameter, parameter.value) for parameter in model.parameters if not parameter.trainable]
     repeat = _repeatable(model.layers)
 
     def f():
         repeat()
         return model.test_step(x, y, training=True)[0]
 
-    repeat()
     model.compute_gradients(x, y)
-    groups = [[parameter] for parameter in model.parameters] + [model.parameters]
+    for parameter, value in others:
+        parameter.value = value
+    groups = [[parameter] for parameter in parameters] + [parameters]
     checks = []
     for group in groups:
         name = group[0].name if len(group) == 1 else "all parameters"
         for _ in range(directions):
             checks.append(_check_direction(name, f, group, [rng.standard_normal(p.shape) for p in group]))
+    repeat()
     return checks
 
 
@@ -254,11 +259,11 @@ def _compare(name, analytic, numeric, jump):
 
 
 def _repeatable(layers):
-    """A function that puts every random layer's generator back where it is now."""
-    states = [(layer.rng, layer.rng.bit_generator.state) for layer in layers if layer.rng is not None]
+    """A function that puts every layer's state, such as a random one's generator, back to what it is now."""
+    states = [(layer, layer.state) for layer in layers]
 
     def repeat():
-        for rng, state in states:
-            rng.bit_generator.state = state
+        for layer, state in states:
+            layer.state = state
 
     return repeat

@@ -73,7 +73,12 @@ def zeros(shape: tuple[int, ...], rng: np.random.Generator, dtype: str = "float3
     return np.zeros(shape, dtype)
 
 
-BY_NAME = {function.__name__: function for function in (glorot_uniform, he_normal, zeros)}
+def ones(shape: tuple[int, ...], rng: np.random.Generator, dtype: str = "float32") -> np.ndarray:
+    """All ones; `rng` is not used."""
+    return np.ones(shape, dtype)
+
+
+BY_NAME = {function.__name__: function for function in (glorot_uniform, he_normal, zeros, ones)}
 
 
 def check_name(name: str, where: str) -> str:

@@ -72,7 +72,7 @@ def probabilities(prediction: ArrayLike) -> np.ndarray:
 
 
 def labels(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
-    """The true class numbers (N,), whichever form the targets have.
+    """The true class numbers (N,), whichever form the targets have; of a blended target, the larger part's.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def labels(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
             "metrics", f"{len(prediction)} targets", f"{len(target)}", "Give one target for each prediction."
         )
     one_hot = target.ndim == 2 and target.shape[1] > 1
-    return target.argmax(1) if one_hot else target.reshape(-1).astype(np.int64)
+    return target.argmax(1) if one_hot else np.rint(target.reshape(-1)).astype(np.int64)
 
 
 def accuracy(target: ArrayLike, prediction: ArrayLike) -> Proportion:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import layers as layer_classes
 from . import losses, optimizers, serialization, training
 from .batches import ArrayBatches
 from .callbacks import Callback
@@ -26,6 +25,8 @@ from .errors import (
 from .fusion import plan
 from .kernels import kernel_set
 from .layers import Layer, Parameter
+from .layers.chain import build_chain, check_layers
+from .layers.description import describe, make_layer
 from .metrics import classes, find_metrics
 from .summary import summary
 
@@ -43,7 +44,7 @@ class Sequential:
     Attributes
     ----------
     parameters : list of Parameter
-        All weights in order, with `.name`, `.value` and `.grad`.
+        All weights in order, with `.name`, `.value`, `.grad` and `.trainable`.
     steps : list of Layer and Block
         How the layers are walked through, as `fusion.py` planned it.
     class_names : list of str or None
@@ -72,20 +73,13 @@ class Sequential:
     """
 
     def __init__(self, layers: Sequence[Layer], kernels: str = "fast", name: str = "sequential"):
-        self.layers = list(layers)
+        self.layers = check_layers(layers, "Sequential")
         if not self.layers:
             raise ArgumentError(
                 "Sequential",
                 "at least one layer",
                 "none",
                 "Give for example [Flatten(), Dense(1), Sigmoid()].",
-            )
-        for layer in self.layers:
-            if not isinstance(layer, Layer):
-                raise ArgumentError("Sequential", "layers", repr(layer), "Write ReLU(), not ReLU or 'relu'.")
-        if len({id(layer) for layer in self.layers}) < len(self.layers):
-            raise ArgumentError(
-                "Sequential", "every layer once", "one object twice", "Make a new layer for each place."
             )
         self.kernels_name, self.name = kernels, name
         self.class_names: list[str] | None = None
@@ -130,20 +124,8 @@ class Sequential:
             self.optimizer = None  # its moments belong to the weights that are replaced here
         self.dtype, self.input_shape = np.dtype(dtype), shape
         rng = None if seed is None else np.random.default_rng(check_int(seed, "seed", least=0))
-        self.output_shapes, counts = [], {}
-        for number, layer in enumerate(self.layers, 1):
-            base = layer_classes.base.snake_case(type(layer).__name__)
-            counts[base] = counts.get(base, 0) + 1
-            layer.name = f"{base}_{counts[base]}"
-            layer.kernels = kernel_set(self.kernels_name)
-            layer.needs_dx = number > 1
-            try:
-                shape = layer.build(shape, rng, self.dtype)
-            except ShapeError as error:
-                raise error.within(f"layer {number}:") from None
-            self.output_shapes.append(shape)
-            for parameter in layer.parameters:
-                parameter.name = f"{layer.name}/{parameter.name}"
+        build_chain(self.layers, shape, rng, self.dtype, kernel_set(self.kernels_name), needs_dx=False)
+        self.output_shapes = [layer.output_shape for layer in self.layers]
         self.steps = plan(self.layers)
         return self
 
@@ -224,7 +206,7 @@ class Sequential:
     def compute_gradients(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[float, np.ndarray]:
-        """Forward, loss and backward of one batch: writes every parameter's `.grad`, changes no weight.
+        """Forward, loss and backward of one batch: writes the `.grad` of every trainable parameter, and changes none.
 
         Where the loss can take logits and the last layer is its activation, both work on the logit.
 
@@ -255,7 +237,10 @@ class Sequential:
     def test_step(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, training: bool = False
     ) -> tuple[float, np.ndarray]:
-        """(loss, prediction) of one batch, without backward; `training` switches dropout on."""
+        """(loss, prediction) of one batch, without backward.
+
+        `training` switches dropout on and lets layers normalise with the batch's own statistics.
+        """
         loss, prediction, *_ = self._score(x, y, sample_weight, training)
         return loss, prediction
 
@@ -339,7 +324,10 @@ class Sequential:
             How many are computed at once; the answers do not depend on it beyond rounding.
         """
         batches = _as_batches(x, batch_size=batch_size)
-        return np.concatenate([self.forward(batch[0]) for batch in batches.in_order()])
+        outputs = []  # in a plain loop, which when it fails lets go of its batches and of the thread they come from
+        for x, *_ in batches.in_order():
+            outputs.append(self.forward(x))
+        return np.concatenate(outputs)
 
     def predict_classes(self, x: ArrayLike | ArrayBatches, batch_size: int = 32) -> np.ndarray:
         """The class numbers for all samples: p > 0.5 for one output, else the largest."""
@@ -356,17 +344,12 @@ class Sequential:
             are not as many as the outputs.
         """
         self._need_build("save")
-        for layer in self.layers:
-            if getattr(layer_classes, type(layer).__name__, None) is not type(layer):
-                raise ArgumentError(
-                    "save", "layers of minicnn", repr(layer), "Save the weights yourself: get_weights()."
-                )
         description = {
             "name": self.name,
             "input_shape": self.input_shape,
             "dtype": str(self.dtype),
             "kernels": self.kernels_name,
-            "layers": [{"class": type(layer).__name__, "config": layer.config} for layer in self.layers],
+            "layers": [describe(layer) for layer in self.layers],
             "class_names": _check_names(self.class_names, self.output_shapes[-1]),
             "preprocessing": _check_preprocessing(self.preprocessing),
         }
@@ -444,7 +427,7 @@ def load_model(path: str | Path, kernels: str | None = None) -> Sequential:
     if kernels is not None:
         kernel_set(kernels)
     try:
-        layers = [_make_layer(entry) for entry in description["layers"]]
+        layers = [make_layer(entry) for entry in description["layers"]]
         model = Sequential(layers, kernels or description["kernels"], description["name"])
         model.build(description["input_shape"], seed=None, dtype=description["dtype"])
         model.class_names = _check_names(description["class_names"], model.output_shapes[-1])
@@ -471,14 +454,6 @@ def load_model(path: str | Path, kernels: str | None = None) -> Sequential:
     return model
 
 
-def _make_layer(entry):
-    name = entry["class"]
-    if name not in layer_classes.__all__ or name in ("Layer", "Parameter"):
-        raise ArgumentError("layer class", "one of minicnn.layers", repr(name), "Upgrade minicnn.")
-    config = {key: _tuples(value) for key, value in entry["config"].items()}
-    return getattr(layer_classes, name)(**config)
-
-
 def _check_names(names, output_shape):
     """None, or a name for each output; two for a single one."""
     count = max(2, output_shape[-1])
@@ -493,10 +468,6 @@ def _check_preprocessing(preprocessing):
     if preprocessing is not None and not isinstance(preprocessing, dict):
         raise ArgumentError("preprocessing", "an object", repr(preprocessing), "Save it again with minicnn.")
     return preprocessing
-
-
-def _tuples(value):
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _as_batches(x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=0):

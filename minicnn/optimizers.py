@@ -2,11 +2,11 @@
 
 State is kept by parameter name and can be saved and restored.  Formulas and defaults are Keras's; what they do to
 each number is in the kernel sets (`sgd_step` and `adam_step` of kernels/reference.py).
-Called by `Sequential.train_step`; nothing here knows of layers.
+Called by `Sequential.train_step`; nothing here knows of layers.  Rates that change from step to step: schedules.py.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -14,16 +14,26 @@ import numpy as np
 
 from .errors import ArgumentError
 
+Rate = float | Callable[[int], float]  # a number, or a schedule
+
 
 class Optimizer:
     """The base: clip, count the step, then let each parameter move.
 
     Parameters
     ----------
-    learning_rate : float, above 0
-        It may be changed between steps.
+    learning_rate : float, above 0, or schedule
+        A number may be changed between steps.  A schedule (schedules.py) is a function from the number of steps
+        that were done to the rate of the next; a number that is set afterwards takes its place.
     global_clipnorm : float, optional
         If all gradients together are longer than this, they are scaled to this length.
+
+    Attributes
+    ----------
+    steps : int
+        How many were done.
+    schedule : callable or None
+        What the rate follows from, if it does.
 
     Raises
     ------
@@ -33,16 +43,27 @@ class Optimizer:
 
     moments: tuple[str, ...] = ()  # the arrays kept for each parameter, each starting at 0
 
-    def __init__(self, learning_rate: float, global_clipnorm: float | None = None):
-        self.learning_rate = _positive(learning_rate, f"{type(self).__name__} learning_rate")
+    def __init__(self, learning_rate: Rate, global_clipnorm: float | None = None):
+        self.steps = 0
+        self.learning_rate = learning_rate
         self.global_clipnorm = (
             None if global_clipnorm is None else _positive(global_clipnorm, "global_clipnorm")
         )
-        self.steps = 0
         self._arrays: dict[str, np.ndarray] = {}
 
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step; during one, of that step."""
+        return self._rate if self.schedule is None else float(self.schedule(self.steps))
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Rate) -> None:
+        self.schedule = rate if callable(rate) else None
+        if self.schedule is None:
+            self._rate = _positive(rate, f"{type(self).__name__} learning_rate")
+
     def step(self, parameters: Sequence) -> None:
-        """Move every parameter once, in place, by its grad.
+        """Move every trainable parameter once, in place, by its grad.
 
         Raises
         ------
@@ -52,11 +73,12 @@ class Optimizer:
         names = [parameter.name for parameter in parameters]
         if len(set(names)) < len(names):
             raise ArgumentError("step", "parameters of different names", ", ".join(names), "Name them apart.")
-        self.steps += 1
+        parameters = [parameter for parameter in parameters if parameter.trainable]
         scale = self._clip_scale(parameters)
         for parameter in parameters:
             grad = parameter.grad if scale == 1 else parameter.grad * np.asarray(scale, parameter.grad.dtype)
             self.update(parameter, grad, *(self._moment(parameter, name) for name in self.moments))
+        self.steps += 1
 
     def update(self, parameter: Any, grad: np.ndarray, *moments: np.ndarray) -> None:
         """Move one parameter; subclasses write their equation here."""
@@ -71,7 +93,9 @@ class Optimizer:
 
     @state.setter
     def state(self, state: dict[str, np.ndarray]) -> None:
-        self.steps, self.learning_rate = int(state["steps"]), float(state["learning_rate"])
+        self.steps = int(state["steps"])
+        if self.schedule is None:  # a schedule gives the rate again from the steps
+            self.learning_rate = float(state["learning_rate"])
         self._arrays = {
             name: array.copy() for name, array in state.items() if name not in ("steps", "learning_rate")
         }
@@ -94,7 +118,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float or schedule
     momentum : float in [0, 1)
     nesterov : bool
     global_clipnorm : float, optional
@@ -117,7 +141,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: Rate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         global_clipnorm: float | None = None,
@@ -139,7 +163,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float or schedule
     beta_1, beta_2 : float in [0, 1)
     epsilon : float
         The paper's "epsilon hat", added after the bias correction has moved into the rate.
@@ -163,7 +187,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 1e-3,
+        learning_rate: Rate = 1e-3,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -174,7 +198,7 @@ class Adam(Optimizer):
         self.epsilon = _positive(epsilon, "epsilon")
 
     def update(self, parameter: Any, grad: np.ndarray, m: np.ndarray, v: np.ndarray) -> None:
-        t = self.steps
+        t = self.steps + 1
         rate = self.learning_rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
         decay = self.learning_rate * self.shrink(parameter)
         parameter.kernels.adam_step(
@@ -194,7 +218,13 @@ class AdamW(Adam):
     learning_rate, beta_1, beta_2, epsilon, global_clipnorm : as in `Adam`
     weight_decay : float, at least 0
     exclude_from_weight_decay : str or sequence of str
-        Parameters whose name contains one of these do not shrink, for example ("bias",).
+        Parameters whose name contains one of these do not shrink either, for example ("dense_2",).
+
+    Notes
+    -----
+    Only parameters of two axes or more shrink: the weights of convolutions and dense layers.  Biases, and the
+    scales and shifts of BatchNormalization, have one axis and stay: to pull them to zero changes what a layer can
+    say, not how strongly it listens.  Keras's AdamW lets all shrink that are not excluded by name.
 
     References
     ----------
@@ -203,16 +233,16 @@ class AdamW(Adam):
     Examples
     --------
     >>> from minicnn.layers import Parameter
-    >>> w = Parameter("w", (1,), np.array([1.0]))
-    >>> w.grad = np.array([0.0])
+    >>> w = Parameter("w", (1, 1), np.array([[1.0]]))
+    >>> w.grad = np.array([[0.0]])
     >>> AdamW(0.1, weight_decay=0.5).step([w])
     >>> w.value
-    array([0.95])
+    array([[0.95]])
     """
 
     def __init__(
         self,
-        learning_rate: float = 1e-3,
+        learning_rate: Rate = 1e-3,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
@@ -226,9 +256,9 @@ class AdamW(Adam):
         self.exclude_from_weight_decay = (excluded,) if isinstance(excluded, str) else tuple(excluded)
 
     def shrink(self, parameter: Any) -> float:
-        """`weight_decay`, or 0 for a parameter that is excluded."""
+        """`weight_decay`; 0 for a parameter of one axis, or one that is excluded."""
         excluded = any(part in parameter.name for part in self.exclude_from_weight_decay)
-        return 0.0 if excluded else self.weight_decay
+        return self.weight_decay if parameter.value.ndim > 1 and not excluded else 0.0
 
 
 def _positive(value, where):

@@ -143,6 +143,31 @@ def confusion(path: str | Path, counts: np.ndarray, class_names: Sequence[str], 
     _save(figure, path)
 
 
+def learning_rates(
+    path: str | Path, rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, suggestion: float
+) -> None:
+    """The loss while the learning rate grew, and the rate that is suggested.
+
+    Parameters
+    ----------
+    path : str or Path
+    rates, losses, smoothed : array (steps,)
+    suggestion : float
+    """
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(rates, losses, ".", color=BLUE, alpha=0.5, markersize=5, label="a batch")
+    axis.plot(rates, smoothed, "-", color=ORANGE, linewidth=2, label="moving average")
+    axis.axvline(suggestion, color=GREEN, linestyle=":", linewidth=2, label=f"suggested: {suggestion:.2g}")
+    axis.set_xscale("log")
+    axis.set_xlabel("learning rate", fontsize=12)
+    axis.set_ylabel("loss", fontsize=12)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=12)
+    axis.set_title("The loss falls fastest where the line is dotted", fontsize=14)
+    _save(figure, path)
+
+
 def _grid(count, columns):
     rows = max(1, math.ceil(count / columns))
     figure = Figure(figsize=(1.75 * columns, 2.0 * rows + 0.5), layout="constrained")

@@ -1,24 +1,32 @@
 """The model file: one safetensors file, weights as tensors and everything else as JSON in its metadata.
 
-Writing is to a temporary file that is then renamed, so a file is whole or not there.  Reading never
-unpickles and trusts nothing.  This file knows arrays and dictionaries; `Sequential.save` and
-`load_model` in model.py know what they mean.
+A file is whole or not there (files.py).  Reading never unpickles and trusts nothing.  This file knows arrays
+and dictionaries; `Sequential.save` and `load_model` in model.py know what they mean, and checkpoints.py, which
+writes the same kind of file.
 """
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from . import files
 from .errors import ModelFileError
 
 KEY, VERSION = "minicnn", 1
+# The types that may be in a file: what safetensors calls them, and what NumPy does.
+FLOATS = {"F32": "float32", "F64": "float64"}
+NUMBERS = FLOATS | {"F16": "float16", "BOOL": "bool"}
+NUMBERS |= {
+    f"{kind[0].upper()}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
+}
 
 
-def write(path: str | Path, tensors: dict[str, np.ndarray], description: dict) -> None:
+def write(
+    path: str | Path, tensors: dict[str, np.ndarray], description: dict, previous: Path | None = None
+) -> None:
     """Write tensors and their description; an old file at `path` is replaced in one step.
 
     Parameters
@@ -27,29 +35,32 @@ def write(path: str | Path, tensors: dict[str, np.ndarray], description: dict) -
         Folders above it are made.
     tensors : dict from name to array
     description : dict that JSON can hold
+    previous : Path, optional
+        Where the old file goes.
+
+    Raises
+    ------
+    DiskFullError
+        If there is no room; then the old file is kept.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {KEY: json.dumps({"version": VERSION} | description)}  # one key: several have no fixed order
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
+    files.replace(path, content, previous)
 
 
-def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
+def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np.ndarray], dict]:
     """Read what `write` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    kinds : FLOATS or NUMBERS
+        The types that may be in it.
 
     Raises
     ------
     ModelFileError
-        If there is no such file, or it is truncated, foreign, of a newer version or holds other than
-        float32 and float64.
+        If there is no such file, or it is truncated, foreign, of a newer version or holds other types.
     """
     path = Path(path)
     if not path.is_file():
@@ -60,10 +71,13 @@ def read(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
         with safe_open(path, framework="numpy") as file:
             description = _description(path, (file.metadata() or {}).get(KEY))
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-            foreign = {name: kind for name, kind in types.items() if kind not in ("F32", "F64")}
+            foreign = {name: kind for name, kind in types.items() if kind not in kinds}
             if foreign:
                 raise ModelFileError(
-                    str(path), "float32 or float64 weights", str(foreign), "Save it again with minicnn."
+                    str(path),
+                    f"{' or '.join(kinds.values())} weights",
+                    str(foreign),
+                    "Save it again with minicnn.",
                 )
             tensors = {name: file.get_tensor(name) for name in types}
     except (SafetensorError, OSError, MemoryError) as error:

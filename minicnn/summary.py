@@ -15,21 +15,22 @@ def summary(model: Any) -> str:
     -------
     str
         Keras's columns (layer, output shape with None for the batch, parameters), then the multiply-adds
-        of one picture's forward pass and the memory of its activations.
+        of one picture's forward pass and the memory of its activations.  Layers inside a layer stand below
+        it, moved in; its own row counts them too.
     """
     rows = [("Layer (type)", "Output Shape", "Param #", "Multiply-adds", "Memory")]
     itemsize = model.dtype.itemsize
     memory = 0
-    for layer, shape in zip(model.layers, model.output_shapes, strict=True):
+    for indent, layer in _nested(model.layers):
+        shape = layer.output_shape
         size = 0 if type(layer).__name__ == "Flatten" else math.prod(shape) * itemsize
         memory += size
-        parameters = sum(math.prod(p.shape) for p in layer.parameters)
         batch_shape = "(None, " + ", ".join(map(str, shape)) + ")"
         rows.append(
             (
-                f"{layer.name} ({type(layer).__name__})",
+                f"{indent}{layer.name} ({type(layer).__name__})",
                 batch_shape,
-                f"{parameters:,}",
+                f"{_count(layer.parameters):,}",
                 f"{layer.multiply_adds:,}",
                 _bytes(size),
             )
@@ -43,7 +44,7 @@ def summary(model: Any) -> str:
         for row in rows
     ]
     rule = "-" * len(lines[0])
-    total = sum(math.prod(p.shape) for p in model.parameters)
+    total, trainable = _count(model.parameters), _count(p for p in model.parameters if p.trainable)
     return "\n".join(
         [
             f'Model "{model.name}", input {model.input_shape}, kernels {model.kernels_name}',
@@ -53,13 +54,24 @@ def summary(model: Any) -> str:
             *lines[1:],
             rule,
             f"Total params: {total:,} ({_bytes(total * itemsize)})",
-            f"Trainable params: {total:,} ({_bytes(total * itemsize)})",
-            "Non-trainable params: 0 (0 B)",
+            f"Trainable params: {trainable:,} ({_bytes(trainable * itemsize)})",
+            f"Non-trainable params: {total - trainable:,} ({_bytes((total - trainable) * itemsize)})",
             f"A picture: {sum(layer.multiply_adds for layer in model.layers):,} multiply-adds forward, "
             f"{_bytes(memory)} of activations",
             *(f"In one step: {step}" for step in model.steps if not hasattr(step, "config")),
         ]
     )
+
+
+def _nested(layers, indent=""):
+    """Pairs of indentation and layer, each layer before those inside it."""
+    for layer in layers:
+        yield indent, layer
+        yield from _nested(layer.inner, indent + "  ")
+
+
+def _count(parameters):
+    return sum(math.prod(parameter.shape) for parameter in parameters)
 
 
 def _bytes(size: float) -> str:

@@ -19,6 +19,57 @@ from .errors import ArgumentError, NonFiniteError
 from .metrics import Proportion, labels
 
 
+class Run:
+    """One call of `fit`: what it works on, and where it stands between two batches.
+
+    Callbacks find it as `self.run`; a checkpoint (checkpoints.py) holds where it stands.
+
+    Attributes
+    ----------
+    model, batches, callbacks, epochs, class_weight, verbose
+        What it works on, as `fit` was given it.
+    epoch, batch : int
+        The next batch, both counted from 0.
+    totals : Totals
+        What the batches before it in the epoch gave.
+    seconds : float
+        How long they took.
+    history : History
+        What the epochs before it gave.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        batches: ArrayBatches,
+        callbacks: Sequence[Callback],
+        epochs: int,
+        class_weight: dict[int, float] | None,
+        verbose: int,
+    ):
+        self.model, self.batches, self.epochs = model, batches, epochs
+        self.class_weight, self.verbose = class_weight, verbose
+        self.callbacks = sorted(callbacks, key=lambda callback: callback.last)
+        self.history, self.epoch = History(), 0
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Stand before the epoch's first batch."""
+        self.batch, self.totals, self.seconds = 0, Totals(), 0.0
+
+    @property
+    def state(self) -> dict:
+        """Where it stands, as numbers and arrays."""
+        position = {"epoch": self.epoch, "batch": self.batch, "seconds": self.seconds}
+        return position | {"totals": vars(self.totals), "history": vars(self.history)}
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        self.epoch, self.batch, self.seconds = state["epoch"], state["batch"], state["seconds"]
+        vars(self.totals).update(state["totals"])
+        vars(self.history).update(state["history"])
+
+
 class History:
     """What every epoch gave.
 
@@ -85,33 +136,36 @@ def fit(
         When a batch's loss is NaN or infinite: epoch, batch and samples are named and the weights are
         those before that batch.
     """
-    model.history = history = History()  # there too, for who interrupts training and wants to see it
-    verbose = _resolve(verbose)
+    run = Run(model, batches, callbacks, epochs, class_weight, _resolve(verbose))
+    model.history = run.history  # there too, for who interrupts training and wants to see it
     model.stop_training = False
-    for callback in callbacks:
-        callback.model = model
-        callback.on_train_begin()
+    for callback in run.callbacks:
+        callback.model, callback.run = model, run
+        callback.on_train_begin()  # that of a checkpoint may set the run forward
     try:
-        for epoch in range(epochs):
-            start = time.perf_counter()
-            for callback in callbacks:
+        while run.epoch < epochs and not model.stop_training:
+            epoch, start = run.epoch, time.perf_counter() - run.seconds
+            for callback in run.callbacks:
                 callback.on_epoch_begin(epoch)
-            logs = _train_epoch(model, batches, epoch, epochs, callbacks, class_weight, verbose)
+            _train_epoch(run, start)
+            for callback in run.callbacks:
+                callback.on_test_begin()
+            logs = run.totals.logs(model.metrics)
             if validation is not None:
                 logs |= {f"val_{name}": value for name, value in evaluate(model, validation).items()}
             logs["learning_rate"] = model.optimizer.learning_rate
             seconds = time.perf_counter() - start
-            history.add(logs, seconds)
-            if verbose:
+            run.history.add(logs, seconds)
+            if run.verbose:
                 print(progress_line(epoch, epochs, len(batches), seconds, logs), flush=True)
-            for callback in callbacks:
+            run.epoch += 1
+            run.begin_epoch()
+            for callback in run.callbacks:
                 callback.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
     finally:
-        for callback in callbacks:
+        for callback in run.callbacks:
             callback.on_train_end()
-    return history
+    return run.history
 
 
 def evaluate(model: Any, batches: ArrayBatches) -> dict:
@@ -147,28 +201,30 @@ def number(value: float) -> str:
     return str(value) if isinstance(value, Proportion) else f"{float(value):.4f}"
 
 
-def _train_epoch(model, batches, epoch, epochs, callbacks, class_weight, verbose):
-    totals = Totals()
+def _train_epoch(run, start):
+    """Train on the batches of the epoch that are still to come."""
+    batches, epoch, totals, class_weight = run.batches, run.epoch, run.totals, run.class_weight
     bar = tqdm(
+        initial=run.batch,
         total=len(batches),
-        desc=f"Epoch {epoch + 1}/{epochs}",
+        desc=f"Epoch {epoch + 1}/{run.epochs}",
         unit="batch",
         leave=False,
-        disable=verbose != 1,
+        disable=run.verbose != 1,
     )
     with bar:
-        for batch, (x, y, sample_weight) in enumerate(batches.batches(epoch)):
+        for batch, (x, y, sample_weight) in enumerate(batches.batches(epoch, run.batch), run.batch):
             weight = sample_weight if class_weight is None else _class_weights(y, sample_weight, class_weight)
             try:
-                loss, prediction = model.train_step(x, y, weight)
+                loss, prediction = run.model.train_step(x, y, weight)
             except NonFiniteError as error:
                 raise _name_batch(error, batches, epoch, batch, (x, y, weight)) from error
             totals.add(loss, y, prediction)
+            run.batch, run.seconds = batch + 1, time.perf_counter() - start
             bar.update()
             bar.set_postfix(loss=f"{totals.loss / totals.samples:.4f}", refresh=False)
-            for callback in callbacks:
+            for callback in run.callbacks:
                 callback.on_batch_end(batch, {"loss": loss})
-    return totals.logs(model.metrics)
 
 
 def _class_weights(y, sample_weight, class_weight):

@@ -1,6 +1,7 @@
 """What tests share: hypothesis's settings, real photographs where there are some, a small drawn folder."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,13 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, max_exa
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config):
+    """No test leaves pictures in the user's cache."""
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    os.environ["MINICNN_CACHE_DIR"] = folder.name
 
 
 @pytest.fixture(scope="session")

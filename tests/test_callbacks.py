@@ -1,7 +1,6 @@
 """Callbacks on scripted epochs, judged by what Keras does; then in real training."""
 
 import csv
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ class ScriptedModel:
 
     def __init__(self):
         self.stop_training, self.weight, self.saved = False, None, []
-        self.optimizer = SimpleNamespace(learning_rate=1.0)
+        self.optimizer = mc.SGD(1.0)
 
     def get_weights(self):
         return [np.array(self.weight)]

@@ -22,6 +22,12 @@ def make_layer(config):
     if kind in ("MaxPooling2D", "AveragePooling2D"):
         pool = {"MaxPooling2D": mc.MaxPool2D, "AveragePooling2D": mc.AveragePool2D}[kind]
         return pool(tuple(config["pool_size"]), tuple(config["strides"]), config["padding"])
+    if kind in ("DepthwiseConv2D", "SeparableConv2D"):
+        filters = [config["filters"]] if kind == "SeparableConv2D" else []
+        windows = tuple(config["kernel_size"]), tuple(config["strides"]), config["padding"]
+        return getattr(mc, kind)(*filters, *windows, config["depth_multiplier"], config["use_bias"])
+    if kind == "BatchNormalization":
+        return mc.BatchNormalization(config["momentum"], config["epsilon"])
     if kind == "Dense":
         return mc.Dense(config["units"], config["use_bias"])
     return {"GlobalAveragePooling2D": mc.GlobalAveragePool2D, "ReLU": mc.ReLU, "Softmax": mc.Softmax}[kind]()
@@ -33,25 +39,31 @@ def close(got, wanted, tolerance):
 
 
 def test_the_numbers_are_there():
-    assert len(LAYER_FILES) == 12
+    assert len(LAYER_FILES) == 18
 
 
 @pytest.mark.parametrize("kernels", NAMES)
 @pytest.mark.parametrize("name", LAYER_FILES)
 def test_layer(name, kernels):
     keras = np.load(FOLDER / f"{name}.npz")
-    layer = make_layer(json.loads(keras["config"].item()))
+    config = json.loads(keras["config"].item())
+    layer = make_layer(config)
     layer.kernels = kernel_set(kernels)
     layer.build(keras["x"].shape[1:], np.random.default_rng(0), "float32")
-    ours = {"kernel": "weight", "bias": "bias"}
+    parameters = {parameter.name.replace("weight", "kernel"): parameter for parameter in layer.parameters}
     for key in keras.files:
         if key.startswith("weight/"):
-            getattr(layer, ours[key[7:]]).value = keras[key]
+            parameters[key[7:]].value = keras[key]
+    if config["class"] == "BatchNormalization" and not config["training"]:
+        close(layer.forward(keras["x"]), keras["y"], 1e-5)
+        return  # a gradient through moving statistics is not something that training asks for
     close(layer.forward(keras["x"], training=True), keras["y"], 1e-5)
     close(layer.backward(keras["dy"]), keras["dx"], 1e-5)
     for key in keras.files:
         if key.startswith("grad/"):
-            close(getattr(layer, ours[key[5:]]).grad, keras[key], 1e-5)
+            close(parameters[key[5:]].grad, keras[key], 1e-5)
+        if key.startswith("after/"):
+            close(parameters[key[6:]].value, keras[key], 1e-5)
 
 
 def two_block():
@@ -72,10 +84,41 @@ def softmax():
     ]
 
 
+def batchnorm():
+    return [
+        mc.Conv2D(6, 3, use_bias=False), mc.BatchNormalization(), mc.ReLU(), mc.MaxPool2D(2),
+        mc.GlobalAveragePool2D(), mc.Dense(1), mc.Sigmoid(),
+    ]  # fmt: skip
+
+
+def residual():
+    separable = [
+        mc.SeparableConv2D(8, 3, padding="same", use_bias=False), mc.BatchNormalization(), mc.ReLU(),
+        mc.MaxPool2D(3, strides=2, padding="same"),
+    ]  # fmt: skip
+    return [
+        mc.Conv2D(6, 3, use_bias=False),
+        mc.BatchNormalization(),
+        mc.ReLU(),
+        mc.Residual(separable, shortcut=[mc.Conv2D(8, 1, strides=2, padding="same")]),
+        mc.Residual([mc.DepthwiseConv2D(3, padding="same", use_bias=False), mc.BatchNormalization()]),
+        mc.GlobalAveragePool2D(),
+        mc.Dense(1),
+        mc.Sigmoid(),
+    ]
+
+
 @pytest.mark.parametrize("kernels", NAMES)
 @pytest.mark.parametrize(
     ("name", "make", "optimizer", "loss"),
     [
+        (
+            "network_batchnorm_gap_adamw",
+            batchnorm,
+            lambda: mc.AdamW(1e-3, weight_decay=0.01),
+            "binary_crossentropy",
+        ),
+        ("network_residual_separable", residual, mc.Adam, "binary_crossentropy"),
         ("network_two_block_sigmoid_adam", two_block, mc.Adam, "binary_crossentropy"),
         (
             "network_softmax_onehot_sgd",

@@ -97,6 +97,24 @@ def test_a_network_that_ends_in_sigmoid_or_softmax_trains_from_the_logit():
         assert abs(model.parameters[1].grad[0]) == pytest.approx(1)
 
 
+def test_label_smoothing_is_keras_and_pytorchs():
+    """Numbers of Keras 3.15 (both losses) and PyTorch 2.13 (the second, and its gradient), label_smoothing=0.1."""
+    value, _ = mc.BinaryCrossEntropy(True, 0.1)([1, 1, 0], np.array([[2.0], [-1.0], [0.5]]))
+    assert value == pytest.approx(0.8130888938903809, rel=1e-6)
+    logits = np.array([[1.0, 2.0, -1.0], [0.3, -0.2, 0.9]])
+    wanted = [
+        [0.1130815635045429, 0.33602558968245394, -0.4491071531869968],
+        [-0.32083665230732217, 0.07178370814860936, 0.24905294415871282],
+    ]
+    for loss, target in (
+        (mc.SparseCategoricalCrossEntropy, [2, 0]),
+        (mc.CategoricalCrossEntropy, np.eye(3)[[2, 0]]),
+    ):
+        value, gradient = loss(True, 0.1)(target, logits)
+        assert value == pytest.approx(2.2055893284992907, rel=1e-6)
+        np.testing.assert_allclose(gradient, wanted, rtol=1e-6)
+
+
 def test_the_loss_divides_by_the_batch():
     logits, labels, _ = problem(1, N=3)
     loss = mc.BinaryCrossEntropy(from_logits=True)

@@ -12,10 +12,10 @@ from minicnn.layers import Parameter
 GRADIENTS = [0.5, -1.0, 0.25, 2.0, -0.125]
 
 
-def run(optimizer, name="dense_1/weight"):
-    parameter = Parameter(name, (1,), np.array([1.0]))
+def run(optimizer, name="dense_1/weight", shape=(1, 1)):
+    parameter = Parameter(name, shape, np.ones(shape))
     for gradient in GRADIENTS:
-        parameter.grad = np.array([gradient])
+        parameter.grad = np.full(shape, gradient)
         optimizer.step([parameter])
     return parameter.value.item()
 
@@ -41,6 +41,25 @@ def test_adam_and_adamw(decay):
     )
 
 
+@pytest.mark.parametrize("make", [mc.SGD, mc.Adam, lambda: mc.AdamW(weight_decay=0.5)])
+def test_what_is_not_trainable_is_passed_by(make):
+    """Whatever its grad is: neither moved, nor decayed, nor counted into the gradients' length."""
+    optimizer = make()
+    optimizer.global_clipnorm = 1.0
+    weights = [Parameter(name, (1,), np.array([1.0])) for name in "ab"]
+    weights[0].grad = np.array([0.5])
+    fixed = Parameter("moving_mean", (2,), np.array([3.0, 4.0]), trainable=False)
+    optimizer.step([weights[0], fixed])
+    np.testing.assert_array_equal(fixed.value, [3.0, 4.0])
+    assert not any("moving" in name for name in optimizer.state)
+    fixed.grad, weights[1].grad = np.array([1e6, 1e6]), np.array([0.5])
+    again = make()
+    again.global_clipnorm = 1.0
+    again.step([fixed, weights[1]])
+    np.testing.assert_array_equal(fixed.value, [3.0, 4.0])
+    assert weights[0].value == weights[1].value != 1
+
+
 @pytest.mark.parametrize("kernels", NAMES[1:])
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("make", [lambda: mc.SGD(0.1, 0.9), lambda: mc.SGD(0.1, 0.9, nesterov=True),
@@ -62,10 +81,33 @@ def test_every_kernel_set_steps_as_reference(kernels, dtype, tolerance, make, or
     np.testing.assert_allclose(values[1], values[0], rtol=tolerance, atol=tolerance)
 
 
-def test_adamw_can_spare_the_biases():
-    spare = mc.AdamW(0.1, weight_decay=0.5, exclude_from_weight_decay=("bias",))
-    assert run(spare, "dense_1/bias") == pytest.approx(run(mc.Adam(0.1)))
-    assert run(mc.AdamW(0.1, weight_decay=0.5)) != pytest.approx(run(mc.Adam(0.1)))
+def test_adamw_spares_what_has_one_axis_and_what_is_excluded():
+    plain = run(mc.Adam(0.1))
+    assert run(mc.AdamW(0.1, weight_decay=0.5), "dense_1/bias", shape=(1,)) == plain
+    spare = mc.AdamW(0.1, weight_decay=0.5, exclude_from_weight_decay=("dense_2",))
+    assert run(spare, "dense_2/weight") == plain
+    assert run(mc.AdamW(0.1, weight_decay=0.5)) != pytest.approx(plain)
+
+
+def test_a_schedule_gives_each_step_its_rate():
+    rates = [0.5, 0.25, 0.125, 0.0625, 0.03125]
+    w = 1.0 - sum(rate * gradient for rate, gradient in zip(rates, GRADIENTS, strict=True))
+    optimizer = mc.SGD(lambda step: 0.5 ** (step + 1))
+    assert run(optimizer) == pytest.approx(w, rel=1e-12)
+    assert optimizer.steps == 5 and optimizer.learning_rate == 0.5**6
+
+
+def test_with_a_schedule_the_rate_is_restored_from_the_steps():
+    one, two = (mc.Adam(mc.ExponentialDecay(0.1, 2, 0.5)) for _ in "ab")
+    run(one)
+    two.state = one.state
+    assert two.schedule is not None and two.learning_rate == one.learning_rate == 0.1 * 0.5**2.5
+
+
+def test_a_number_takes_the_place_of_a_schedule():
+    optimizer = mc.SGD(mc.CosineDecay(0.1, 5))
+    optimizer.learning_rate = 0.2
+    assert optimizer.schedule is None and run(optimizer) == run(mc.SGD(0.2))
 
 
 def test_clipping_is_by_the_length_of_all_gradients_together():

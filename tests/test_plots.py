@@ -36,7 +36,9 @@ def test_every_plot_writes_its_file(tmp_path, pictures):
         tmp_path / "m.png", np.array([[5, 1, 0], [0, 4, 2], [0, 0, 0]]), ["cat", "dog", "bird"], "heading"
     )
     assert size(tmp_path / "new" / "s.png")[0] == 1400 and size(tmp_path / "c.png") == (1200, 480)
-    for name in "tpem":
+    rates = np.geomspace(1e-5, 1, 30)
+    plots.learning_rates(tmp_path / "l.png", rates, 1 + rates, 1.1 + rates, 0.01)
+    for name in "tpeml":
         assert min(size(tmp_path / f"{name}.png")) >= 200
 
 

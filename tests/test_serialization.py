@@ -102,6 +102,15 @@ def test_metadata_that_is_not_ours(saved, metadata):
         ),
         lambda d: d | {"layers": [{"class": "Conv2D", "config": {"filters": 10**30, "kernel_size": 3}}]},
         lambda d: d | {"layers": [{"class": "Dense", "config": {"units": 1}}]},
+        lambda d: (
+            d | {"layers": [{"class": "Residual", "config": {"layers": [{"class": "Layer", "config": {}}]}}]}
+        ),
+        lambda d: d | {"layers": [{"class": "Residual", "config": {"layers": [["Dense", 1]]}}]},
+        lambda d: d | {"layers": [{"class": "Residual", "config": {"layers": 3}}]},
+        lambda d: (
+            d | {"layers": [{"class": "Residual", "config": {"layers": d["layers"][:1], "shortcut": {}}}]}
+        ),
+        lambda d: d | {"layers": [{"class": "Dropout", "config": {"rate": d["layers"][0]}}]},
         lambda d: d | {"input_shape": [5, 5]},
         lambda d: d | {"input_shape": [10**9, 10**9, 1]},
         lambda d: d | {"input_shape": "large"},
@@ -142,9 +151,7 @@ def test_a_flipped_byte_gives_the_model_or_a_clear_error(saved, place, flip):
 def test_an_old_file_survives_a_write_that_fails(saved, monkeypatch):
     before = load_file(saved)
     model = mc.load_model(saved)
-    monkeypatch.setattr(
-        serialization.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device"))
-    )
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
     with pytest.raises(OSError, match="No space"):
         model.save(saved)
     after = load_file(saved)

@@ -1,16 +1,27 @@
 """Random changes that leave a cat a cat: the network sees each picture a little differently every epoch.
 
-One affine map does rotation, shift, shear, zoom and flips together, so a picture is interpolated once.
-Meanings and ranges are those of Keras's ImageDataGenerator.  Called by `loader.py`.
+One affine map does rotation, shift, shear, zoom, flips, crop and the change of size together, so a picture is
+interpolated once.  Meanings and ranges are those of Keras's ImageDataGenerator; those of the crop are also
+torchvision's.  The random numbers are in draws.py, the loops over pixels in warp.py, the blending of two pictures
+in mixup.py.  Called by `loader.py`.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, check_int
+
+ATTEMPTS = 10  # crops that are drawn until one fits into the picture
+# The columns of a picture's random numbers; a new one goes to the end, so that the old keep their places.
+ROTATION, SHEAR, DOWN, RIGHT, TALL, WIDE, UPSIDE, MIRROR, BRIGHTNESS, CONTRAST, SATURATION = range(11)
+HOLE, CROP = slice(11, 13), slice(13, 15)
+AREAS, RATIOS = slice(15, 15 + ATTEMPTS), slice(15 + ATTEMPTS, 15 + 2 * ATTEMPTS)
+DRAWS = 15 + 2 * ATTEMPTS
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,16 @@ class Augmentation:
     horizontal_flip, vertical_flip : bool
     brightness_range : (low, high), optional
         Pixels are multiplied by a factor between these, and cut at white.
+    contrast_range : (low, high), optional
+        The distance of each pixel from the picture's mean grey is multiplied by a factor between these.
+    saturation_range : (low, high), optional
+        The distance of each pixel from its own grey is multiplied by a factor between these; 0 is grey.
+    crop_scale : (low, high), optional
+        Random resized crop: a part with between these shares of the area is stretched to the whole.
+    crop_ratio : (low, high)
+        Its width over its height in pixels; drawn so that 3:4 is as likely as 4:3.
+    cutout : float in [0, 1)
+        A square of this share of the shorter side becomes grey.  Its centre is anywhere, so part of it may lie outside.
 
     Raises
     ------
@@ -39,7 +60,15 @@ class Augmentation:
     Notes
     -----
     Positions outside the picture take the nearest pixel.  A picture's draw depends on (seed, epoch,
-    index) alone, not on the batch it is in.
+    index) alone, not on the batch it is in, nor on the number of threads.
+
+    A pixel of the result is blended from four of the picture: where that is shrunk to less than half, some of its
+    pixels are never looked at.  Let stored pictures be at most twice as large as those that come out.
+
+    References
+    ----------
+    DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".
+    Szegedy et al. 2015, "Going Deeper with Convolutions", section 6 (the crop).
 
     Examples
     --------
@@ -57,6 +86,11 @@ class Augmentation:
     horizontal_flip: bool = False
     vertical_flip: bool = False
     brightness_range: tuple[float, float] | None = None
+    contrast_range: tuple[float, float] | None = None
+    saturation_range: tuple[float, float] | None = None
+    crop_scale: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    cutout: float = 0.0
 
     def __post_init__(self):
         for name in ("rotation_range", "shear_range"):
@@ -64,23 +98,28 @@ class Augmentation:
                 raise ArgumentError(
                     name, "degrees of at least 0", repr(getattr(self, name)), "Give for example 20."
                 )
-        for name in ("width_shift_range", "height_shift_range", "zoom_range"):
+        for name in ("width_shift_range", "height_shift_range", "zoom_range", "cutout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(
                     name, "a number in [0, 1)", repr(getattr(self, name)), "Give for example 0.2."
                 )
-        if self.brightness_range is not None:
-            low, high = self.brightness_range
-            if not 0 <= low <= high:
-                raise ArgumentError(
-                    "brightness_range",
-                    "(low, high) with 0 <= low <= high",
-                    repr(self.brightness_range),
-                    "Give (0.8, 1.2).",
-                )
+        for name in ("brightness_range", "contrast_range", "saturation_range"):
+            _check_range(name, getattr(self, name), "0 <= low <= high", lambda low, high: 0 <= low <= high)
+        _check_range(
+            "crop_scale", self.crop_scale, "0 < low <= high <= 1", lambda low, high: 0 < low <= high <= 1
+        )
+        _check_range(
+            "crop_ratio", self.crop_ratio, "0 < low <= high", lambda low, high: 0 < low <= high < math.inf
+        )
 
     def __call__(
-        self, pictures: np.ndarray, indices: Iterable[int], epoch: int = 0, seed: int = 0
+        self,
+        pictures: np.ndarray,
+        indices: Sequence[int],
+        epoch: int = 0,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        threads: int = 1,
     ) -> np.ndarray:
         """A changed copy of each picture.
 
@@ -90,10 +129,19 @@ class Augmentation:
         indices : sequence of int (N,)
             Each picture's number in the whole set.
         epoch, seed : int
+        size : (height, width), optional
+            Of the pictures that come out; else they stay as large as they are.
+        threads : int
+            How many share the work.  One is enough where batches are made while the network computes.
 
         Returns
         -------
-        array (N, H, W, C), float32 in [0, 1]
+        array (N, height, width, C), float32 in [0, 1]
+
+        Raises
+        ------
+        ShapeError
+            If these are not uint8 pictures, or have no three colours where contrast or saturation is to change.
         """
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or len(indices) != len(pictures):
             raise ShapeError(
@@ -102,46 +150,123 @@ class Augmentation:
                 f"{pictures.dtype} {pictures.shape} and {len(indices)}",
                 "Use load_pictures.",
             )
-        from .warp import warp  # here, so that numba is imported only where it is needed
+        N, H, W, C = pictures.shape
+        if C != 3 and (self.contrast_range or self.saturation_range):
+            raise ShapeError(
+                "Augmentation", "RGB pictures", f"{C} channels", "Leave out contrast and saturation."
+            )
+        from .draws import uniforms  # here, so that numba is imported only where it is needed
+        from .warp import warp
 
-        N, H, W, _ = pictures.shape
-        matrices, brightness = np.empty((N, 2, 3)), np.ones(N, np.float32)
-        for n, index in enumerate(indices):
-            rng = np.random.default_rng([seed, epoch, int(index)])
-            matrices[n] = self.matrix(rng, H, W)
-            if self.brightness_range is not None:
-                brightness[n] = rng.uniform(*self.brightness_range)
-        out = np.empty(pictures.shape, np.float32)
-        warp(np.ascontiguousarray(pictures), matrices, brightness, out)
-        return out
+        draws = uniforms(check_int(seed, "seed", 0), check_int(epoch, "epoch", 0), indices, DRAWS)
+        OH, OW = (H, W) if size is None else size
+        work = (
+            np.require(pictures, requirements="CW"),  # one kind of array, so that one function is compiled
+            self.matrices(draws, (H, W), (OH, OW)),
+            self.colours(draws),
+            self.holes(draws, OH, OW),
+            np.empty((N, OH, OW, C), np.float32),
+        )
+        threads = min(check_int(threads, "threads"), N)
+        cuts = [N * k // max(1, threads) for k in range(threads + 1)]
+        pieces = [[array[begin:end] for array in work] for begin, end in zip(cuts, cuts[1:], strict=False)]
+        waiting = [_workers(threads - 1).submit(warp, *piece) for piece in pieces[1:]]
+        for piece in pieces[:1]:
+            warp(*piece)
+        for other in waiting:
+            other.result()
+        return work[-1]
 
-    def matrix(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-        """One random map from output to input pixels: (row, column, 1) -> (row, column).
+    def matrices(
+        self, draws: np.ndarray, picture: tuple[int, int], size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """The maps from output to input pixels: (row, column, 1) -> (row, column).
 
         Parameters
         ----------
-        rng : numpy.random.Generator
-        height, width : int
+        draws : array (N, DRAWS) in [0, 1)
+        picture, size : (height, width)
+            Of what goes in and of what comes out.
 
         Returns
         -------
-        array (2, 3)
-            centre . rotation . shift . shear . zoom . flips . -centre, as Keras multiplies them.
+        array (N, 2, 3)
+            centre . rotation . shift . shear . zoom . flips . -centre, as Keras multiplies them, . crop.
         """
-        angle, shear = (math.radians(rng.uniform(-r, r)) for r in (self.rotation_range, self.shear_range))
-        down = height * rng.uniform(-self.height_shift_range, self.height_shift_range)
-        right = width * rng.uniform(-self.width_shift_range, self.width_shift_range)
-        tall, wide = rng.uniform(1 - self.zoom_range, 1 + self.zoom_range, 2)
-        upside = -1 if rng.random() < 0.5 and self.vertical_flip else 1
-        mirror = -1 if rng.random() < 0.5 and self.horizontal_flip else 1
-        cos, sin = math.cos(angle), math.sin(angle)
-        rotation_and_shift = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ [
-            [1, 0, down],
-            [0, 1, right],
-            [0, 0, 1],
-        ]
-        shear_and_zoom = np.array([[1, -math.sin(shear)], [0, math.cos(shear)]]) @ np.diag([tall, wide])
-        linear = rotation_and_shift[:2, :2] @ shear_and_zoom @ np.diag([upside, mirror])
-        centre = np.array([height / 2 - 0.5, width / 2 - 0.5])
-        offset = rotation_and_shift[:2, 2] + centre - linear @ centre
-        return np.column_stack([linear, offset])
+        (H, W), (OH, OW) = picture, size or picture
+        angle, shear = (
+            np.radians(_between(draws[:, column], -limit, limit))
+            for column, limit in ((ROTATION, self.rotation_range), (SHEAR, self.shear_range))
+        )
+        down = H * _between(draws[:, DOWN], -self.height_shift_range, self.height_shift_range)
+        right = W * _between(draws[:, RIGHT], -self.width_shift_range, self.width_shift_range)
+        zoom = _between(draws[:, [TALL, WIDE]], 1 - self.zoom_range, 1 + self.zoom_range)
+        flips = np.where(
+            (draws[:, [UPSIDE, MIRROR]] < 0.5) & (self.vertical_flip, self.horizontal_flip), -1, 1
+        )
+        rotation = _stack([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        slant = _stack([[np.ones_like(shear), -np.sin(shear)], [np.zeros_like(shear), np.cos(shear)]])
+        linear = rotation @ slant * (zoom * flips)[:, None]
+        centre = np.array([H / 2 - 0.5, W / 2 - 0.5])
+        offset = (rotation @ np.stack([down, right], 1)[..., None])[..., 0] + centre - linear @ centre
+        if self.crop_scale is None and (OH, OW) == (H, W):
+            return np.concatenate([linear, offset[..., None]], 2)
+        corner, extent = self.crops(draws, H, W)  # pixel centres lie half a pixel inside
+        step = extent / (OH, OW)
+        offset += (linear @ (corner + 0.5 * step - 0.5)[..., None])[..., 0]
+        return np.concatenate([linear * step[:, None], offset[..., None]], 2)
+
+    def crops(self, draws: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which part of a picture is shown: (top, left) and (height, width), each (N, 2), not in whole pixels."""
+        N = len(draws)
+        if self.crop_scale is None:
+            return np.zeros((N, 2)), np.tile([float(height), float(width)], (N, 1))
+        area = height * width * _between(draws[:, AREAS], *self.crop_scale)
+        ratio = np.exp(_between(draws[:, RATIOS], *np.log(self.crop_ratio)))
+        extents = np.stack([np.sqrt(area / ratio), np.sqrt(area * ratio)], 2)
+        fits = (extents <= (height, width)).all(2)
+        # Where none of the ten fits: the largest part whose ratio is allowed, as torchvision does.
+        ratio = min(max(width / height, self.crop_ratio[0]), self.crop_ratio[1])
+        largest = [min(height, width / ratio), min(width, height * ratio)]
+        first = extents[np.arange(N), fits.argmax(1)]
+        extent = np.where(fits.any(1)[:, None], first, largest)
+        corner = np.where(fits.any(1)[:, None], draws[:, CROP], 0.5) * ((height, width) - extent)
+        return corner, extent
+
+    def colours(self, draws: np.ndarray) -> np.ndarray:
+        """Factors of brightness, contrast and saturation (N, 3)."""
+        out = np.ones((len(draws), 3), np.float32)
+        ranges = (self.brightness_range, self.contrast_range, self.saturation_range)
+        for k, limits in enumerate(ranges):
+            if limits is not None:
+                out[:, k] = _between(draws[:, BRIGHTNESS + k], *limits)
+        return out
+
+    def holes(self, draws: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Top, bottom, left and right of the square that is cut out (N, 4); all 0 where there is none."""
+        if not self.cutout:
+            return np.zeros((len(draws), 4), np.int64)
+        side = max(1, round(self.cutout * min(height, width)))
+        begin = np.floor(draws[:, HOLE] * (height, width)).astype(np.int64) - side // 2
+        corners = np.clip(np.stack([begin, begin + side], 2), 0, np.array([[[height], [width]]]))
+        return np.ascontiguousarray(corners.reshape(-1, 4))
+
+
+@cache
+def _workers(count):
+    """Threads that wait for pieces of a batch: to start one takes longer than to warp ten small pictures."""
+    return ThreadPoolExecutor(count, "augmentation")
+
+
+def _between(draws, low, high):
+    return low + (high - low) * draws
+
+
+def _stack(rows):
+    """(N, 2, 2) from the entries, each (N,)."""
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def _check_range(name, value, rule, holds):
+    if value is not None and not (len(value) == 2 and holds(*value)):
+        raise ArgumentError(name, f"(low, high) with {rule}", repr(value), "Give for example (0.8, 1.0).")

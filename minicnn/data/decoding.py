@@ -2,20 +2,16 @@
 
 Orientation as the camera noted it, colours as RGB, transparent parts on white, resized with Pillow's
 antialiased bilinear filter, whole picture squashed to the size asked.  A file that cannot be read gives a
-DataError with its name and the reason.  Batches: `loader.py`.
+DataError with its name and the reason.  Many files: `reading.py`.  Batches: `loader.py`.
 """
 
-import os
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
-from tqdm import tqdm
+from PIL import ExifTags, Image, ImageOps
 
 from ..errors import ArgumentError, DataError, ModelFileError
 
@@ -35,16 +31,25 @@ class Preprocessing:
         Pixels.
     resample : "bilinear"
         Pillow's filter, with antialiasing when it shrinks.
+    draft : int, 0 to 8
+        Let the JPEG decoder halve a photograph, once or up to three times, as long as it stays `draft` times as
+        large as asked.  0, which is what models mean that were saved without it, decodes in full.
 
     Raises
     ------
     ArgumentError
         For values outside these.
+
+    Notes
+    -----
+    On photographs of 500 pixels brought to 64, against a full decoding: draft 1 takes half the time and changes a
+    pixel by 0.9 of 255 in the mean; draft 2 takes six tenths, and 0.2.
     """
 
     height: int
     width: int
     resample: str = "bilinear"
+    draft: int = 0
 
     def __post_init__(self):
         for name in ("height", "width"):
@@ -53,6 +58,8 @@ class Preprocessing:
                 raise ArgumentError(
                     f"picture {name}", "an int from 1 to 4096", repr(size), "Give for example 64."
                 )
+        if type(self.draft) is not int or not 0 <= self.draft <= 8:
+            raise ArgumentError("draft", "an int from 0 to 8", repr(self.draft), "Give for example 2.")
         if self.resample != "bilinear":
             raise ArgumentError("resample", '"bilinear"', repr(self.resample), "Upgrade minicnn.")
 
@@ -96,6 +103,8 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
+            if preprocessing.draft and image.format in ("JPEG", "MPO"):
+                return np.asarray(_drafted(image, size, preprocessing.draft))
             image.load()
             picture = _rgb(ImageOps.exif_transpose(image))
         return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
@@ -107,68 +116,17 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
         ) from error
 
 
-def load_pictures(
-    paths: Sequence[str | Path], preprocessing: Preprocessing, skip_bad: bool = False, progress: bool = False
-) -> tuple[np.ndarray, np.ndarray, list[DataError]]:
-    """Read many pictures, with threads.
+def _drafted(image, size, draft):
+    """A JPEG file as RGB of `size`, halved by its decoder while it stays `draft` times as large.
 
-    Parameters
-    ----------
-    paths : sequence of path
-    preprocessing : Preprocessing
-    skip_bad : bool
-        Leave out files that cannot be read, and report them, rather than raise at the first.
-    progress : bool
-        Show a bar, on a terminal only.
-
-    Returns
-    -------
-    pictures : array (N, height, width, 3), uint8
-    kept : array of int (N,)
-        The place in `paths` of each picture.
-    bad : list of DataError
-        One for each file left out.
-
-    Raises
-    ------
-    DataError
-        For the first bad file, unless they are skipped; or if no file at all can be read.
+    The decoder gives whole pixels, of which the last may lie half outside of the photograph: `box` says how far that
+    goes.  It is the file's, so the camera's orientation is undone last.
     """
-    pictures = np.empty((len(paths), preprocessing.height, preprocessing.width, 3), np.uint8)
-
-    def read(place):
-        try:
-            pictures[place] = decode(paths[place], preprocessing)
-        except DataError as error:
-            if not skip_bad:
-                raise
-            return error
-        return None
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        # disable=None: a bar where there is a terminal, nothing elsewhere.
-        bar = tqdm(
-            threads.map(read, range(len(paths))),
-            "Reading",
-            len(paths),
-            unit="picture",
-            leave=False,
-            disable=None if progress else True,
-        )
-        errors = list(bar)
-    kept = np.array([place for place, error in enumerate(errors) if error is None], np.int64)
-    bad = [error for error in errors if error is not None]
-    if not len(kept):
-        raise DataError(
-            "pictures",
-            "at least one that can be read",
-            f"none of {len(paths)}",
-            str(bad[0]) if bad else "Add pictures.",
-        )
-    for place, old in enumerate(kept):  # in place: a copy would double the memory
-        if place != old:
-            pictures[place] = pictures[old]
-    return pictures[: len(kept)], kept, bad
+    if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # lies on its side in the file
+        size = size[::-1]
+    _, box = image.draft(None, (draft * size[0], draft * size[1])) or (None, None)
+    image.load()
+    return ImageOps.exif_transpose(_rgb(image).resize(size, Image.Resampling.BILINEAR, box))
 
 
 def _rgb(image):

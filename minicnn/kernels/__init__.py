@@ -9,18 +9,25 @@ Three sets share one contract; a model is built with one of them (`Sequential(la
 Axes, everywhere: N batch, H W height and width, C in-channels, OC out-channels, KH KW kernel,
 SH SW strides, OH OW output.  Pictures are NHWC, convolution weights (KH, KW, C, OC), dense weights
 (in, out).  `strides` is (SH, SW) and `padding` ((top, bottom), (left, right)): `geometry` resolves
-what the user wrote.  The contract:
+what the user wrote.  Depthwise weights are (KH, KW, C, M), with M filters a channel, and give C*M channels;
+batchnorm takes any number of axes, of which the last is the channels.  The contract:
 
     conv2d_forward(x, weight, bias, strides, padding)                -> y
     conv2d_backward(dy, x, weight, strides, padding, need_dx)        -> dx or None, dweight, dbias
+    depthwise_conv2d_forward(x, weight, bias, strides, padding)      -> y
+    depthwise_conv2d_backward(dy, x, weight, strides, padding, need_dx)        -> dx or None, dweight, dbias
     maxpool2d_forward(x, pool, strides, padding)                     -> y, winner
     maxpool2d_backward(dy, winner, x_shape, pool, strides, padding)  -> dx
     averagepool2d_forward(x, pool, strides, padding)                 -> y
     averagepool2d_backward(dy, x_shape, pool, strides, padding)      -> dx
     dense_forward(x, weight, bias)                                   -> y
     dense_backward(dy, x, weight, need_dx)                           -> dx or None, dweight, dbias
+    batchnorm_forward(x, gamma, beta, epsilon)                       -> y, mean, variance
+    batchnorm_backward(dy, x, gamma, mean, variance, epsilon, need_dx)         -> dx or None, dgamma, dbeta
+    batchnorm_inference(x, gamma, beta, mean, variance, epsilon)     -> y
     relu_forward(x)                                                  -> y
     relu_backward(dy, y)                                             -> dx
+    add(a, b)                                                        -> y
     sgd_step(weight, grad, velocity, rate, momentum, nesterov)       in place
     adam_step(weight, grad, m, v, rate, beta_1, beta_2, epsilon, decay)   in place
 

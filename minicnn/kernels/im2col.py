@@ -17,6 +17,10 @@ from ..compiling import njit
 from .geometry import Padding, Pair, output_sizes
 from .reference import (
     adam_step,
+    add,
+    batchnorm_backward,
+    batchnorm_forward,
+    batchnorm_inference,
     dense_backward,
     dense_forward,
     relu_backward,
@@ -26,8 +30,9 @@ from .reference import (
 )
 
 __all__ = [
-    "adam_step", "averagepool2d_backward", "averagepool2d_forward", "col2im", "conv2d_backward", "conv2d_forward",
-    "dense_backward", "dense_forward", "im2col", "maxpool2d_backward", "maxpool2d_forward",
+    "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward", "batchnorm_forward",
+    "batchnorm_inference", "col2im", "conv2d_backward", "conv2d_forward", "dense_backward", "dense_forward",
+    "depthwise_conv2d_backward", "depthwise_conv2d_forward", "im2col", "maxpool2d_backward", "maxpool2d_forward",
     "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip
 
@@ -126,6 +131,74 @@ def _rows(columns):
     """(n, OH, OW, KH, KW, C) -> (n*OH*OW, KH*KW*C), the same memory."""
     n, OH, OW, KH, KW, C = columns.shape
     return columns.reshape(n * OH * OW, KH * KW * C)
+
+
+# --------------------------------------------------------------------- depthwise convolution
+# A product of matrices has nothing to gain here, since each channel has a sum of its own: plain loops.
+def depthwise_conv2d_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+) -> np.ndarray:
+    """The equation is in `reference.depthwise_conv2d_forward`."""
+    x, weight = a_filter_a_channel(x, weight)
+    y = np.zeros((len(x), *output_sizes(x.shape, weight.shape[:2], strides, padding), x.shape[3]), x.dtype)
+    _depthwise_forward(np.pad(x, ((0, 0), *padding, (0, 0))), weight, y, strides)
+    if bias is not None:
+        y += bias
+    return y
+
+
+def depthwise_conv2d_backward(
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """The equations are in `reference.depthwise_conv2d_backward`."""
+    dy, (x, single) = np.ascontiguousarray(dy), a_filter_a_channel(x, weight)
+    x_padded = np.pad(x, ((0, 0), *padding, (0, 0)))
+    dx_padded, dweight = np.zeros_like(x_padded), np.zeros_like(single)
+    _depthwise_backward(dy, x_padded, single, dx_padded, dweight, strides)
+    (top, _), (left, _) = padding
+    dx = dx_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
+    return a_sum_a_channel(dx, weight) if need_dx else None, dweight.reshape(weight.shape), dy.sum((0, 1, 2))
+
+
+def a_filter_a_channel(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same with one filter a channel: x (N, H, W, C*M), each channel M times, and weight (KH, KW, C*M)."""
+    KH, KW, C, M = weight.shape
+    x = np.ascontiguousarray(x) if M == 1 else np.repeat(x, M, axis=3)
+    return x, np.ascontiguousarray(weight).reshape(KH, KW, C * M)
+
+
+def a_sum_a_channel(dx: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The way back for dx: (N, H, W, C*M) -> (N, H, W, C), the M copies of each channel added."""
+    M = weight.shape[3]
+    return dx if M == 1 else dx.reshape(*dx.shape[:3], -1, M).sum(-1)
+
+
+@njit(cache=True, nogil=True)
+def _depthwise_forward(x_padded, weight, y, strides):
+    N, OH, OW, C = y.shape
+    (KH, KW, _), (SH, SW) = weight.shape, strides
+    for n in range(N):
+        for oh in range(OH):
+            for ow in range(OW):
+                for kh in range(KH):
+                    for kw in range(KW):
+                        for c in range(C):
+                            y[n, oh, ow, c] += x_padded[n, oh * SH + kh, ow * SW + kw, c] * weight[kh, kw, c]
+
+
+@njit(cache=True, nogil=True)
+def _depthwise_backward(dy, x_padded, weight, dx_padded, dweight, strides):
+    N, OH, OW, C = dy.shape
+    (KH, KW, _), (SH, SW) = weight.shape, strides
+    for n in range(N):
+        for oh in range(OH):
+            for ow in range(OW):
+                for kh in range(KH):
+                    for kw in range(KW):
+                        h, w = oh * SH + kh, ow * SW + kw
+                        for c in range(C):
+                            dweight[kh, kw, c] += x_padded[n, h, w, c] * dy[n, oh, ow, c]
+                            dx_padded[n, h, w, c] += weight[kh, kw, c] * dy[n, oh, ow, c]
 
 
 # ----------------------------------------------------------------------------------- pooling

@@ -52,6 +52,45 @@ def conv2d_backward(
     return _crop(dx_padded, padding) if need_dx else None, dweight, dy.sum((0, 1, 2))
 
 
+def depthwise_conv2d_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+) -> np.ndarray:
+    """y[n, oh, ow, c*M+m] = sum over kh, kw of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, m] + bias[c*M+m].
+
+    Each channel meets M filters of its own; channels do not mix.  Cost: N*OH*OW*KH*KW*C*M multiply-adds.
+    """
+    x = _pad(x, padding)
+    KH, KW, C, M = weight.shape
+    OH, OW = _windows(x, (KH, KW), strides)
+    y = np.empty((len(x), OH, OW, C * M), x.dtype)
+    for n, oh, ow in np.ndindex(y.shape[:3]):
+        window = _window(x[n], oh, ow, (KH, KW), strides)  # (KH, KW, C)
+        y[n, oh, ow] = np.einsum("hwc,hwcm->cm", window, weight).reshape(C * M)
+    return y if bias is None else y + bias
+
+
+def depthwise_conv2d_backward(
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """As `conv2d_backward`, a channel at a time.
+
+    dweight[:, :, c, m] += window[:, :, c] * dy[n, oh, ow, c*M + m]
+    dx[window of c]     += sum over m of weight[:, :, c, m] * dy[n, oh, ow, c*M + m]
+    """
+    x_padded = _pad(x, padding)
+    dx_padded = np.zeros_like(x_padded)
+    dweight = np.zeros_like(weight)
+    kernel, channels = weight.shape[:2], weight.shape[2:]
+    for n, oh, ow in np.ndindex(dy.shape[:3]):
+        gradient = dy[n, oh, ow].reshape(channels)  # (C*M,) -> (C, M)
+        window = _window(x_padded[n], oh, ow, kernel, strides)
+        dweight += window[..., None] * gradient  # (KH, KW, C, 1) * (C, M)
+        if need_dx:
+            dwindow = _window(dx_padded[n], oh, ow, kernel, strides)
+            dwindow += (weight * gradient).sum(-1)  # (KH, KW, C, M) -> (KH, KW, C)
+    return _crop(dx_padded, padding) if need_dx else None, dweight, dy.sum((0, 1, 2))
+
+
 # ----------------------------------------------------------------------------------- pooling
 def maxpool2d_forward(
     x: np.ndarray, pool: Pair, strides: Pair, padding: Padding
@@ -130,6 +169,11 @@ def dense_backward(
     return dy @ weight.T if need_dx else None, x.T @ dy, dy.sum(0)
 
 
+def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """y = a + b: where two ways through the network meet."""
+    return a + b
+
+
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """y = max(x, 0)."""
     return np.maximum(x, 0)
@@ -138,6 +182,55 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dx = dy where y > 0, else 0; the slope at 0 itself is taken as 0."""
     return np.where(y > 0, dy, 0).astype(dy.dtype, copy=False)
+
+
+# ----------------------------------------------------------------------- batch normalisation
+def batchnorm_forward(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and variance of each channel over the batch, and y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
+
+    The variance is divided by the number of values.  Sums run in float64: a batch has millions of values.
+    """
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axes, dtype="float64").astype(x.dtype)
+    variance = np.square(x - mean).mean(axes, dtype="float64").astype(x.dtype)
+    return batchnorm_inference(x, gamma, beta, mean, variance, epsilon), mean, variance
+
+
+def batchnorm_inference(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
+) -> np.ndarray:
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with statistics from elsewhere."""
+    return (x - mean) * (gamma / np.sqrt(variance + epsilon)) + beta
+
+
+def batchnorm_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    epsilon: float,
+    need_dx: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Gradients of `batchnorm_forward`, whose mean and variance x moves too.
+
+    With deviation = sqrt(variance + epsilon), z = (x - mean) / deviation, and n values a channel:
+
+    dbeta  = sum of dy
+    dgamma = sum of dy z
+    dx     = gamma / deviation (dy - dbeta / n - z dgamma / n)
+
+    The last two terms are what goes back through the mean and the variance.
+    """
+    axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+    deviation = np.sqrt(variance + epsilon)
+    z = (x - mean) / deviation
+    dbeta = dy.sum(axes, dtype="float64").astype(x.dtype)
+    dgamma = (dy * z).sum(axes, dtype="float64").astype(x.dtype)
+    dx = gamma / deviation * (dy - dbeta / n - z * (dgamma / n)) if need_dx else None
+    return dx, dgamma, dbeta
 
 
 # --------------------------------------------------------------------------- optimiser steps

@@ -8,11 +8,15 @@ from .activations import LeakyReLU, ReLU, Sigmoid, Softmax
 from .base import Layer, Parameter
 from .convolution import Conv2D
 from .dense import Dense
+from .depthwise import DepthwiseConv2D, SeparableConv2D
 from .dropout import Dropout
 from .flatten import Flatten
+from .normalization import BatchNormalization
 from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
+from .residual import Residual
 
 __all__ = [
-    "AveragePool2D", "Conv2D", "Dense", "Dropout", "Flatten", "GlobalAveragePool2D", "Layer", "LeakyReLU",
-    "MaxPool2D", "Parameter", "ReLU", "Sigmoid", "Softmax",
+    "AveragePool2D", "BatchNormalization", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten",
+    "GlobalAveragePool2D", "Layer", "LeakyReLU", "MaxPool2D", "Parameter", "ReLU", "Residual", "SeparableConv2D",
+    "Sigmoid", "Softmax",
 ]  # fmt: skip

@@ -8,6 +8,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -20,7 +21,7 @@ Shape = tuple[int, ...]
 
 
 class Parameter:
-    """A named array that training changes, and the loss's gradient with respect to it.
+    """A named array that belongs to a layer, and the loss's gradient with respect to it.
 
     Parameters
     ----------
@@ -29,6 +30,9 @@ class Parameter:
     shape : tuple of int
     value : ndarray or None
         None where only the shape is known yet (a model about to be loaded).
+    trainable : bool
+        False for what the layer keeps up to date itself, such as moving statistics: it is saved and loaded
+        like any other, has no gradient, and optimisers pass it by.
 
     Attributes
     ----------
@@ -38,8 +42,8 @@ class Parameter:
         The kernel set that an optimiser's step is computed with; that of its layer.
     """
 
-    def __init__(self, name: str, shape: Shape, value: np.ndarray | None):
-        self.name, self.shape, self.value = name, shape, value
+    def __init__(self, name: str, shape: Shape, value: np.ndarray | None, trainable: bool = True):
+        self.name, self.shape, self.value, self.trainable = name, shape, value, trainable
         self.kernels: ModuleType = kernel_set("reference")
         self.grad: np.ndarray | None = None
 
@@ -61,6 +65,10 @@ class Layer:
     needs_dx : bool
         False in a network's first layer: nobody reads that gradient, so layers with weights skip it
         and return None.
+    inner : sequence of Layer
+        The layers that this one is made of; empty in all but a few.
+    output_shape : tuple of int
+        Without the batch axis; set when the model is built.
     rng : numpy.random.Generator or None
         Only in layers that are random in training.
     multiply_adds : int
@@ -70,6 +78,8 @@ class Layer:
 
     needs_dx = True
     multiply_adds = 0
+    inner: Sequence["Layer"] = ()
+    output_shape: Shape
     rng: np.random.Generator | None = None
 
     def __init__(self):
@@ -106,15 +116,34 @@ class Layer:
 
     @property
     def config(self) -> dict:
-        """The constructor's arguments, as JSON can hold them."""
+        """The constructor's arguments, as JSON can hold them; layers among them become JSON in description.py."""
         return {}
 
+    @property
+    def state(self) -> dict:
+        """What an interrupted training needs besides the parameters to go on as if nothing had happened.
+
+        JSON can hold it.  To restore a layer, set its parameters first, then this.
+        """
+        return {} if self.rng is None else {"rng": self.rng.bit_generator.state}
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        if self.rng is not None:
+            self.rng.bit_generator.state = state["rng"]
+
     def parameter(
-        self, name: str, shape: Shape, initializer: str, rng: np.random.Generator | None, dtype: str
+        self,
+        name: str,
+        shape: Shape,
+        initializer: str,
+        rng: np.random.Generator | None,
+        dtype: str,
+        trainable: bool = True,
     ) -> Parameter:
         """Make one parameter and list it."""
         value = None if rng is None else initializers.BY_NAME[initializer](shape, rng, dtype)
-        made = Parameter(name, shape, value)
+        made = Parameter(name, shape, value, trainable)
         made.kernels = self.kernels
         self.parameters.append(made)
         return made

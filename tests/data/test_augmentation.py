@@ -1,4 +1,4 @@
-"""Augmentation: exact cases that a person can see, an independent interpolation, ranges, and repeatability."""
+"""Augmentation: exact cases that a person can see, independent interpolations, ranges, and repeatability."""
 
 import math
 
@@ -6,16 +6,32 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from minicnn import ArgumentError, ShapeError
 from minicnn.data import Augmentation
+from minicnn.data.augmentation import AREAS, CROP, DRAWS, MIRROR, RATIOS, UPSIDE
+from minicnn.data.draws import uniforms
 from minicnn.data.warp import warp
 
 
 def apply(picture, matrix, brightness=1.0):
     out = np.empty((1, *picture.shape), np.float32)
-    warp(picture[None], np.asarray(matrix, float)[None], np.array([brightness], np.float32), out)
+    colours = np.array([[brightness, 1, 1]], np.float32)
+    warp(picture[None], np.asarray(matrix, float)[None], colours, np.zeros((1, 4), np.int64), out)
     return out[0]
+
+
+def matrix_of(augmentation, share, height, width, coin=0.9):
+    """The map where every draw lies at that share of its range, and every coin shows that side."""
+    draws = np.full((1, DRAWS), share)
+    draws[0, [UPSIDE, MIRROR]] = coin
+    return augmentation.matrices(draws, (height, width))[0]
+
+
+EVERYTHING = Augmentation(
+    20, 0.1, 0.1, 10, 0.2, True, True, (0.8, 1.2), (0.8, 1.2), (0.5, 1.5), (0.3, 1.0), cutout=0.3
+)
 
 
 @pytest.fixture
@@ -27,20 +43,6 @@ def test_nothing_changes_nothing(picture):
     np.testing.assert_allclose(Augmentation()(picture[None], [0])[0], picture / 255, rtol=1e-6)
 
 
-class Fixed:
-    """A generator that always draws the same corner of its range: low, high, or the coin's side."""
-
-    def __init__(self, share, coin=0.9):
-        self.share, self.coin = share, coin
-
-    def uniform(self, low, high, size=None):
-        value = low + self.share * (high - low)
-        return value if size is None else np.full(size, value)
-
-    def random(self):
-        return self.coin
-
-
 def test_flips_are_mirrors(picture):
     for options, wanted in (
         ({"horizontal_flip": True}, picture[:, ::-1]),
@@ -48,29 +50,29 @@ def test_flips_are_mirrors(picture):
     ):
         augmentation = Augmentation(**options)
         np.testing.assert_allclose(
-            apply(picture, augmentation.matrix(Fixed(0.5, coin=0.1), 6, 5)), wanted / 255, rtol=1e-6
+            apply(picture, matrix_of(augmentation, 0.5, 6, 5, coin=0.1)), wanted / 255, rtol=1e-6
         )
         np.testing.assert_allclose(
-            apply(picture, augmentation.matrix(Fixed(0.5, coin=0.9), 6, 5)), picture / 255, rtol=1e-6
+            apply(picture, matrix_of(augmentation, 0.5, 6, 5)), picture / 255, rtol=1e-6
         )
 
 
 def test_a_quarter_turn_is_a_quarter_turn(rng):
     square = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    matrix = Augmentation(rotation_range=90).matrix(Fixed(1.0), 5, 5)
+    matrix = matrix_of(Augmentation(rotation_range=90), 1.0, 5, 5)
     np.testing.assert_allclose(apply(square, matrix), np.rot90(square, -1) / 255, atol=1e-6)
 
 
 def test_shifts_move_by_shares_and_repeat_the_edge(picture):
-    down = apply(picture, Augmentation(height_shift_range=1 / 3).matrix(Fixed(1.0), 6, 5))  # two rows
+    down = apply(picture, matrix_of(Augmentation(height_shift_range=1 / 3), 1.0, 6, 5))  # two rows
     np.testing.assert_allclose(down[:4], picture[2:] / 255, atol=1e-6)
     np.testing.assert_allclose(down[4:], np.repeat(picture[-1:], 2, axis=0) / 255, atol=1e-6)
-    left = apply(picture, Augmentation(width_shift_range=0.2).matrix(Fixed(0.0), 6, 5))  # one column
+    left = apply(picture, matrix_of(Augmentation(width_shift_range=0.2), 0.0, 6, 5))  # one column
     np.testing.assert_allclose(left[:, 1:], picture[:, :-1] / 255, atol=1e-6)
 
 
 def test_zoom_keeps_the_centre_and_stretches(rng):
-    matrix = Augmentation(zoom_range=0.5).matrix(Fixed(0.0), 5, 5)  # both axes at 0.5: twice as large
+    matrix = matrix_of(Augmentation(zoom_range=0.5), 0.0, 5, 5)  # both axes at 0.5: twice as large
     np.testing.assert_allclose(matrix, [[0.5, 0, 1], [0, 0.5, 1]])
     square = rng.integers(0, 256, (5, 5, 1), dtype=np.uint8)
     np.testing.assert_allclose(apply(square, matrix)[::2, ::2], square[1:4, 1:4] / 255, rtol=1e-6)
@@ -87,7 +89,7 @@ def test_the_whole_matrix_is_keras_product():
     centre, back = np.eye(3), np.eye(3)
     centre[:2, 2], back[:2, 2] = (3.5, 2.5), (-3.5, -2.5)
     wanted = centre @ rotation @ [[1, 0, tx], [0, 1, ty], [0, 0, 1]] @ shear @ np.diag([z, z, 1]) @ back
-    np.testing.assert_allclose(augmentation.matrix(Fixed(1.0), 8, 6), wanted[:2], atol=1e-12)
+    np.testing.assert_allclose(matrix_of(augmentation, 1.0, 8, 6), wanted[:2], atol=1e-12)
 
 
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 999))
@@ -113,7 +115,7 @@ def test_brightness_multiplies_and_is_cut_at_white(picture):
 
 def test_a_pictures_draw_depends_on_seed_epoch_and_index_alone(rng):
     pictures = rng.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
-    augmentation = Augmentation(20, 0.1, 0.1, 10, 0.2, True, True, (0.8, 1.2))
+    augmentation = EVERYTHING
     whole = augmentation(pictures, range(6), epoch=3, seed=1)
     shuffled = [4, 0, 5]
     np.testing.assert_array_equal(
@@ -129,7 +131,7 @@ def test_a_pictures_draw_depends_on_seed_epoch_and_index_alone(rng):
 
 def test_ranges_are_reached_and_never_left():
     augmentation = Augmentation(zoom_range=0.3, horizontal_flip=True)
-    matrices = np.array([augmentation.matrix(np.random.default_rng(n), 9, 9) for n in range(400)])
+    matrices = augmentation.matrices(uniforms(0, 0, range(400), DRAWS), (9, 9))
     tall, wide = matrices[:, 0, 0], np.abs(matrices[:, 1, 1])
     for scale in (tall, wide):
         assert 0.7 <= scale.min() < 0.71 and 1.29 < scale.max() <= 1.3
@@ -150,8 +152,130 @@ def test_only_bytes_and_an_index_a_picture_are_taken(picture):
         {"width_shift_range": -0.1},
         {"brightness_range": (1.2, 0.8)},
         {"shear_range": math.nan},
+        {"crop_scale": (0, 1)},
+        {"crop_scale": (0.5, 1.1)},
+        {"crop_ratio": (2, 1)},
+        {"contrast_range": (-0.1, 1)},
+        {"cutout": 1.0},
     ],
 )
 def test_ranges_that_make_no_sense_are_refused(options):
     with pytest.raises(ArgumentError):
         Augmentation(**options)
+
+
+def test_options_of_the_first_version_give_what_they_gave():
+    """Values of version 0.1's first augmentation, for these very arguments."""
+    pictures = np.random.default_rng(7).integers(0, 256, (3, 6, 5, 3), dtype=np.uint8)
+    augmentation = Augmentation(20, 0.1, 0.15, 10, 0.2, True, True, (0.8, 1.2))
+    wanted = [
+        [[0.6051254, 0.03604259, 0.5054608], [0.9235465, 0.26731023, 0.7396298]],
+        [[0.25730437, 0.17613868, 0.20491503], [0.3937302, 0.7955594, 0.19101126]],
+        [[0.5284442, 0.38999683, 0.45884973], [0.3234109, 0.20755689, 0.925565]],
+    ]
+    got = augmentation(pictures, [4, 0, 11], epoch=3, seed=1)[:, ::5, ::2, 1]
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed, epoch", [(0, 0), (5, 3), (2**32, 1), (2**70 + 3, 2**33)])
+def test_draws_are_numpys_own(seed, epoch):
+    indices = [0, 1, 77, 2**32 - 1]
+    wanted = [np.random.default_rng([seed, epoch, index]).random(9) for index in indices]
+    np.testing.assert_array_equal(uniforms(seed, epoch, indices, 9), wanted)
+
+
+def test_the_map_is_pillows_affine_transform(rng):
+    """Pillow counts from the corner of a pixel, x first, and leaves what is outside black: the inside is compared."""
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    picture = np.asarray(coarse.resize((40, 30), Image.Resampling.BICUBIC))
+    m = matrix_of(Augmentation(20, 0.05, 0.05, 10, 0.1), 0.8, 30, 40)
+    x0, y0 = m[1, 2] + 0.5 - 0.5 * (m[1, 0] + m[1, 1]), m[0, 2] + 0.5 - 0.5 * (m[0, 0] + m[0, 1])
+    data = (m[1, 1], m[1, 0], x0, m[0, 1], m[0, 0], y0)
+    theirs = Image.fromarray(picture).transform(
+        (40, 30), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR
+    )
+    difference = np.abs(apply(picture, m)[8:22, 10:30] * 255 - np.asarray(theirs, float)[8:22, 10:30])
+    assert difference.max() <= 1.01  # Pillow rounds to bytes
+
+
+def test_another_size_is_pillows_box_resize(rng):
+    """Twice as small, each pixel is the mean of four; three times as large, a triangle between two."""
+    picture = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    half = Augmentation()(picture[None], [0], size=(4, 6))[0]
+    np.testing.assert_allclose(half, picture.reshape(4, 2, 6, 2, 3).mean((1, 3)) / 255, atol=1e-6)
+    large = Augmentation()(picture[None], [0], size=(24, 36))[0]
+    theirs = Image.fromarray(picture).resize((36, 24), Image.Resampling.BILINEAR)
+    assert np.abs(large * 255 - np.asarray(theirs, float)).max() <= 1.01
+
+
+def test_crops_have_the_areas_and_ratios_that_were_asked_and_lie_inside():
+    augmentation = Augmentation(crop_scale=(0.3, 0.8), crop_ratio=(0.5, 2.0))
+    corner, extent = augmentation.crops(uniforms(0, 0, range(2000), DRAWS), 30, 40)
+    area, ratio = extent.prod(1) / 1200, extent[:, 1] / extent[:, 0]
+    assert 0.3 <= area.min() < 0.31 and 0.78 < area.max() <= 0.8
+    assert 0.5 <= ratio.min() < 0.52 and 1.95 < ratio.max() <= 2.0
+    assert (corner >= 0).all() and (corner + extent <= (30 + 1e-9, 40 + 1e-9)).all()
+    assert (corner.min(0) < 0.1).all() and ((corner + extent).max(0) > (29.9, 39.9)).all()
+
+
+def test_a_crop_is_that_part_stretched_to_the_whole(rng):
+    """Half the width and height from (2, 4), at the first attempt: Pillow's resize with a box."""
+    picture = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    augmentation = Augmentation(crop_scale=(0.25, 0.75), crop_ratio=(4 / 3, 4 / 3))
+    draws = np.full((1, DRAWS), 0.9)
+    draws[0, AREAS], draws[0, RATIOS], draws[0, CROP] = 0.0, 0.5, (2 / 6, 4 / 8)
+    corner, extent = augmentation.crops(draws, 12, 16)
+    np.testing.assert_allclose(corner[0], (2, 4))
+    np.testing.assert_allclose(extent[0], (6, 8))
+    got = apply(picture, augmentation.matrices(draws, (12, 16))[0])
+    theirs = np.asarray(
+        Image.fromarray(picture[2:8, 4:12]).resize((16, 12), Image.Resampling.BILINEAR), float
+    )
+    assert (
+        np.abs(got[1:-1, 1:-1] * 255 - theirs[1:-1, 1:-1]).max() <= 1.01
+    )  # its edges repeat, ours see the neighbours
+
+
+def test_where_no_crop_fits_the_largest_of_the_ratio_is_taken_from_the_middle():
+    corner, extent = Augmentation(crop_scale=(0.9, 1.0)).crops(np.full((1, DRAWS), 0.7), 10, 100)
+    np.testing.assert_allclose(extent[0], (10, 40 / 3))
+    np.testing.assert_allclose(corner[0], (0, 50 - 20 / 3))
+
+
+def test_contrast_and_saturation_are_their_formulas(rng):
+    picture = rng.integers(60, 180, (7, 21, 3), dtype=np.uint8)
+    b, c, s = 1.1, 0.7, 1.3
+    x = b * picture / 255
+    grey = (x * [0.299, 0.587, 0.114]).sum(2, keepdims=True)
+    x = c * x + (1 - c) * grey.mean()
+    grey = (x * [0.299, 0.587, 0.114]).sum(2, keepdims=True)
+    wanted = np.clip(s * x + (1 - s) * grey, 0, 1)
+    augmentation = Augmentation(brightness_range=(b, b), contrast_range=(c, c), saturation_range=(s, s))
+    np.testing.assert_allclose(augmentation(picture[None], [0])[0], wanted, atol=2e-6)
+    with pytest.raises(ShapeError, match="RGB"):
+        augmentation(picture[None, ..., :1], [0])
+
+
+def test_cutout_is_one_grey_square():
+    pictures = np.zeros((60, 20, 30, 3), np.uint8)
+    got = Augmentation(cutout=0.4)(pictures, range(60))
+    for x in got:
+        rows, columns = np.flatnonzero(x.any((1, 2))), np.flatnonzero(x.any((0, 2)))
+        assert 4 <= len(rows) <= 8 and 4 <= len(columns) <= 8
+        assert (x[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == 0.5).all()
+        assert (x == 0.5).sum() == 3 * len(rows) * len(columns)
+    assert (got[:, 0, 0, 0] == 0.5).any() and (got[:, -1, -1, 0] == 0.5).any()
+
+
+@pytest.mark.parametrize("threads", [2, 3, 16])
+def test_any_number_of_threads_gives_the_same_bits(rng, threads):
+    pictures = rng.integers(0, 256, (11, 20, 17, 3), dtype=np.uint8)
+    one = EVERYTHING(pictures, range(11), size=(16, 19))
+    np.testing.assert_array_equal(EVERYTHING(pictures, range(11), size=(16, 19), threads=threads), one)
+
+
+def test_pictures_that_may_only_be_read_are_taken(tmp_path, rng):
+    pictures = rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    np.save(tmp_path / "p.npy", pictures)
+    mapped = np.load(tmp_path / "p.npy", mmap_mode="r")
+    np.testing.assert_array_equal(EVERYTHING(mapped, range(3)), EVERYTHING(pictures, range(3)))

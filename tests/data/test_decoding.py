@@ -2,13 +2,14 @@
 
 import io
 import zlib
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from minicnn import ArgumentError, DataError, ModelFileError
-from minicnn.data import Preprocessing, decode, load_pictures
+from minicnn.data import Preprocessing, decode
 
 SIZE = Preprocessing(height=40, width=60)
 
@@ -67,8 +68,9 @@ def test_transparent_parts_are_white(tmp_path, scene):
     assert (got[:, :28] == 255).all() and (got[20:, 32:] == (0, 0, 200)).all()
 
 
+@pytest.mark.parametrize("draft", [0, 1])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_cameras_orientation_is_undone(tmp_path, scene, orientation):
+def test_the_cameras_orientation_is_undone(tmp_path, scene, orientation, draft):
     undo = {
         2: "FLIP_LEFT_RIGHT",
         3: "ROTATE_180",
@@ -81,7 +83,34 @@ def test_the_cameras_orientation_is_undone(tmp_path, scene, orientation):
     stored = scene.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else scene
     exif = Image.Exif()
     exif[0x0112] = orientation
-    like(decode(saved(stored, tmp_path / "x.jpg", exif=exif, quality=95), SIZE), right(scene))
+    size = replace(SIZE, draft=draft)  # drafted, the file is halved to exactly this size
+    like(decode(saved(stored, tmp_path / "x.jpg", exif=exif, quality=95), size), right(scene))
+
+
+def test_draft_is_near_the_full_decoding_and_nearer_the_larger_it_stays(tmp_path, rng):
+    """Odd sizes, so that the decoder's last pixel lies half outside; smooth noise, so that a shift would show."""
+    noise = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((501, 375))
+    path = saved(noise, tmp_path / "x.jpg", quality=95)
+    full = decode(path, SIZE).astype(int)
+    apart = [np.abs(decode(path, replace(SIZE, draft=draft)) - full).mean() for draft in (1, 2, 4, 8)]
+    assert 1 > apart[0] > apart[1] > apart[2] > 0 == apart[3]
+
+
+def test_a_draft_decodes_no_more_than_it_must(tmp_path, monkeypatch):
+    from PIL import ImageFile
+
+    path, sizes = saved(Image.new("RGB", (800, 640)), tmp_path / "x.jpg"), []
+    load = ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: (load(image), sizes.append(image.size))[0])
+    for draft in (0, 1, 2, 8):
+        decode(path, replace(SIZE, draft=draft))
+    assert list(dict.fromkeys(sizes)) == [(800, 640), (100, 80), (200, 160)]
+
+
+def test_a_draft_of_other_formats_is_the_full_decoding(tmp_path, scene):
+    for ending in ("png", "webp", "tif"):
+        path = saved(scene, tmp_path / f"x.{ending}")
+        np.testing.assert_array_equal(decode(path, replace(SIZE, draft=1)), decode(path, SIZE))
 
 
 def test_one_pixel_fills_the_picture(tmp_path):
@@ -145,25 +174,30 @@ def test_a_picture_just_above_the_limit_is_refused_before_decoding(tmp_path, mon
         decode(path, SIZE)
 
 
-def test_loading_many_keeps_the_order_and_reports_the_bad(tmp_path, scene):
-    reasons = bad_files(tmp_path, scene)
-    good = [saved(Image.new("RGB", (9, 9), (n, n, n)), tmp_path / f"{n}.png") for n in range(0, 200, 20)]
-    paths = [
-        path for pair in zip(good, [tmp_path / name for name in reasons], strict=False) for path in pair
-    ] + good[len(reasons) :]
-    pictures, kept, bad = load_pictures(paths, SIZE, skip_bad=True)
-    assert [paths[place] for place in kept] == good and len(bad) == len(reasons)
-    assert pictures[:, 0, 0, 0].tolist() == list(range(0, 200, 20))
-    with pytest.raises(DataError, match="empty.jpg"):
-        load_pictures(paths, SIZE)
-    with pytest.raises(DataError, match="none of 1"):
-        load_pictures([tmp_path / "empty.jpg"], SIZE, skip_bad=True)
-
-
-@pytest.mark.parametrize("settings", [{"height": 0}, {"width": 5000}, {"height": 2.5}, {"resample": "magic"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"height": 0},
+        {"width": 5000},
+        {"height": 2.5},
+        {"resample": "magic"},
+        {"draft": -1},
+        {"draft": True},
+        {"draft": 9},
+    ],
+)
 def test_preprocessing_out_of_range_is_refused(settings):
     with pytest.raises(ArgumentError):
         Preprocessing(**({"height": 8, "width": 8} | settings))
+
+
+def test_models_saved_before_there_were_drafts_are_decoded_in_full():
+    class Model:
+        preprocessing = {"height": 3, "width": 4, "resample": "bilinear"}
+
+    assert Preprocessing.of(Model).draft == 0
+    Model.preprocessing = asdict(Preprocessing(3, 4, draft=2))
+    assert Preprocessing.of(Model) == Preprocessing(3, 4, draft=2)
 
 
 @pytest.mark.parametrize(

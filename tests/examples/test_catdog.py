@@ -16,6 +16,7 @@ from PIL import Image
 import minicnn as mc
 
 RESULTS = [
+    "checkpoint.safetensors",
     "confusion.png",
     "curves.png",
     "history.csv",
@@ -84,6 +85,23 @@ def test_the_report_and_the_history_agree_with_the_saved_model(trained):
     assert f"accuracy {report['accuracy']:.4f}" in text
 
 
+def test_photographs_are_decoded_once(trained, catdog, drawn, tmp_path):
+    def evaluate(*options):
+        text = succeeded(
+            catdog("evaluate", "--data", drawn, "--model", trained[0] / "model.safetensors", *options)
+        )
+        return "Read 48 pictures in" in text, re.search(r"accuracy.*", text)[0]
+
+    kept = ("--cache-dir", tmp_path / "cache")
+    read, accuracy = evaluate(*kept)
+    assert read and evaluate(*kept) == (False, accuracy) and evaluate("--no-cache") == (True, accuracy)
+    size = 48 * (24 * 24 * 3 + 1) + 32
+    assert [path.stat().st_size for path in (tmp_path / "cache").iterdir()] == [size]
+    assert f"{tmp_path / 'cache'}: 0.1 MB" in succeeded(catdog("cache", *kept))
+    assert "Removed 0.1 MB" in succeeded(catdog("cache", "--clear", *kept))
+    assert not list((tmp_path / "cache").iterdir()) and evaluate(*kept) == (True, accuracy)
+
+
 def test_predict_prints_a_line_a_picture_and_json(trained, catdog, drawn):
     model = trained[0] / "model.safetensors"
     photos = [drawn / "cat.0.png", drawn / "dog.1.png"]
@@ -102,7 +120,8 @@ def test_prediction_repeats_the_training_preprocessing(trained, catdog, drawn):
     from minicnn import data
 
     model = mc.load_model(trained[0] / "model.safetensors")
-    picture = data.to_float(data.decode(drawn / "cat.3.png", data.Preprocessing(24, 24)))
+    picture = data.to_float(data.decode(drawn / "cat.3.png", data.Preprocessing(24, 24, draft=2)))
+    assert data.Preprocessing.of(model) == data.Preprocessing(24, 24, draft=2)
     p = float(model.predict(picture[None])[0, 0])
     answer = json.loads(
         succeeded(
@@ -299,7 +318,7 @@ def interrupt(root, drawn, out, after):
 def test_ctrl_c_ends_training_cleanly_with_the_best_weights_saved(root, drawn, tmp_path):
     status, text, errors = interrupt(root, drawn, tmp_path, "Epoch 3/")
     assert status == 130 and "Interrupted" in text and "Traceback" not in errors
-    assert sorted(path.name for path in tmp_path.iterdir()) == RESULTS
+    assert sorted(path.name for path in tmp_path.iterdir()) == RESULTS[1:]  # too short for a checkpoint
     assert mc.load_model(tmp_path / "model.safetensors").class_names == ["cat", "dog"]
     report = json.loads((tmp_path / "report.json").read_text())
     with (tmp_path / "history.csv").open(newline="") as file:
@@ -361,3 +380,46 @@ def test_xor_learns(root):
         "1 xor 0 = 1",
         "1 xor 1 = 0",
     ]
+
+
+def test_every_training_aid_together_and_judging_by_both_mirror_images(catdog, drawn, tmp_path):
+    aids = ["--augment", "strong", "--mixup", 0.2, "--label-smoothing", 0.1, "--weight-decay", 0.01, "--average", 0.9,
+            "--schedule", "cosine", "--warm-up", 0.5, "--keep", "last", "--flip"]  # fmt: skip
+    settings = ["--data", drawn, "--image-size", 24, "--out", tmp_path, "--epochs", 3]
+    text = succeeded(catdog(*settings, *aids))
+    assert "Epoch 3/3" in text
+    with (tmp_path / "history.csv").open() as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    assert rates[0] > rates[1] > rates[2] == 0
+    model, photo = tmp_path / "model.safetensors", drawn / "dog.3.png"
+    mirrored = tmp_path / "mirrored.png"
+    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    plain, other, both = (
+        json.loads(succeeded(catdog("predict", *arguments, "--model", model, "--json")))[0]["probabilities"][
+            "dog"
+        ]
+        for arguments in ((photo,), (mirrored,), (photo, "--flip"))
+    )
+    assert plain != other and both == pytest.approx((plain + other) / 2, abs=1e-3)
+    assert "accuracy" in succeeded(catdog("evaluate", "--data", drawn, "--model", model, "--flip"))
+
+
+def test_a_learning_rate_is_suggested_with_its_plot(catdog, drawn, tmp_path):
+    text = succeeded(catdog("--data", drawn, "--image-size", 24, "--out", tmp_path, "--find-rate"))
+    assert 1e-6 < float(re.search(r"--learning-rate (\S+);", text)[1]) < 1
+    assert [path.name for path in tmp_path.iterdir()] == ["learning-rate.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--progressive", "16:1,24"], "SIZE:EPOCHS"),
+        (["--progressive", "64:1", "--image-size", "24"], "up to --image-size 24"),
+        (["--progressive", "16:1", "--epochs", "3"], "no --epochs"),
+        (["--progressive", "16:1", "--image-size", "24"], "GlobalAveragePool2D"),
+        (["--warm-up", "90"], "fewer epochs"),
+    ],
+)
+def test_aids_that_cannot_be_are_refused(catdog, drawn, tmp_path, arguments, word):
+    done = catdog("--data", drawn, "--out", tmp_path, *arguments)
+    assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr

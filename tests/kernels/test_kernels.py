@@ -106,6 +106,159 @@ def test_convolution_agrees_with_reference(window, batch, filters, seed, dtype):
         assert kernels.conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
 
 
+# --------------------------------------------------------------------- depthwise convolution
+@given(windows(most=5), st.integers(1, 2), st.integers(1, 3), st.integers(0, 99))
+def test_depthwise_is_a_convolution_whose_weights_do_not_mix_channels(window, batch, multiplier, seed):
+    """Its reference against conv2d's, which is tied to the equation above: weight[.., c, c*M + m], else 0."""
+    (H, W, C), kernel, strides, pads, size = window
+    O = C * multiplier  # noqa: E741
+    x, weight, bias, dy = draw_arrays(
+        seed, "float64", (batch, H, W, C), (*kernel, C, multiplier), O, (batch, *size, O)
+    )
+    c, m = np.divmod(np.arange(O), multiplier)
+    whole = np.zeros((*kernel, C, O))
+    whole[:, :, c, np.arange(O)] = weight[:, :, c, m]
+    close(
+        reference.depthwise_conv2d_forward(x, weight, bias, strides, pads),
+        reference.conv2d_forward(x, whole, bias, strides, pads),
+        "float64",
+    )
+    dx, dweight, dbias = reference.depthwise_conv2d_backward(dy, x, weight, strides, pads)
+    wanted_dx, dwhole, wanted_dbias = reference.conv2d_backward(dy, x, whole, strides, pads)
+    close(dx, wanted_dx, "float64")
+    close(dweight, dwhole[:, :, c, np.arange(O)].reshape(weight.shape), "float64")
+    close(dbias, wanted_dbias, "float64")
+
+
+@given(
+    st.one_of(windows(), deep_windows()),
+    st.integers(1, 9),
+    st.integers(1, 3),
+    st.integers(0, 999),
+    st.sampled_from(list(TOLERANCE)),
+)
+def test_depthwise_agrees_with_reference(window, batch, multiplier, seed, dtype):
+    (H, W, C), kernel, strides, pads, size = window
+    x, weight, bias, dy = draw_arrays(
+        seed,
+        dtype,
+        (batch, H, W, C),
+        (*kernel, C, multiplier),
+        C * multiplier,
+        (batch, *size, C * multiplier),
+    )
+    for with_bias in (bias, None):
+        wanted, *others = (k.depthwise_conv2d_forward(x, weight, with_bias, strides, pads) for k in SETS)
+        for got in others:
+            close(got, wanted, dtype)
+    wanted, *others = (k.depthwise_conv2d_backward(dy, x, weight, strides, pads) for k in SETS)
+    for got in others:
+        for value, other in zip(got, wanted, strict=True):
+            close(value, other, dtype)
+    for kernels in SETS:
+        assert kernels.depthwise_conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
+
+
+@pytest.mark.parametrize("C", [8, 16, 19, 40])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_depthwise_in_vectors_of_channels(C, strides, dtype, rng):
+    """3x3 with channels that fill vectors, overlap in the last one or are too few, and any stride."""
+    pads = ((1, 1), (0, 1))
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 7, 6, C), (3, 3, C, 1), C))
+    y = reference.depthwise_conv2d_forward(x, weight, bias, strides, pads)
+    close(fast.depthwise_conv2d_forward(x, weight, bias, strides, pads), y, dtype)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    for got, wanted in zip(
+        fast.depthwise_conv2d_backward(dy, x, weight, strides, pads),
+        reference.depthwise_conv2d_backward(dy, x, weight, strides, pads),
+        strict=True,
+    ):
+        close(got, wanted, dtype)
+
+
+# ----------------------------------------------------------------------- batch normalisation
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
+def test_reference_batchnorm_is_its_equation_number_by_number(N, H, C, seed):
+    """dx by the chain rule through mean and variance, each derivative written out."""
+    x, dy, gamma, beta = draw_arrays(seed, "float64", (N, H, 2, C), (N, H, 2, C), C, C)
+    epsilon, n = 0.1, N * H * 2
+    y, mean, variance = reference.batchnorm_forward(x, gamma, beta, epsilon)
+    dx, dgamma, dbeta = reference.batchnorm_backward(dy, x, gamma, mean, variance, epsilon)
+    for c in range(C):
+        values, gradients = x[..., c].ravel().tolist(), dy[..., c].ravel().tolist()
+        m = sum(values) / n
+        v = sum((value - m) ** 2 for value in values) / n
+        z = [(value - m) / (v + epsilon) ** 0.5 for value in values]
+        close(np.array([mean[c], variance[c]]), np.array([m, v]), "float64")
+        close(y[..., c].ravel(), np.array([gamma[c] * a + beta[c] for a in z]), "float64")
+        close(dbeta[c : c + 1], np.array([sum(gradients)]), "float64")
+        close(dgamma[c : c + 1], np.array([sum(g * a for g, a in zip(gradients, z, strict=True))]), "float64")
+        wanted = []
+        for i in range(n):
+            total = 0.0
+            for j in range(n):
+                dm, dv = 1 / n, 2 * (values[i] - m) / n
+                dz = ((i == j) - dm) / (v + epsilon) ** 0.5 - (values[j] - m) / 2 * (v + epsilon) ** -1.5 * dv
+                total += gradients[j] * gamma[c] * dz
+            wanted.append(total)
+        close(dx[..., c].ravel(), np.array(wanted), "float64")
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.sampled_from([1, 2, 3, 16, 37]),
+    st.sampled_from([0.0, 5.0, -100.0]),
+    st.integers(0, 999),
+    st.sampled_from(list(TOLERANCE)),
+)
+def test_batchnorm_agrees_with_reference(axes, C, mean, seed, dtype):
+    x, dy, gamma, beta = draw_arrays(seed, dtype, (*axes, C), (*axes, C), C, C)
+    check_batchnorm(x + np.asarray(mean, dtype), dy, gamma, beta, dtype)
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_batchnorm_of_more_rows_than_the_cache_holds(dtype, rng):
+    """Many partial sums, of values that drift: their merging is what could go wrong."""
+    x = (rng.standard_normal((9, 31, 70, 5)) + np.linspace(-30, 30, 9)[:, None, None, None]).astype(dtype)
+    dy = rng.standard_normal(x.shape).astype(dtype)
+    check_batchnorm(x, dy, *rng.standard_normal((2, 5)).astype(dtype), dtype)
+
+
+def check_batchnorm(x, dy, gamma, beta, dtype):
+    epsilon = 1e-3
+    for kernels in OTHERS:
+        wanted = reference.batchnorm_forward(x, gamma, beta, epsilon)
+        got = kernels.batchnorm_forward(x, gamma, beta, epsilon)
+        for value, other in zip(got, wanted, strict=True):
+            # a rounding of the mean weighs more where the values are far from zero
+            np.testing.assert_allclose(
+                value, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * (10 + 40 * np.abs(x).max())
+            )
+            assert value.dtype == dtype
+        _, mean, variance = wanted
+        close(
+            kernels.batchnorm_inference(x, gamma, beta, mean, variance, epsilon),
+            reference.batchnorm_inference(x, gamma, beta, mean, variance, epsilon),
+            dtype,
+        )
+        arguments = dy, x, gamma, mean, variance, epsilon
+        for value, other in zip(
+            kernels.batchnorm_backward(*arguments), reference.batchnorm_backward(*arguments), strict=True
+        ):
+            close(value, other, dtype)
+        assert kernels.batchnorm_backward(*arguments, need_dx=False)[0] is None
+
+
+def test_a_channel_far_from_zero_keeps_its_digits():
+    """Values near 10,000 that differ by 1: a sum of squares in float32 would lose the variance."""
+    x = (10_000 + np.arange(4000) % 3).astype("float32").reshape(-1, 1)
+    for kernels in SETS:
+        _, mean, variance = kernels.batchnorm_forward(x, np.ones(1, "f"), np.zeros(1, "f"), 1e-3)
+        assert mean[0] == pytest.approx(x.mean(dtype="float64"), rel=1e-7)
+        assert variance[0] == pytest.approx(x.var(dtype="float64"), rel=1e-3)
+
+
 @given(windows(), st.integers(1, 3), st.integers(0, 999))
 def test_col2im_is_the_exact_transpose_of_im2col(window, batch, seed):
     """<im2col(x), c> = <x, col2im(c)>; on small whole numbers there is no rounding at all."""
@@ -271,7 +424,8 @@ def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
         rng.standard_normal(4),
     )
     x[0, 2, 3, 1] = x[1, 5, 6, 2] = x[1, 5, 5, 2] = bad
-    pads = ((1, 1), (0, 1))
+    pads, infinite = ((1, 1), (0, 1)), weight[..., :1].copy()
+    infinite[0, 0, 0] = np.inf  # it meets the zeros of the padding
     with np.errstate(invalid="ignore"):
         pairs = [
             (
@@ -283,6 +437,12 @@ def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
                 *k.conv2d_backward(x[:, :4, :, :], x, weight[:, :1, :, :3], (1, 1), ((0, 0), (0, 0))),
                 k.averagepool2d_backward(x, (2, 12, 14, 3), (2, 2), (2, 2), ((0, 0), (0, 0))),
                 *k.dense_backward(x[0, :, 0], x[0, :, :, 0], weight[:1, 0, 0, :3].repeat(7, 0)),
+                k.depthwise_conv2d_forward(x, weight, None, (1, 2), pads),
+                *k.depthwise_conv2d_backward(x, x, infinite, (1, 1), ((1, 1), (0, 1))),
+                *k.batchnorm_forward(x, bias[:3], bias[1:], 1e-3),
+                k.batchnorm_inference(x, bias[:3], bias[1:], bias[:3], bias[1:] ** 2, 1e-3),
+                *k.batchnorm_backward(x, x[::-1], bias[:3], bias[1:], bias[1:] ** 2, 1e-3),
+                k.add(x, x[::-1]),
             )
             for k in (reference, kernels)
         ]
@@ -310,6 +470,16 @@ def test_no_kernel_changes_its_inputs_and_any_layout_of_memory_will_do(kernels, 
         kernels.averagepool2d_forward(x, (2, 2), (2, 2), pads), x.shape, (2, 2), (2, 2), pads
     )
     kernels.relu_backward(x, kernels.relu_forward(x))
+    one = np.ones(2)
+    y = kernels.depthwise_conv2d_forward(x, weight[..., :1], one, (1, 1), pads)
+    np.testing.assert_allclose(
+        y, kernels.depthwise_conv2d_forward(x.copy(), weight[..., :1].copy(), one, (1, 1), pads)
+    )
+    kernels.depthwise_conv2d_backward(dy[..., :2], x, weight[..., :1], (1, 1), pads)
+    y, mean, variance = kernels.batchnorm_forward(x, one, one, 1e-3)
+    np.testing.assert_allclose(y, kernels.batchnorm_forward(x.copy(), one, one, 1e-3)[0])
+    kernels.batchnorm_backward(x, x, one, mean, variance, 1e-3)
+    np.testing.assert_array_equal(kernels.add(x, x), 2 * x)
     for array, old in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, old)
 

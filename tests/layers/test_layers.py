@@ -9,6 +9,7 @@ import minicnn as mc
 from minicnn import layers
 from minicnn.gradient_check import check_layer
 from minicnn.kernels import NAMES, kernel_set
+from minicnn.layers.chain import walk
 
 CASES = [
     (lambda: mc.Conv2D(4, 3), (6, 5, 2)),
@@ -20,6 +21,22 @@ CASES = [
     (lambda: mc.AveragePool2D(2), (4, 6, 2)),
     (lambda: mc.AveragePool2D(3, strides=2, padding="same"), (5, 6, 2)),
     (lambda: mc.GlobalAveragePool2D(), (3, 5, 4)),
+    (lambda: mc.DepthwiseConv2D(3), (5, 6, 3)),
+    (lambda: mc.DepthwiseConv2D((2, 3), strides=(2, 1), padding="same", depth_multiplier=2), (5, 4, 3)),
+    (lambda: mc.DepthwiseConv2D(3, 2, ((0, 2), (1, 0)), use_bias=False), (6, 5, 2)),
+    (lambda: mc.SeparableConv2D(5, 3, padding="same"), (4, 5, 3)),
+    (lambda: mc.SeparableConv2D(2, (2, 3), strides=2, depth_multiplier=2, use_bias=False), (5, 6, 2)),
+    (lambda: mc.BatchNormalization(), (3, 2, 4)),
+    (lambda: mc.BatchNormalization(0.9, epsilon=0.5), (7,)),
+    (lambda: mc.Residual([mc.BatchNormalization(), mc.Conv2D(3, 3, padding="same")]), (4, 5, 3)),
+    (lambda: mc.Residual([mc.Residual([mc.Dense(6)]), mc.Dropout(0.4)]), (6,)),
+    (
+        lambda: mc.Residual(
+            [mc.Conv2D(4, 3, 2, "same"), mc.DepthwiseConv2D(3, padding="same")],
+            shortcut=[mc.AveragePool2D(2), mc.Conv2D(4, 1, use_bias=False), mc.BatchNormalization()],
+        ),
+        (4, 6, 2),
+    ),
     (lambda: mc.Flatten(), (3, 2, 4)),
     (lambda: mc.Dense(5), (7,)),
     (lambda: mc.Dense(3, use_bias=False), (1,)),
@@ -29,6 +46,7 @@ CASES = [
     (lambda: mc.Sigmoid(), (5,)),
     (lambda: mc.Softmax(), (4,)),
 ]
+ReLU_TWICE = mc.ReLU()
 every_layer = pytest.mark.parametrize(
     ("make", "shape"), CASES, ids=lambda case: repr(case()) if callable(case) else ""
 )
@@ -56,22 +74,29 @@ def test_shapes_types_and_inputs_are_kept(make, shape, kernels, dtype, batch, rn
     dx = layer.backward(dy)
     assert dx.shape == x.shape and dx.dtype == dtype
     for parameter in layer.parameters:
-        assert (
-            parameter.grad.shape == parameter.shape == parameter.value.shape and parameter.grad.dtype == dtype
-        )
+        assert parameter.value.shape == parameter.shape and parameter.value.dtype == dtype
+        if parameter.trainable:
+            assert parameter.grad.shape == parameter.shape and parameter.grad.dtype == dtype
+        else:
+            assert parameter.grad is None
 
 
 @every_layer
 def test_inference_writes_nothing_and_backward_frees_what_forward_kept(make, shape, rng):
     layer, _ = build(make, shape)
     x = rng.standard_normal((2, *shape)).astype("float32")
-    before = dict(vars(layer))
+    things = [*walk([layer]), *layer.parameters]
+    before = [dict(vars(thing)) for thing in things]
+    weights = [parameter.value.copy() for parameter in layer.parameters]
     layer.forward(x)
-    after = dict(vars(layer))
-    assert before.keys() == after.keys() and all(after[key] is before[key] for key in before)
+    for thing, old in zip(things, before, strict=True):
+        new = vars(thing)
+        assert old.keys() == new.keys() and all(new[key] is old[key] for key in old)
+    for parameter, weight in zip(layer.parameters, weights, strict=True):
+        np.testing.assert_array_equal(parameter.value, weight)
     y = layer.forward(x, training=True)
     layer.backward(np.ones_like(y))
-    assert layer._kept is None
+    assert all(one._kept is None for one in walk([layer]))
     with pytest.raises(mc.StateError, match="Call forward with training=True first"):
         layer.backward(np.ones_like(y))
 
@@ -108,7 +133,7 @@ strides = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
 @given(
-    st.sampled_from([mc.Conv2D, mc.MaxPool2D, mc.AveragePool2D]),
+    st.sampled_from([mc.Conv2D, mc.MaxPool2D, mc.AveragePool2D, mc.DepthwiseConv2D, mc.SeparableConv2D]),
     st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 3)),
     pairs,
     strides,
@@ -118,7 +143,8 @@ strides = st.tuples(st.integers(1, 3), st.integers(1, 3))
 def test_drawn_windows_have_the_predicted_shape_and_right_gradients(
     layer, shape, window, stride, padding, batch
 ):
-    made = layer(2, window, stride, padding) if layer is mc.Conv2D else layer(window, stride, padding)
+    filters = [2] if layer in (mc.Conv2D, mc.SeparableConv2D) else []
+    made = layer(*filters, window, stride, padding)
     try:
         output_shape = made.build(shape, np.random.default_rng(0), "float64")
     except mc.ShapeError:
@@ -135,13 +161,20 @@ def test_every_layer_is_in_the_harness():
 
 
 def test_the_first_layer_of_a_network_computes_no_dx(rng):
-    for make in (lambda: mc.Conv2D(2, 3), lambda: mc.Dense(2)):
-        layer, _ = build(make, (4, 4, 1) if make().name == "conv2d" else (4,))
+    picture, vector = (4, 4, 1), (4,)
+    for layer, shape in (
+        (mc.Conv2D(2, 3), picture),
+        (mc.DepthwiseConv2D(3), picture),
+        (mc.SeparableConv2D(2, 3), picture),
+        (mc.Dense(2), vector),
+        (mc.BatchNormalization(), vector),
+        (mc.Residual([mc.Dense(4)], [mc.BatchNormalization()]), vector),
+    ):
         layer.needs_dx = False
-        y = layer.forward(
-            rng.standard_normal((2, *((4, 4, 1) if layer.name == "conv2d" else (4,)))), training=True
-        )
-        assert layer.backward(y) is None and layer.weight.grad is not None
+        layer.build(shape, rng)
+        y = layer.forward(rng.standard_normal((2, *shape)), training=True)
+        assert layer.backward(y) is None
+        assert all(parameter.grad is not None for parameter in layer.parameters if parameter.trainable)
 
 
 @given(st.sampled_from([0.0, 0.1, 0.5, 0.9]), st.integers(0, 50))
@@ -182,6 +215,14 @@ def test_activations_do_not_overflow():
         (lambda: mc.Conv2D(2, 3, kernel_initializer="magic"), "glorot_uniform, he_normal, zeros"),
         (lambda: mc.Dense(1.5), "Dense units"),
         (lambda: mc.Dropout(1), "Dropout rate"),
+        (lambda: mc.DepthwiseConv2D(3, depth_multiplier=0), "DepthwiseConv2D depth_multiplier"),
+        (lambda: mc.SeparableConv2D(0, 3), "SeparableConv2D filters"),
+        (lambda: mc.SeparableConv2D(2, 3, pointwise_initializer="magic"), "pointwise_initializer"),
+        (lambda: mc.BatchNormalization(1), "BatchNormalization momentum"),
+        (lambda: mc.BatchNormalization(epsilon=0), "BatchNormalization epsilon"),
+        (lambda: mc.Residual([]), "Residual layers: expected at least one"),
+        (lambda: mc.Residual([mc.ReLU]), "Residual layers: .* Write ReLU"),
+        (lambda: mc.Residual([ReLU_TWICE], [ReLU_TWICE]), "one object twice"),
         (lambda: mc.LeakyReLU(-1), "LeakyReLU negative_slope"),
         (lambda: mc.MaxPool2D(0), "MaxPool2D pool_size"),
     ],
@@ -204,6 +245,14 @@ def test_options_out_of_range_are_refused_in_words(make, message):
         (lambda: mc.MaxPool2D(2, padding=2), (4, 4, 3), "A window must touch the picture"),
         (lambda: mc.GlobalAveragePool2D(), (4,), "Put it before Dense"),
         (lambda: mc.Softmax(), (4, 4, 3), "Put Flatten"),
+        (lambda: mc.DepthwiseConv2D(5), (4, 4, 3), "at least 5x5, received 4x4"),
+        (lambda: mc.SeparableConv2D(2, 3), (12,), "Put it before Flatten"),
+        (
+            lambda: mc.Residual([mc.Conv2D(2, 3)]),
+            (4, 4, 3),
+            r"both ways .* received \(2, 2, 2\) from the layers, \(4, 4, 3\) from the shortcut",
+        ),
+        (lambda: mc.Residual([mc.ReLU(), mc.Conv2D(2, 5)]), (4, 4, 3), "Residual: layer 2: Conv2D: .* 5x5"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused_in_words(make, shape, message):

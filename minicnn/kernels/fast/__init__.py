@@ -16,6 +16,9 @@
     pick.py         dweight where input channels are few: each lane picks what its winner saw
     block.py        both passes of such a block
     dense.py        dense layers
+    window.py       sums over a 3x3 window of one vector of channels
+    depthwise.py    convolutions a channel at a time
+    normalization.py    batch normalisation, and the sum of two ways through the network
     pooling.py      pooling and ReLU on all cores
     update.py       optimiser steps in one pass
     threads.py      one kernel at a time, on as many threads as was set
@@ -25,7 +28,7 @@ is computed here.  Numbers agree with it to rounding, on any number of threads t
 """
 
 from ... import compiling  # noqa: F401 - before numba: it decides on the pool of threads
-from . import block, convolution, dense, pooling, update
+from . import block, convolution, dense, depthwise, normalization, pooling, update
 from .threads import one_at_a_time
 
 conv2d_forward = one_at_a_time(convolution.conv2d_forward)
@@ -38,13 +41,20 @@ averagepool2d_forward = one_at_a_time(pooling.averagepool2d_forward)
 averagepool2d_backward = one_at_a_time(pooling.averagepool2d_backward)
 dense_forward = one_at_a_time(dense.dense_forward)
 dense_backward = one_at_a_time(dense.dense_backward)
+depthwise_conv2d_forward = one_at_a_time(depthwise.depthwise_conv2d_forward)
+depthwise_conv2d_backward = one_at_a_time(depthwise.depthwise_conv2d_backward)
+batchnorm_forward = one_at_a_time(normalization.batchnorm_forward)
+batchnorm_backward = one_at_a_time(normalization.batchnorm_backward)
+batchnorm_inference = one_at_a_time(normalization.batchnorm_inference)
+add = one_at_a_time(normalization.add)
 relu_forward = one_at_a_time(pooling.relu_forward)
 relu_backward = one_at_a_time(pooling.relu_backward)
 sgd_step = one_at_a_time(update.sgd_step)
 adam_step = one_at_a_time(update.adam_step)
 
 __all__ = [
-    "adam_step", "averagepool2d_backward", "averagepool2d_forward", "block_backward", "block_forward",
-    "conv2d_backward", "conv2d_forward", "dense_backward", "dense_forward", "maxpool2d_backward",
-    "maxpool2d_forward", "relu_backward", "relu_forward", "sgd_step",
+    "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward",
+    "batchnorm_forward", "batchnorm_inference", "block_backward", "block_forward", "conv2d_backward",
+    "conv2d_forward", "dense_backward", "dense_forward", "depthwise_conv2d_backward", "depthwise_conv2d_forward",
+    "maxpool2d_backward", "maxpool2d_forward", "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip

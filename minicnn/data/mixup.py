@@ -1,0 +1,69 @@
+"""Mixup: each picture of a batch, with its target, is blended with the one before it.
+
+The network is asked to be between two answers where the picture is between two pictures, which keeps it from
+being surer than it should.  Called by `loader.py`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ArgumentError
+
+
+def mix(
+    x: np.ndarray, y: np.ndarray, indices: Sequence[int], epoch: int, seed: int, alpha: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """x[n] = share[n] x[n] + (1 - share[n]) x[n - 1], and y alike; share[n] is drawn from Beta(alpha, alpha).
+
+    The first picture is blended with the last.  A share depends on (seed, epoch, index) alone; who is the
+    partner follows from the order of the epoch, which (seed, epoch) decides.
+
+    Parameters
+    ----------
+    x : array (N, H, W, C), float32
+    y : array (N,) of 0 and 1, or (N, K)
+    indices : sequence of int (N,)
+        Each picture's number in the whole set.
+    epoch, seed : int
+    alpha : float, above 0
+        Small: most pictures are left almost as they are.  0.2 is usual.
+
+    Returns
+    -------
+    (x, y) : new arrays; y is float32
+
+    Raises
+    ------
+    ArgumentError
+        If targets are class numbers above 1, which cannot be blended.
+
+    References
+    ----------
+    Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
+
+    Examples
+    --------
+    >>> x, y = np.zeros((2, 1, 1, 1), np.float32), np.array([0, 1])
+    >>> x[1] = 1
+    >>> mixed, targets = mix(x, y, [0, 1], epoch=0, seed=0, alpha=0.2)
+    >>> (mixed.ravel() == targets).tolist(), (0 < targets).tolist()
+    ([True, True], [True, True])
+    """
+    if y.ndim == 1 and not np.isin(y, (0, 1)).all():
+        raise ArgumentError(
+            "mixup", "labels 0 and 1, or one-hot", f"class {y.max()}", "Give the Loader classes=."
+        )
+    share = np.array(
+        [np.random.default_rng([seed, epoch, int(index), 1]).beta(alpha, alpha) for index in indices],
+        np.float32,
+    )
+    return _blend(x, share), _blend(y.astype(np.float32), share)
+
+
+def _blend(values, share):
+    share = share.reshape(-1, *[1] * (values.ndim - 1))
+    blended = np.roll(values, 1, axis=0)
+    blended *= 1 - share
+    blended += share * values
+    return blended

@@ -1,0 +1,177 @@
+"""Convolution a channel at a time, pictures shared among the threads, a vector of channels at once.
+
+A picture that needs padding is first copied into a border of zeros, so that every window is whole.  3x3 kernels over
+enough channels go through `window.py`, a row of outputs at a time; the last vector of channels overlaps the one
+before where they do not fill it.  Other kernels have plain loops.  With stride 1 the gradient of x is such a
+convolution too, of dy with turned weights.  Called by DepthwiseConv2D and SeparableConv2D.
+"""
+
+import numpy as np
+from numba import prange
+
+from ...compiling import njit
+from ..geometry import Padding, Pair, output_sizes
+from ..im2col import a_filter_a_channel, a_sum_a_channel
+from .memory import LINE, PIECES, all_finite, copy_rows, empty
+from .window import KERNEL, LANES, TAPS, window_gradient, window_sum
+
+
+def depthwise_conv2d_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+) -> np.ndarray:
+    """The equation is in `reference.depthwise_conv2d_forward`."""
+    x, weight = a_filter_a_channel(x, weight)
+    y = empty((len(x), *output_sizes(x.shape, weight.shape[:2], strides, padding), x.shape[3]), x.dtype)
+    _convolve(x, weight, bias, y, strides, padding)
+    return y
+
+
+def depthwise_conv2d_backward(
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """The equations are in `reference.depthwise_conv2d_backward`."""
+    dy, (x, single) = np.ascontiguousarray(dy), a_filter_a_channel(x, weight)
+    KH, KW, C = single.shape
+    parts = np.zeros((PIECES, KH * KW + 1, C), x.dtype)
+    _dweight(dy, x, parts, _pictures(x, padding), (KH, KW), strides, padding, _lanes(single))
+    sums = parts.sum(0)
+    dx = None
+    if need_dx:
+        dx = empty(x.shape, x.dtype)
+        (top, bottom), (left, right) = padding
+        border = (KH - 1 - top, KH - 1 - bottom), (KW - 1 - left, KW - 1 - right)
+        # the border's zeros must not meet an infinite weight, which the definition keeps apart
+        if strides == (1, 1) and min(map(min, border)) >= 0 and all_finite(single.reshape(-1), single.size):
+            _convolve(dy, np.ascontiguousarray(single[::-1, ::-1]), None, dx, (1, 1), border)
+        else:
+            _dx(dy, single, dx, _pictures(x, padding, always=True), strides, padding)
+        dx = a_sum_a_channel(dx, weight)
+    return dx, sums[:-1].reshape(weight.shape), sums[-1]
+
+
+def _convolve(x, weight, bias, y, strides, padding):
+    if bias is None:
+        bias = np.zeros(x.shape[3], x.dtype)
+    _forward(x, weight, bias, y, _pictures(x, padding), strides, padding, _lanes(weight))
+
+
+def _pictures(x, padding, always=False):
+    """A picture with its border for each piece, each on a cache line of its own; a token where there is no border."""
+    _, H, W, C = x.shape
+    size = (H + sum(padding[0])) * (W + sum(padding[1])) * C
+    return empty((PIECES, size + -size % LINE if size > H * W * C or always else LINE), x.dtype)
+
+
+def _lanes(weight):
+    """How many channels go through `window.py` at once; 0 where there are too few, or the kernel is not its own."""
+    lanes = LANES[weight.dtype.char]
+    return lanes if weight.shape[:2] == (KERNEL, KERNEL) and weight.shape[2] >= lanes else 0
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _forward(x, weight, bias, y, pictures, strides, padding, lanes):
+    N, H, W, C = x.shape
+    (_, OH, OW, _), (KH, KW, _) = y.shape, weight.shape
+    (SH, SW), ((top, bottom), (left, right)) = strides, padding
+    HP, WP = H + top + bottom, W + left + right
+    bordered = HP * WP > H * W
+    flat_x, flat_y, flat_weight = x.reshape(-1), y.reshape(-1), weight.reshape(-1)
+    for piece in prange(PIECES):
+        picture = pictures[piece]
+        picture[:] = 0
+        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
+            source, s0 = flat_x, n * H * W * C
+            if bordered:
+                copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, s0, W * C, H, W * C)
+                source, s0 = picture, 0
+            for oh in range(OH):
+                y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
+                if lanes:
+                    for j in range(0, C, lanes):
+                        c = min(j, C - lanes)
+                        window_sum(
+                            flat_y, y0 + c, bias, c, source, x0 + c, WP * C, SW * C, flat_weight, c, C, OW
+                        )
+                    continue
+                for ow in range(OW):
+                    at = y0 + ow * C
+                    for c in range(C):
+                        flat_y[np.uintp(at + c)] = bias[np.uintp(c)]
+                    for kh in range(KH):
+                        for kw in range(KW):
+                            x1, w0 = x0 + (kh * WP + ow * SW + kw) * C, (kh * KW + kw) * C
+                            for c in range(C):
+                                flat_y[np.uintp(at + c)] += (
+                                    source[np.uintp(x1 + c)] * flat_weight[np.uintp(w0 + c)]
+                                )
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _dweight(dy, x, parts, pictures, kernel, strides, padding, lanes):
+    """Of each piece's pictures: the sums for KH*KW weights and, last, for the bias, of every channel."""
+    N, H, W, C = x.shape
+    _, OH, OW, _ = dy.shape
+    (KH, KW), (SH, SW), ((top, bottom), (left, right)) = kernel, strides, padding
+    HP, WP = H + top + bottom, W + left + right
+    bordered = HP * WP > H * W
+    flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
+    for piece in prange(PIECES):
+        picture = pictures[piece]
+        picture[:] = 0
+        vectors = np.zeros(-(-C // lanes) * (TAPS + 1) * lanes if lanes else 1, x.dtype)
+        sums = np.zeros((KH * KW + 1) * C, x.dtype)
+        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
+            source, s0 = flat_x, n * H * W * C
+            if bordered:
+                copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, s0, W * C, H, W * C)
+                source, s0 = picture, 0
+            for oh in range(OH):
+                y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
+                if lanes:
+                    for j in range(0, C, lanes):
+                        c = min(j, C - lanes)
+                        window_gradient(
+                            vectors, j * (TAPS + 1), source, x0 + c, WP * C, SW * C, flat_dy, y0 + c, C, OW
+                        )
+                    continue
+                for ow in range(OW):
+                    at, last = y0 + ow * C, KH * KW * C
+                    for c in range(C):
+                        sums[np.uintp(last + c)] += flat_dy[np.uintp(at + c)]
+                    for kh in range(KH):
+                        for kw in range(KW):
+                            x1, w0 = x0 + (kh * WP + ow * SW + kw) * C, (kh * KW + kw) * C
+                            for c in range(C):
+                                sums[np.uintp(w0 + c)] += source[np.uintp(x1 + c)] * flat_dy[np.uintp(at + c)]
+        if lanes:
+            for j in range(0, C, lanes):
+                for t in range(TAPS + 1):
+                    for v in range(lanes):  # where vectors overlap, both hold the same sums
+                        parts[piece, t, min(j, C - lanes) + v] = vectors[(j * (TAPS + 1)) + t * lanes + v]
+        else:
+            parts[piece] = sums.reshape(KH * KW + 1, C)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _dx(dy, weight, dx, pictures, strides, padding):
+    """Each gradient, times the weights, added under the window it saw."""
+    N, H, W, C = dx.shape
+    (_, OH, OW, _), (KH, KW, _) = dy.shape, weight.shape
+    (SH, SW), ((top, _), (left, right)) = strides, padding
+    WP = W + left + right
+    flat_dy, flat_dx, flat_weight = dy.reshape(-1), dx.reshape(-1), weight.reshape(-1)
+    for piece in prange(PIECES):
+        picture = pictures[piece]
+        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
+            picture[:] = 0
+            for oh in range(OH):
+                for ow in range(OW):
+                    y0 = ((n * OH + oh) * OW + ow) * C
+                    for kh in range(KH):
+                        for kw in range(KW):
+                            at, w0 = ((oh * SH + kh) * WP + ow * SW + kw) * C, (kh * KW + kw) * C
+                            for c in range(C):
+                                picture[np.uintp(at + c)] += (
+                                    flat_dy[np.uintp(y0 + c)] * flat_weight[np.uintp(w0 + c)]
+                                )
+            copy_rows(flat_dx, n * H * W * C, W * C, picture, (top * WP + left) * C, WP * C, H, W * C)

@@ -1,0 +1,103 @@
+"""Items from another thread: in order, a few ahead, with their errors, and no thread left behind."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.data import Augmentation, Loader
+from minicnn.data.background import in_background
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("minicnn-batches")]
+
+
+def test_one_other_thread_makes_all_items_in_order():
+    makers = []
+
+    def items():
+        for n in range(20):
+            makers.append(threading.get_ident())
+            yield n
+
+    assert list(in_background(items())) == list(range(20))
+    assert len(set(makers)) == 1 and makers[0] != threading.get_ident() and not threads()
+
+
+def test_items_are_made_while_one_is_used_but_no_more_than_asked():
+    made = []
+
+    def items():
+        for n in range(10):
+            made.append(n)
+            yield n
+
+    running = in_background(items(), ahead=2)
+    assert next(running) == 0
+    deadline = time.monotonic() + 10
+    while made != [0, 1, 2] and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert made == [0, 1, 2]
+    running.close()
+    assert not threads()
+
+
+def test_an_error_comes_in_its_place():
+    def items():
+        yield 1
+        raise ValueError("of the second")
+
+    running = in_background(items())
+    assert next(running) == 1
+    with pytest.raises(ValueError, match="of the second"):
+        next(running)
+    assert list(running) == [] and not threads()
+
+
+def test_no_thread_survives_training_that_fails():
+    x = np.zeros((30, 2, 2, 3), np.uint8)
+    model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((2, 2, 3))
+    model.compile()
+    model.layers[1].parameters[0].value[:] = np.nan
+    with pytest.raises(mc.NonFiniteError) as error:  # which holds on to the frames of training
+        model.fit(Loader(x, np.zeros(30), 2), epochs=1, verbose=0)
+    assert error.value and not threads()
+    with pytest.raises(mc.ShapeError) as error:
+        model.predict(Loader(np.zeros((9, 3, 3, 3), np.uint8), np.zeros(9), 2))
+    assert error.value and not threads()
+
+
+def test_a_process_ends_with_a_loop_half_way():
+    code = """
+from minicnn.data.background import in_background
+running = in_background(range(100))
+print(next(running))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
+
+
+def test_pictures_are_changed_beside_the_fast_kernels(rng, monkeypatch):
+    """Warping and the network run at once, each in compiled code; the weights are those of one after the other."""
+    pictures, labels = rng.integers(0, 256, (48, 24, 24, 3), dtype=np.uint8), np.arange(48) % 2
+    change = Augmentation(
+        rotation_range=12, horizontal_flip=True, contrast_range=(0.7, 1.3), crop_scale=(0.3, 1)
+    )
+
+    def weights():
+        model = mc.networks.two_block(kernels="fast").build((24, 24, 3))
+        model.compile()
+        training = Loader(pictures, labels, 4, shuffle=True, augmentation=change, mixup=0.2)
+        model.fit(training, validation_data=Loader(pictures, labels), epochs=6, verbose=0)
+        return model.get_weights()
+
+    together = weights()
+    monkeypatch.setattr("minicnn.data.loader.in_background", lambda items: items)
+    for one, other in zip(together, weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

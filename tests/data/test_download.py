@@ -1,0 +1,382 @@
+"""Downloads from a real server on the loopback that breaks off, lies, ignores what it is asked, and serves evil."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import zipfile
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from minicnn import ArgumentError, DataError
+from minicnn.data import ARCHIVES, Archive, download, find_pictures
+
+SECRET = b"what was outside"
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `content` at every address, with the faults that it is given.
+
+    cut : break off after so many bytes of an answer.  ignore_range : always send all.  offset : send from there
+    instead.  announce : a length that is not so; None announces none.  statuses : answer with these first.
+    pause : wait for it in the middle of each answer.
+    """
+
+    def __init__(self, content):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.announce = content, len(content)
+        self.cut = self.ignore_range = self.pause = None
+        self.offset, self.statuses, self.asked = 0, [], []
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/pictures.zip"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        server, asked = self.server, self.headers.get("Range")
+        server.asked.append(asked)
+        if server.statuses:
+            return self.send_error(server.statuses.pop(0))
+        ranged = asked is not None and not server.ignore_range
+        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) + server.offset if ranged else 0
+        content = server.content[start:]
+        self.send_response(206 if ranged else 200)
+        if ranged:
+            end = len(server.content) - 1
+            self.send_header("Content-Range", f"bytes {start}-{end}/{server.announce or '*'}")
+        if server.announce is not None:
+            self.send_header("Content-Length", str(server.announce - start))
+        self.end_headers()
+        if server.pause is not None:
+            self.wfile.write(content[: len(content) // 2])
+            server.pause.wait(60)
+            content = content[len(content) // 2 :]
+        self.wfile.write(content if server.cut is None else content[: server.cut])
+        return None
+
+    def log_message(self, *_):
+        pass
+
+
+def zipped(*members, compression=zipfile.ZIP_STORED):
+    """A zip file of (name or ZipInfo, content)."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def content(drawn):
+    """Laid out as Microsoft's archive, with its licence beside the pictures and a Thumbs.db among them."""
+    members = [("MSR-LA - 3467.docx", b"licence")]
+    for kind in ("Cat", "Dog"):
+        members += [(f"PetImages/{kind}/", b""), (f"PetImages/{kind}/Thumbs.db", b"no picture")]
+        members += [
+            (f"PetImages/{kind}/{n}.jpg", (drawn / f"{kind.lower()}.{n}.png").read_bytes()) for n in range(9)
+        ]
+    return zipped(*members)
+
+
+@pytest.fixture
+def server(content):
+    with Server(content) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def archive(server, sha256="right", size=None):
+    if sha256 == "right":
+        sha256 = hashlib.sha256(server.content).hexdigest()
+    size = len(server.content) if size is None else size
+    return Archive("pets", server.address, size, "PetImages", sha256)
+
+
+def fetch(wanted, folder, attempts=3):
+    return download(wanted, folder, attempts, wait=0.001)
+
+
+def complete(folder, content):
+    """Everything is there, as in the archive, and nothing else but the lock."""
+    with zipfile.ZipFile(io.BytesIO(content)) as whole:
+        for name in whole.namelist():
+            if not name.endswith("/"):
+                assert (folder / "pets" / name).read_bytes() == whole.read(name)
+    assert sorted(path.name for path in folder.iterdir()) == [".pets.lock", "pets"]
+    return True
+
+
+def test_an_archive_is_fetched_checked_unpacked_and_used(server, tmp_path, capsys):
+    pictures = fetch(archive(server), tmp_path)
+    assert complete(tmp_path, server.content)
+    assert str(find_pictures(pictures)) == "Found 18 files belonging to 2 classes: Cat, Dog"
+    record = json.loads((tmp_path / "pets" / "download.json").read_text())
+    assert record == asdict(archive(server)) | {"compared_with_a_known_sha256": True}
+    assert fetch(archive(server), tmp_path) == pictures and server.asked == [None]
+    assert "Already there" in capsys.readouterr().out
+
+
+def test_a_connection_that_is_cut_again_and_again_is_resumed(server, tmp_path):
+    server.cut = len(server.content) // 7
+    fetch(archive(server), tmp_path)
+    assert complete(tmp_path, server.content)
+    assert server.asked == [None] + [f"bytes={n * server.cut}-" for n in range(1, 8)]
+
+
+def test_a_later_process_goes_on_where_one_was_killed(server, tmp_path, root):
+    code = f"""
+import sys
+from minicnn.data import Archive, download
+download(Archive(**{asdict(archive(server))!r}), sys.argv[1])
+"""
+    server.pause = threading.Event()
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / "pets.zip.part"
+    while not part.exists() or part.stat().st_size == 0:
+        assert process.poll() is None, process.stderr.read()
+    with pytest.raises(DataError, match="another download into it"):
+        fetch(archive(server), tmp_path)
+    process.kill()
+    process.communicate()
+    server.pause.set()
+    have = part.stat().st_size
+    assert 0 < have < len(server.content)
+    fetch(archive(server), tmp_path)
+    assert complete(tmp_path, server.content) and server.asked == [None, f"bytes={have}-"]
+
+
+def test_a_server_that_ignores_ranges_is_asked_until_one_answer_is_whole(server, tmp_path):
+    server.cut, server.ignore_range = len(server.content) * 2 // 3, True
+    with pytest.raises(DataError, match=rf"received {server.cut} in 3 attempts .the connection was cut"):
+        fetch(archive(server), tmp_path)
+    server.cut = None
+    fetch(archive(server), tmp_path)
+    assert complete(tmp_path, server.content)
+
+
+def test_a_server_that_sends_another_range_is_not_believed(server, tmp_path):
+    server.cut = 1000
+    with pytest.raises(DataError):
+        fetch(archive(server), tmp_path, attempts=0)
+    server.cut, server.offset = None, 7
+    with pytest.raises(DataError, match=r"in 3 attempts .the server sent bytes 1007-\d+ where 1000-"):
+        fetch(archive(server), tmp_path)
+    assert (tmp_path / "pets.zip.part").read_bytes() == server.content[:1000]
+
+
+def test_without_a_length_the_archive_comes_all_the_same(server, tmp_path):
+    server.announce, server.cut = None, len(server.content) // 2
+    fetch(archive(server), tmp_path)
+    assert complete(tmp_path, server.content)
+
+
+@pytest.mark.parametrize("lie", [-100, 100])
+def test_a_length_that_is_not_the_archives_is_refused(server, tmp_path, lie):
+    server.announce += lie
+    with pytest.raises(DataError, match=rf"expected {len(server.content)} bytes, received {server.announce}"):
+        fetch(archive(server), tmp_path)
+    assert server.asked == [None] and not (tmp_path / "pets").exists()
+
+
+def test_more_than_was_announced_is_not_kept(server, tmp_path):
+    server.announce = None
+    with pytest.raises(DataError, match="received more"):
+        fetch(archive(server, size=len(server.content) - 1), tmp_path)
+    assert (tmp_path / "pets.zip.part").stat().st_size == 0
+
+
+def test_less_than_was_announced_is_asked_for_again_and_then_reported(server, tmp_path):
+    server.content = server.content[:-100]  # announces 100 more than it has
+    wanted = archive(server, None, size=server.announce)
+    with pytest.raises(DataError, match=f"received {len(server.content)} in 3 attempts"):
+        fetch(wanted, tmp_path)
+
+
+def test_a_wrong_checksum_removes_what_arrived(server, tmp_path):
+    right = server.content
+    server.content = right[:500] + bytes([right[500] ^ 1]) + right[501:]
+    with pytest.raises(DataError, match=f"expected sha256 {hashlib.sha256(right).hexdigest()}, received "):
+        fetch(archive(server, hashlib.sha256(right).hexdigest()), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".pets.lock"]
+    server.content = right
+    fetch(archive(server), tmp_path)
+    assert complete(tmp_path, right)
+
+
+def test_without_a_known_checksum_what_arrived_is_told_and_recorded_as_not_compared(server, tmp_path, capsys):
+    fetch(archive(server, None), tmp_path)
+    sha256 = hashlib.sha256(server.content).hexdigest()
+    assert (
+        f"No checksum is known to compare with; what arrived has sha256 {sha256}" in capsys.readouterr().out
+    )
+    record = json.loads((tmp_path / "pets" / "download.json").read_text())
+    assert record["sha256"] == sha256 and record["compared_with_a_known_sha256"] is False
+
+
+def test_damage_without_a_known_checksum_is_seen_by_the_archives_own(server, tmp_path):
+    at = server.content.index(b"licence")
+    server.content = server.content[:at] + b"L" + server.content[at + 1 :]
+    with pytest.raises(DataError, match="sound zip archive.*CRC"):
+        fetch(archive(server, None), tmp_path)
+    server.content = b"<html>" * (len(server.content) // 6 + 1)
+    server.announce = len(server.content)
+    with pytest.raises(DataError, match="sound zip archive"):
+        fetch(archive(server, None), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".pets.lock"]
+
+
+def link(name, mode=stat.S_IFLNK):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (mode | 0o777) << 16
+    return info
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/PetImages/evil", "leaves the folder"),
+        ("PetImages/../../../evil", "leaves the folder"),
+        ("..", "leaves the folder"),
+        ("..\\evil", "leaves the folder"),
+        ("C:\\evil", "leaves the folder"),
+        ("C:evil", "leaves the folder"),
+        ("\\evil", "leaves the folder"),
+        (link("PetImages/outside"), "a link or a device"),
+        (link("PetImages/pipe", stat.S_IFIFO), "a link or a device"),
+    ],
+    ids=str,
+)
+def test_members_that_leave_the_folder_are_refused_before_anything_is_written(server, tmp_path, name, reason):
+    target = tmp_path / "a" / "b"
+    target.mkdir(parents=True)
+    (tmp_path / "evil").write_bytes(SECRET)
+    server.content = zipped(("PetImages/Cat/0.jpg", b"cat"), (name, b"../../../evil"))
+    server.announce = len(server.content)
+    with pytest.raises(DataError, match=f"received .*{reason}. Nothing was unpacked"):
+        fetch(archive(server), target)
+    assert [path.name for path in target.iterdir()] == [".pets.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "evil"]
+    assert (tmp_path / "evil").read_bytes() == SECRET
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([("PetImages/a", b""), ("PetImages/a/b", b"")], "sound zip archive"),
+        ([("Other/cat.0.jpg", b"")], "folder PetImages in the archive"),
+        ([("PetImages/cat.0.jpg", bytes(10**6))], "more than ten times its size"),
+    ],
+    ids=["a file that is a folder", "no pictures", "a bomb"],
+)
+def test_other_archives_leave_nothing(server, tmp_path, members, reason):
+    server.content = zipped(*members, compression=zipfile.ZIP_DEFLATED)
+    server.announce = len(server.content)
+    with pytest.raises(DataError, match=reason):
+        fetch(archive(server), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".pets.lock"]
+
+
+def test_a_status_that_will_not_change_ends_it_and_one_that_may_does_not(server, tmp_path):
+    server.statuses = [404, 404]
+    with pytest.raises(DataError, match="HTTP status 404"):
+        fetch(archive(server), tmp_path)
+    assert len(server.asked) == 1
+    server.statuses = [503, 429, 500]
+    fetch(archive(server), tmp_path, attempts=4)
+    assert complete(tmp_path, server.content)
+
+
+def test_nobody_at_the_address_is_said(server, tmp_path):
+    wanted = archive(server)
+    server.server_close()
+    with pytest.raises(DataError, match="received 0 in 2 attempts .*refused"):
+        fetch(wanted, tmp_path, attempts=2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on a file's size")
+def test_a_full_disk_keeps_what_has_arrived(server, tmp_path):
+    code = f"""
+import resource, sys
+from minicnn.data import Archive, download
+resource.setrlimit(resource.RLIMIT_FSIZE, (70000, 70000))
+download(Archive(**{asdict(archive(server))!r}), sys.argv[1])
+"""
+    assert len(server.content) > 70_000
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "OSError: [Errno 27] File too large" in done.stderr
+    assert server.content.startswith((tmp_path / "pets.zip.part").read_bytes())
+    fetch(archive(server), tmp_path)
+    assert complete(tmp_path, server.content) and len(server.asked) == 2
+
+
+def test_the_known_archives_and_wrong_settings():
+    assert {name: (a.size, a.sha256 is None) for name, a in ARCHIVES.items()} == {
+        "cats_and_dogs_filtered": (68_606_236, True),
+        "microsoft": (824_887_076, False),
+    }
+    for settings in ({"address": "file:///etc/passwd"}, {"address": "x"}, {"sha256": "12"}):
+        with pytest.raises(ArgumentError):
+            Archive(**({"name": "x", "address": "https://x", "size": 1, "pictures": "x"} | settings))
+
+
+def test_the_command_downloads_says_what_is_next_and_reports_a_lie_in_one_line(server, tmp_path, root):
+    code = f"""
+import sys
+import catdog
+from minicnn.data import ARCHIVES, Archive
+ARCHIVES["microsoft"] = Archive(**{asdict(archive(server))!r})
+sys.exit(catdog.main(sys.argv[1:]))
+"""
+
+    def run(*arguments):
+        command = [sys.executable, "-c", code, "download", *arguments, "--out", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=root / "examples", timeout=60)
+
+    lie = run("--address", server.address)  # of an archive of another size
+    assert lie.returncode == 2 and lie.stderr.count("\n") == 1
+    assert "expected 68606236 bytes, received" in lie.stderr
+    wrong = run("microsoft", "--sha256", "0" * 64)
+    assert wrong.returncode == 2 and f"expected sha256 {'0' * 64}" in wrong.stderr
+    done = run("microsoft")
+    assert done.returncode == 0, done.stderr
+    pictures = tmp_path / "pets" / "PetImages"
+    assert f"Next: python examples/catdog.py --data {pictures}" in done.stdout and pictures.is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
+def test_ctrl_c_ends_it_and_keeps_what_has_arrived(server, tmp_path, root):
+    server.pause = threading.Event()
+    code = f"""
+import sys
+import catdog
+from minicnn.data import ARCHIVES, Archive
+ARCHIVES["microsoft"] = Archive(**{asdict(archive(server))!r})
+sys.exit(catdog.main(["download", "microsoft", "--out", sys.argv[1]]))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=root / "examples")
+    part = tmp_path / "pets.zip.part"
+    while not part.exists() or part.stat().st_size == 0:
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    server.pause.set()
+    assert process.returncode == 130 and errors == "catdog: interrupted\n"
+    assert np.array_equal(part.read_bytes(), server.content[: part.stat().st_size])

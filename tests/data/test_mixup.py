@@ -1,0 +1,49 @@
+"""Mixup: its sum number by number, the shares' distribution, and what a loader makes of it."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.data import Augmentation, Loader
+from minicnn.data.mixup import mix
+
+
+def test_each_picture_is_blended_with_the_one_before_it(rng):
+    x, y = rng.random((5, 3, 2, 1)).astype("float32"), np.array([0, 1, 1, 0, 1])
+    mixed, targets = mix(x, y, [7, 3, 9, 0, 2], epoch=4, seed=1, alpha=0.4)
+    for n, index in enumerate([7, 3, 9, 0, 2]):
+        share = np.random.default_rng([1, 4, index, 1]).beta(0.4, 0.4)
+        np.testing.assert_allclose(mixed[n], share * x[n] + (1 - share) * x[n - 1], rtol=1e-5)
+        assert targets[n] == pytest.approx(share * y[n] + (1 - share) * y[n - 1], rel=1e-5)
+
+
+def test_shares_are_beta_distributed():
+    y = np.zeros((2000, 1), np.float32)
+    x = np.zeros((2000, 1, 1, 1), np.float32)
+    x[::2] = 1
+    shares = mix(x, y, range(2000), 0, 0, 0.2)[0][::2].ravel()  # 1 blended with 0 shows the share itself
+    assert shares.mean() == pytest.approx(0.5, abs=0.04)
+    assert shares.var() == pytest.approx(1 / (4 * (2 * 0.2 + 1)), rel=0.05)
+
+
+def test_a_loader_blends_in_training_only(rng):
+    pictures, labels = rng.integers(0, 256, (6, 4, 4, 3), dtype=np.uint8), np.arange(6) % 3
+    loader = Loader(pictures, labels, 6, augmentation=Augmentation(), classes=3, mixup=0.5)
+    x, y, _ = next(loader.batches(0))
+    np.testing.assert_allclose(y.sum(1), 1, rtol=1e-6)
+    assert ((y > 0).sum(1) == 2).all() and not np.allclose(x, pictures / 255, atol=0.01)
+    x, y, _ = next(loader.in_order())
+    np.testing.assert_array_equal(y, np.eye(3)[labels])
+    np.testing.assert_allclose(x, pictures / 255, rtol=1e-6)
+
+
+def test_training_on_blended_pictures_counts_the_larger_part():
+    assert mc.metrics.labels([0.4, 0.6, 1.0], [0, 0, 0]).tolist() == [0, 1, 1]
+
+
+def test_class_numbers_cannot_be_blended(rng):
+    loader = Loader(rng.integers(0, 256, (3, 2, 2, 3), dtype=np.uint8), [0, 1, 2], mixup=0.2)
+    with pytest.raises(mc.ArgumentError, match="classes="):
+        next(loader.batches(0))
+    with pytest.raises(mc.ArgumentError, match="mixup"):
+        Loader(loader.x, loader.y, mixup=-1)

@@ -1,0 +1,128 @@
+"""BatchNormalization's moving statistics: right from the first step, Keras's once they are set, and never poisoned."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minicnn as mc
+
+
+def built(momentum=0.99, channels=3, dtype="float64"):
+    layer = mc.BatchNormalization(momentum)
+    layer.build((channels,), np.random.default_rng(0), dtype)
+    return layer
+
+
+def step(layer, x):
+    layer.backward(np.ones_like(layer.forward(x, training=True)))
+
+
+def moving(layer):
+    return layer.moving_mean.value, layer.moving_variance.value
+
+
+@given(st.sampled_from([0.0, 0.5, 0.9, 0.99]), st.integers(1, 12), st.integers(0, 99))
+def test_moving_statistics_are_the_weighted_mean_of_what_was_seen(momentum, steps, seed):
+    """A batch that lies k steps back weighs momentum^k; the beginning, which nobody measured, weighs nothing."""
+    layer, batches = built(momentum), np.random.default_rng(seed).normal(5, 3, (steps, 7, 3))
+    for x in batches:
+        step(layer, x)
+    weights = momentum ** np.arange(steps)[::-1] if momentum else np.eye(steps)[-1]
+    for got, each in zip(moving(layer), (batches.mean(1), batches.var(1)), strict=True):
+        np.testing.assert_allclose(got, np.average(each, axis=0, weights=weights), rtol=1e-10)
+
+
+def test_statistics_that_were_set_move_as_in_keras(rng):
+    model = mc.Sequential([mc.BatchNormalization()]).build((3,), dtype="float64")
+    mean, variance = rng.random((2, 3))
+    model.set_weights([np.ones(3), np.zeros(3), mean, variance])
+    layer, x = model.layers[0], rng.normal(5, 3, (7, 3))
+    step(layer, x)
+    np.testing.assert_allclose(layer.moving_mean.value, 0.99 * mean + 0.01 * x.mean(0))
+    np.testing.assert_allclose(layer.moving_variance.value, 0.99 * variance + 0.01 * x.var(0))
+
+
+def test_loaded_statistics_count_as_measured(tmp_path, rng):
+    model = mc.Sequential([mc.BatchNormalization()]).build((3,))
+    step(model.layers[0], rng.random((7, 3)).astype("float32"))
+    model.save(tmp_path / "m")
+    again = mc.load_model(tmp_path / "m")
+    before = moving(again.layers[0])
+    x = rng.normal(5, 3, (7, 3)).astype("float32")
+    step(again.layers[0], x)
+    np.testing.assert_allclose(moving(again.layers[0])[0], 0.99 * before[0] + 0.01 * x.mean(0), rtol=1e-6)
+
+
+def test_state_and_weights_together_resume_to_the_bit(rng):
+    """The state has been through JSON, as a checkpoint may keep it."""
+    x = rng.normal(2, 3, (6, 7, 3))
+    whole, first, second = built(), built(), built()
+    for batch in x:
+        step(whole, batch)
+    for batch in x[:2]:
+        step(first, batch)
+    for old, new in zip(first.parameters, second.parameters, strict=True):
+        new.value = old.value.copy()
+    second.state = json.loads(json.dumps(first.state))
+    for batch in x[2:]:
+        step(second, batch)
+    for one, other in zip(moving(whole), moving(second), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def small_network(momentum=0.99):
+    return [
+        mc.Conv2D(6, 3, use_bias=False), mc.BatchNormalization(momentum), mc.ReLU(), mc.MaxPool2D(2),
+        mc.Conv2D(8, 3, use_bias=False), mc.BatchNormalization(momentum), mc.ReLU(), mc.GlobalAveragePool2D(),
+        mc.Dense(1), mc.Sigmoid(),
+    ]  # fmt: skip
+
+
+def test_prediction_can_be_trusted_after_the_first_epoch(rng):
+    """20 steps, with Keras's momentum: judged by its moving statistics the network is as good as by the batch's own.
+
+    Set to 0 and 1 at the start, as in Keras, the averages would still be four fifths of that.  A fifth of the labels
+    is wrong, so that exaggerated answers cost.
+    """
+    y = rng.integers(0, 2, 320)
+    x = rng.normal(0, 1, (320, 10, 10, 3))
+    x[..., 0] += np.where(y, 1.5, -1.5)[:, None, None] * np.sin(np.arange(10))
+    x, y = (20 + 5 * x).astype("float32"), np.where(np.arange(320) % 5, y, 1 - y)
+    gaps = []
+    for keras in (False, True):
+        model = mc.Sequential(small_network()).build((10, 10, 3))
+        if keras:
+            model.set_weights(model.get_weights())
+        model.compile(mc.Adam(0.01))
+        model.fit(x, y, batch_size=16, epochs=1, verbose=0)
+        own = model.test_step(x, y, training=True)[0]
+        gaps.append(model.evaluate(x, y)["loss"] - own)
+    assert abs(gaps[0]) < 0.02 and gaps[1] > 0.3
+
+
+def test_an_answer_does_not_depend_on_its_batch(rng):
+    model = mc.Sequential(small_network()).build((10, 10, 3))
+    model.compile()
+    x = rng.normal(3, 2, (16, 10, 10, 3))
+    model.fit(x, rng.integers(0, 2, 16), verbose=0)
+    np.testing.assert_allclose(model.predict(x, batch_size=16), model.predict(x, batch_size=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_batch_whose_loss_is_not_finite_leaves_no_trace(bad, rng):
+    model = mc.Sequential(small_network()).build((10, 10, 3))
+    model.compile()
+    x, y = rng.random((4, 10, 10, 3)), np.array([0, 1, 1, 0])
+    model.train_step(x, y)
+    before = model.get_weights()
+    x[2, 3, 4, 0] = bad
+    with np.errstate(invalid="ignore"), pytest.raises(mc.NonFiniteError):
+        model.train_step(x, y)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model.test_step(np.ones_like(x), y, training=True)  # nor does looking at a loss
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

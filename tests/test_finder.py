@@ -1,0 +1,52 @@
+"""The finder: on a parabola whose stable rates are known, and without leaving a trace."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.batches import ArrayBatches
+
+
+def problem(rng):
+    x = np.sign(rng.standard_normal((64, 1)))
+    model = mc.Sequential([mc.Dense(1, use_bias=False), mc.Dropout(0.0)]).build((1,), dtype="float64")
+    model.set_weights([np.array([[5.0]])])
+    model.compile(mc.SGD(0.01, momentum=0.5), "mean_squared_error")
+    return model, ArrayBatches(x, x, batch_size=8)
+
+
+def test_a_parabola_explodes_where_theory_says_and_the_suggestion_lies_below(rng):
+    """loss = (w - 1)^2: plain gradient descent is stable up to rate 1, since w - 1 is multiplied by 1 - 2 rate."""
+    model, batches = problem(rng)
+    model.compile(mc.SGD(0.01), "mean_squared_error")
+    finding = mc.find_learning_rate(model, batches, 1e-4, 100, steps=60)
+    assert 1 < finding.rates[-1] < 20 and len(finding.rates) < 60
+    assert 1e-3 < finding.suggestion < 1
+    error = 4.0
+    for rate, loss in zip(finding.rates, finding.losses, strict=True):
+        assert loss == pytest.approx(error**2, rel=1e-6, abs=1e-12)
+        error *= 1 - 2 * rate
+
+
+def test_everything_is_put_back(rng):
+    model, batches = problem(rng)
+    for x, y, _ in batches.batches():
+        model.train_step(x, y)
+    weights, state, schedule = model.get_weights(), model.optimizer.state, mc.CosineDecay(0.1, 100)
+    model.optimizer.learning_rate = schedule
+    mc.find_learning_rate(model, batches, steps=20)
+    assert model.optimizer.schedule is schedule and model.optimizer.steps == state["steps"]
+    np.testing.assert_array_equal(model.get_weights()[0], weights[0])
+    after = model.optimizer.state
+    assert after.keys() == state.keys()
+    for name in set(state) - {"learning_rate"}:
+        np.testing.assert_array_equal(after[name], state[name])
+
+
+def test_rates_must_rise_and_the_model_be_compiled(rng):
+    model, batches = problem(rng)
+    with pytest.raises(mc.ArgumentError, match="lowest"):
+        mc.find_learning_rate(model, batches, 1.0, 0.1)
+    model.optimizer = None
+    with pytest.raises(mc.StateError):
+        mc.find_learning_rate(model, batches)

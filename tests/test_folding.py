@@ -1,0 +1,121 @@
+"""fold_batchnorm: the same answers to rounding, fewer layers, and a model of its own."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.kernels import NAMES
+from minicnn.layers.chain import walk
+
+
+def layers():
+    """BatchNormalization behind every layer that can take it in, with and without a bias and a pool between."""
+    return [
+        mc.Conv2D(6, 3, use_bias=False), mc.BatchNormalization(), mc.ReLU(),
+        mc.Conv2D(6, 3, padding="same"), mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU(),
+        mc.Residual(
+            [mc.SeparableConv2D(8, 3, padding="same", use_bias=False), mc.BatchNormalization(), mc.ReLU(),
+             mc.DepthwiseConv2D(3, 2, "same", depth_multiplier=2), mc.BatchNormalization()],
+            shortcut=[mc.Conv2D(16, 1), mc.AveragePool2D(2, padding="same"), mc.BatchNormalization()],
+        ),
+        mc.GlobalAveragePool2D(), mc.Dense(5, use_bias=False), mc.BatchNormalization(), mc.Dense(1), mc.Sigmoid(),
+    ]  # fmt: skip
+
+
+def trained(made, rng, kernels="im2col", dtype="float64", shape=(12, 11, 2)):
+    """A built model whose every number has moved away from where it began."""
+    model = mc.Sequential(made, kernels, "cats").build(shape, dtype=dtype)
+    model.compile(mc.Adam(0.01))
+    for parameter in model.parameters:
+        positive = parameter.name.endswith(("gamma", "variance"))
+        value = rng.uniform(0.3, 0.9, parameter.shape) if positive else rng.normal(0, 0.4, parameter.shape)
+        parameter.value = value.astype(dtype)
+    return model
+
+
+def normalizations(model):
+    return sum(isinstance(layer, mc.BatchNormalization) for layer in walk(model.layers))
+
+
+@pytest.mark.parametrize("kernels", NAMES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
+def test_folded_equals_unfolded(kernels, dtype, tolerance, rng):
+    model = trained(layers(), rng, kernels, dtype)
+    x = rng.normal(0, 0.3, (5, 12, 11, 2))
+    folded = mc.fold_batchnorm(model)
+    assert normalizations(model) == 6 and normalizations(folded) == 0
+    end = model.predict(x)
+    assert end.std() > 1e-3  # something to compare
+    np.testing.assert_allclose(folded.predict(x), end, rtol=tolerance)
+    assert folded.kernels_name == kernels and folded.name == "cats" and folded.dtype == dtype
+
+
+def test_past_a_maximum_only_scales_that_keep_the_largest_the_largest(rng):
+    made = [mc.Conv2D(3, 3), mc.MaxPool2D(2), mc.BatchNormalization()]
+    model = trained(made, rng, shape=(8, 8, 2))
+    x = rng.normal(0, 1, (4, 8, 8, 2))
+    assert normalizations(mc.fold_batchnorm(model)) == 0
+    for gamma, left in (([0.5, 0.0, 0.2], 0), ([0.5, -0.1, 0.2], 1)):
+        made[2].gamma.value = np.array(gamma)
+        folded = mc.fold_batchnorm(model)
+        assert normalizations(folded) == left
+        np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-10, atol=1e-12)
+
+
+def test_where_no_layer_can_take_it_in_it_stays(rng):
+    model = trained(
+        [mc.BatchNormalization(), mc.Conv2D(3, 3), mc.ReLU(), mc.BatchNormalization(), mc.Flatten()], rng
+    )
+    x = rng.normal(0, 1, (4, 12, 11, 2))
+    folded = mc.fold_batchnorm(model)
+    assert normalizations(folded) == 2
+    np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-12)
+
+
+def test_two_in_a_row(rng):
+    model = trained([mc.Dense(3), mc.BatchNormalization(), mc.BatchNormalization()], rng, shape=(4,))
+    x = rng.normal(0, 1, (4, 4))
+    assert len(mc.fold_batchnorm(model).layers) == 1
+    np.testing.assert_allclose(mc.fold_batchnorm(model).predict(x), model.predict(x), rtol=1e-12)
+
+
+def test_training_afterwards_changes_the_model_and_not_what_was_folded(rng):
+    model = trained(layers(), rng)
+    x, y = rng.normal(0, 0.3, (5, 12, 11, 2)), np.array([0, 1, 1, 0, 1])
+    before, weights = model.predict(x), model.get_weights()
+    folded = mc.fold_batchnorm(model)
+    for old, new in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    for _ in range(3):
+        model.train_step(x, y)
+    np.testing.assert_allclose(folded.predict(x), before, rtol=1e-9)
+    after = model.predict(x)
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_allclose(mc.fold_batchnorm(model).predict(x), after, rtol=1e-9)
+
+
+def test_sixteen_threads_may_predict_with_it(rng):
+    folded = mc.fold_batchnorm(trained(layers(), rng))
+    inputs = list(rng.normal(0, 0.3, (16, 3, 12, 11, 2)))
+    wanted = [folded.predict(x) for x in inputs]
+    with ThreadPoolExecutor(16) as threads:
+        for got, one in zip(threads.map(folded.predict, inputs * 4), wanted * 4, strict=True):
+            np.testing.assert_array_equal(got, one)
+
+
+def test_it_is_saved_like_any_other(tmp_path, rng):
+    model = trained(layers(), rng, dtype="float32")
+    model.class_names, model.preprocessing = ["cat", "dog"], {"height": 12}
+    folded = mc.fold_batchnorm(model)
+    folded.save(tmp_path / "m")
+    again = mc.load_model(tmp_path / "m")
+    x = rng.normal(0, 0.3, (5, 12, 11, 2))
+    np.testing.assert_array_equal(again.predict(x), folded.predict(x))
+    assert (again.class_names, again.preprocessing) == (["cat", "dog"], {"height": 12})
+
+
+def test_a_model_that_is_not_built_is_refused():
+    with pytest.raises(mc.StateError, match="Call build"):
+        mc.fold_batchnorm(mc.Sequential([mc.BatchNormalization()]))

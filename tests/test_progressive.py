@@ -1,0 +1,76 @@
+"""Growing pictures: a resized network computes what it computed, and training goes through all sizes."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.data import Augmentation, Loader
+
+
+def network(size=8):
+    layers = [
+        mc.Conv2D(4, 3),
+        mc.ReLU(),
+        mc.MaxPool2D(2),
+        mc.GlobalAveragePool2D(),
+        mc.Dropout(0.5),
+        mc.Dense(1),
+    ]
+    model = mc.Sequential([*layers, mc.Sigmoid()]).build((size, size, 3))
+    model.compile(metrics=["accuracy"])
+    return model
+
+
+def test_a_resized_network_is_the_one_that_was_built_at_that_size(rng):
+    model, wanted, x = network(8), network(13), rng.random((2, 13, 13, 3)).astype("float32")
+    optimizer = model.optimizer
+    mc.resize(model, 13, 13)
+    np.testing.assert_array_equal(model.predict(x), wanted.predict(x))
+    assert model.output_shapes == wanted.output_shapes and model.optimizer is optimizer
+    one, two = (m.train_step(x, [0, 1])[0] for m in (model, wanted))
+    assert one == two  # dropout draws the same, too
+
+
+def test_resizing_in_the_middle_goes_on_with_moments_and_generators(rng):
+    """There and back again between two steps changes nothing."""
+    x, y, weights = rng.random((4, 8, 8, 3)).astype("float32"), [0, 1, 1, 0], []
+    for detour in (False, True):
+        model = network()
+        model.train_step(x, y)
+        if detour:
+            mc.resize(model, 20, 16)
+            mc.resize(model, 8, 8)
+        model.train_step(x, y)
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_training_sees_each_size_in_its_epochs(rng):
+    pictures = rng.integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    training = Loader(pictures, np.arange(6) % 2, 3, augmentation=Augmentation(horizontal_flip=True))
+    validation, seen, model = Loader(pictures, np.arange(6) % 2), [], network(16)
+    train_step = model.train_step
+    model.train_step = lambda x, *rest: seen.append(x.shape[1:3]) or train_step(x, *rest)
+    stages = mc.ProgressiveSize([(8, 1), (12, 2)], training, validation)
+    history = model.fit(
+        training, validation_data=validation, epochs=stages.epochs, callbacks=[stages], verbose=0
+    )
+    assert seen == [(8, 8)] * 2 + [(12, 12)] * 4
+    assert len(history.history["val_loss"]) == 3
+    assert model.input_shape == (16, 16, 3) and training.size is validation.size is None  # as they were
+
+
+def test_a_network_with_flatten_keeps_its_size():
+    model = mc.Sequential([mc.Flatten(), mc.Dense(1)]).build((4, 4, 1))
+    before = model.get_weights()
+    with pytest.raises(mc.ShapeError, match="GlobalAveragePool2D"):
+        mc.resize(model, 6, 6)
+    assert model.input_shape == (4, 4, 1)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_stages_are_checked():
+    for stages in ([], [(0, 3)], [(8, 0)]):
+        with pytest.raises(mc.ArgumentError):
+            mc.ProgressiveSize(stages)

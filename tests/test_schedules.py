@@ -1,0 +1,102 @@
+"""Schedules against their equations, against PyTorch's and Keras's own numbers, and through an optimiser."""
+
+import math
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+
+# torch.optim.lr_scheduler.OneCycleLR(max_lr=2.0, total_steps=10) of PyTorch 2.13.
+TORCH_ONE_CYCLE = [
+    0.08,
+    1.04,
+    2.0,
+    1.9009693,
+    1.6234913,
+    1.222524,
+    0.77748396,
+    0.37651669,
+    0.099038736,
+    8e-06,
+]
+# keras.optimizers.schedules.CosineDecay(0.5, 8, alpha=0.1) of Keras 3.15 at steps 0 to 9.
+KERAS_COSINE = [
+    0.5,
+    0.4828729,
+    0.43409905,
+    0.36110377,
+    0.27499998,
+    0.18889621,
+    0.11590098,
+    0.067127086,
+    0.050000001,
+    0.050000001,
+]
+# keras.optimizers.schedules.ExponentialDecay(0.5, 3, 0.2, staircase=...) of Keras 3.15 at steps 0 to 6.
+KERAS_DECAY = {
+    False: [0.5, 0.29240176, 0.17099759, 0.1, 0.058480352, 0.034199521, 0.020000001],
+    True: [0.5, 0.5, 0.5, 0.1, 0.1, 0.1, 0.020000001],
+}
+
+
+def values(schedule, steps):
+    return [schedule(step) for step in range(steps)]
+
+
+def test_one_cycle_is_pytorchs():
+    np.testing.assert_allclose(values(mc.OneCycle(2.0, 10), 10), TORCH_ONE_CYCLE, rtol=1e-6)
+
+
+def test_cosine_and_exponential_decay_are_keras():
+    np.testing.assert_allclose(values(mc.CosineDecay(0.5, 8, alpha=0.1), 10), KERAS_COSINE, rtol=1e-6)
+    for staircase, wanted in KERAS_DECAY.items():
+        np.testing.assert_allclose(values(mc.ExponentialDecay(0.5, 3, 0.2, staircase), 7), wanted, rtol=1e-6)
+
+
+def test_cosine_is_its_equation():
+    for step in (0, 3, 50, 99, 100):
+        wanted = 0.2 * (1 + math.cos(math.pi * step / 100)) / 2
+        assert mc.CosineDecay(0.2, 100)(step) == pytest.approx(wanted, abs=1e-15)
+
+
+def test_warm_up_rises_in_a_line_to_where_the_other_begins():
+    schedule = mc.WarmUp(mc.CosineDecay(0.8, 4), 4)
+    np.testing.assert_allclose(values(schedule, 4), [0.2, 0.4, 0.6, 0.8])
+    assert values(schedule, 9)[4:] == values(mc.CosineDecay(0.8, 4), 5)
+    np.testing.assert_allclose(values(mc.WarmUp(0.3, 2), 4), [0.15, 0.3, 0.3, 0.3])
+
+
+@pytest.mark.parametrize("schedule", [mc.OneCycle(1.0, n) for n in (1, 2, 3, 4, 7, 100)], ids=str)
+def test_one_cycle_stays_between_its_ends_and_goes_on_after(schedule):
+    rates = values(schedule, schedule.total_steps + 5)
+    assert all(1 / 250_000 * (1 - 1e-9) <= rate <= 1 for rate in rates)
+    assert max(rates) > 0.5 or schedule.total_steps < 3
+    if schedule.total_steps > 1:
+        assert rates[schedule.total_steps - 1 :] == pytest.approx([1 / 250_000] * 6)
+
+
+def test_training_follows_the_schedule_and_the_history_shows_it(rng):
+    model = mc.Sequential([mc.Dense(1)]).build((2,))
+    model.compile(mc.SGD(mc.ExponentialDecay(0.1, 2, 0.5, staircase=True)), "mean_squared_error")
+    x = rng.standard_normal((8, 2))
+    history = model.fit(x, x[:, 0], epochs=3, batch_size=4, verbose=0)
+    assert history.history["learning_rate"] == [0.05, 0.025, 0.0125]  # of the step that would come next
+
+
+def test_a_plateau_cannot_lower_a_rate_that_follows_a_schedule():
+    model = mc.Sequential([mc.Dense(1)]).build((1,))
+    model.compile(mc.SGD(mc.CosineDecay(0.1, 10)), "mean_squared_error")
+    with pytest.raises(mc.ArgumentError, match="a schedule"):
+        model.fit([[1.0]], [[1.0]], callbacks=[mc.ReduceLROnPlateau("loss")], verbose=0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: mc.CosineDecay(0, 5), lambda: mc.CosineDecay(0.1, 0), lambda: mc.CosineDecay(0.1, 5, 2.0),
+     lambda: mc.ExponentialDecay(0.1, 5, math.nan), lambda: mc.OneCycle(0.1, 5, rising=1.0),
+     lambda: mc.OneCycle(0.1, 2.5), lambda: mc.WarmUp(0.1, 0)],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(make):
+    with pytest.raises(mc.ArgumentError):
+        make()
