@@ -1,0 +1,89 @@
+"""Memory of the fast kernels: steps hand it on, so a steady one asks the system for nothing and nothing grows."""
+
+import gc
+import mmap
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minicnn import Conv2D, Dense, Flatten, MaxPool2D, ReLU, Sequential, Sigmoid
+from minicnn.kernels.fast import memory
+
+LARGE = 1 << 20
+
+
+def small_network():
+    layers = [Conv2D(16, 3), ReLU(), MaxPool2D(2), Conv2D(16, 3), ReLU(), Flatten(), Dense(1), Sigmoid()]
+    model = Sequential(layers).build((14, 14, 3))
+    model.compile()
+    rng = np.random.default_rng(0)
+    return model, rng.random((48, 14, 14, 3), dtype=np.float32), rng.integers(0, 2, (48, 1)).astype("float32")
+
+
+def resident():
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
+
+
+def test_memory_comes_back_when_nobody_looks_at_it_and_is_never_lent_twice():
+    recycler = memory.Recycler()
+    first = recycler.take(LARGE)
+    view, address = first[10:20], first.ctypes.data
+    second = recycler.take(LARGE)
+    assert len(first) >= LARGE and not np.may_share_memory(first, second)
+    del first
+    assert recycler.idle == 0  # the view still looks at it
+    del view
+    assert recycler.idle == recycler.in_use > 0
+    assert recycler.take(LARGE - 5000).ctypes.data == address  # a little smaller: the same piece
+
+
+def test_no_more_is_kept_than_was_once_in_use():
+    recycler = memory.Recycler()
+    for size in range(LARGE, 9 * LARGE, LARGE):
+        held = [recycler.take(size) for _ in range(2)]
+        del held
+    assert 0 < recycler.idle <= recycler.most < 19 * LARGE
+    assert recycler.in_use == 0
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1 << 16,), (2, 1 << 20)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_empty_has_the_shape_and_large_arrays_begin_on_a_cache_line(shape, dtype):
+    array = memory.empty(shape, dtype)
+    assert (
+        array.shape == shape and array.dtype == dtype and array.flags.c_contiguous and array.flags.writeable
+    )
+    assert array.nbytes < memory.SMALL or array.ctypes.data % memory.LINE == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted here")
+def test_a_steady_step_takes_no_new_memory():
+    """A fault is a page of 4 KB; the arrays of one step here hold some hundreds of pages."""
+    import resource
+
+    model, x, y = small_network()
+    for _ in range(10):
+        model.train_step(x, y)
+    gc.collect()
+    held = memory.RECYCLER.idle + memory.RECYCLER.in_use
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        model.train_step(x, y)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert memory.RECYCLER.idle + memory.RECYCLER.in_use == held
+    assert faults < 10 * 50, "more than ten pages a step"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_memory_does_not_grow_over_ten_thousand_steps():
+    model, x, y = small_network()
+    for _ in range(1000):
+        model.train_step(x, y)
+    gc.collect()
+    before = resident()
+    for _ in range(9000):
+        model.train_step(x, y)
+    assert resident() - before < LARGE
