@@ -45,7 +45,7 @@ class Sequential:
     ----------
     parameters : list of Parameter
         All weights in order, with `.name`, `.value`, `.grad` and `.trainable`.
-    steps : list of Layer and Block
+    steps : list of Layer and Fused
         How the layers are walked through, as `fusion.py` planned it.
     class_names : list of str or None
         What the outputs mean; saved with the weights.

@@ -1,4 +1,4 @@
-"""The route that trains at the machine's limit; the contract is that of `kernels`, and one fused block more.
+"""The route that trains at the machine's limit; the contract is that of `kernels`, and fused steps beside it.
 
     cpu.py          how wide the processor's vectors are
     vectors.py      LLVM's instructions on such vectors
@@ -32,6 +32,7 @@ from . import block, convolution, dense, depthwise, normalization, pooling, upda
 from .threads import one_at_a_time
 
 conv2d_forward = one_at_a_time(convolution.conv2d_forward)
+conv2d_relu_forward = one_at_a_time(convolution.conv2d_relu_forward)
 conv2d_backward = one_at_a_time(convolution.conv2d_backward)
 block_forward = one_at_a_time(block.block_forward)
 block_backward = one_at_a_time(block.block_backward)
@@ -55,6 +56,7 @@ adam_step = one_at_a_time(update.adam_step)
 __all__ = [
     "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward",
     "batchnorm_forward", "batchnorm_inference", "block_backward", "block_forward", "conv2d_backward",
-    "conv2d_forward", "dense_backward", "dense_forward", "depthwise_conv2d_backward", "depthwise_conv2d_forward",
-    "maxpool2d_backward", "maxpool2d_forward", "relu_backward", "relu_forward", "sgd_step",
+    "conv2d_forward", "conv2d_relu_forward", "dense_backward", "dense_forward",
+    "depthwise_conv2d_backward", "depthwise_conv2d_forward", "maxpool2d_backward", "maxpool2d_forward",
+    "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from numba import prange
 
 from ...compiling import njit
 from ..geometry import Padding, Pair
-from .forward import LINEAR, forward
+from .forward import LINEAR, RELU, forward
 from .memory import PIECES, add_rows, all_finite, copy_rows, empty, pack, tile_width, unpack_sum
 from .product import product
 from .tile import add_row
@@ -27,6 +27,13 @@ def conv2d_forward(
 ) -> np.ndarray:
     """y = conv(x, weight) + bias; the equation is in `reference.conv2d_forward`."""
     return forward(x, weight, bias, strides, padding, LINEAR)[0]
+
+
+def conv2d_relu_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+) -> np.ndarray:
+    """y = max(0, conv(x, weight) + bias), written once."""
+    return forward(x, weight, bias, strides, padding, RELU)[0]
 
 
 def conv2d_backward(
