@@ -95,7 +95,10 @@ def convolution_passes(name, a, s):
 
 
 def block_passes(name, a, s):
-    """conv, ReLU and pool as one where the set has it, else one after the other."""
+    """conv, ReLU and pool as one where the set has it, else one after the other.
+
+    Where winners are given, the fused backward pass takes these: of equal outputs, rounding may choose another.
+    """
     kernels, window, kept = kernel_set(name), (s["strides"], s["padding"]), {}
     pool = (2, 2), (2, 2), ((0, 0), (0, 0))
 
@@ -104,15 +107,14 @@ def block_passes(name, a, s):
         return {"y": y}
 
     def fused_backward():
-        return gradients(
-            kernels.block_backward(a["dy"], kept["winner"], a["x"], a["weight"], *window, s["need_dx"])
-        )
+        winner = a.get("winner", kept["winner"]).astype(np.uint8, copy=False)
+        return gradients(kernels.block_backward(a["dy"], winner, a["x"], a["weight"], *window, s["need_dx"]))
 
     def forward():
         y = kernels.relu_forward(kernels.conv2d_forward(a["x"], a["weight"], a["bias"], *window))
         pooled, winner = kernels.maxpool2d_forward(y, *pool)
         kept.update(y=y, winner=winner)
-        return {"y": pooled}
+        return {"y": pooled, "winner": np.where(pooled > 0, winner, 4)}
 
     def backward():
         dy = kernels.maxpool2d_backward(a["dy"], kept["winner"], kept["y"].shape, *pool)

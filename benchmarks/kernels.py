@@ -95,6 +95,8 @@ def check(case: Case) -> dict:
         seconds[which] = (time.perf_counter() - begin) * (BATCH / 2 if "x" in two else 1)
         wanted |= {name: value for name, value in results.items() if value is not None}
     live = float((wanted["y"] > 0).mean()) if case.seen else 1.0
+    if case.seen:
+        two["winner"] = wanted.pop("winner")
     batch, wanted, errors = repeat(two), repeat(wanted), {}
     for name in TIMED:
         for dtype, allowed in TOLERANCE.items():

@@ -10,6 +10,7 @@ Other processors have no such instruction; `possible` says so, and `block.py` ta
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -30,71 +31,107 @@ def possible(shape: tuple[int, ...], strides: Pair, itemsize: int) -> bool:
     return VECTOR_BYTES == 64 and (shape[1] + strides[1]) * shape[2] <= VECTOR_BYTES // itemsize
 
 
+class Picks(Vectors):
+    """Instructions on vectors of as many places in two registers, integers as wide as the numbers there."""
+
+    def __init__(self, context: Any, builder: ir.IRBuilder, dtype: types.Type):
+        super().__init__(context, builder, dtype)
+        self.places = ir.VectorType(ir.IntType(8 * self.itemsize), self.lanes)
+
+    def number(self, value: int) -> ir.Constant:
+        """A constant in every lane of a vector of places."""
+        return ir.Constant(self.places, [value] * self.lanes)
+
+    def spread_index(self, value: ir.Value) -> ir.Value:
+        """An index in every lane of a vector of places."""
+        return self.spread(self.builder.trunc(value, self.places.element) if self.itemsize < 8 else value)
+
+    def choose(self, upper: ir.Value, where: ir.Value, lower: ir.Value) -> ir.Value:
+        """Of two registers the value at each lane's place."""
+        signature = ir.FunctionType(self.vector, [self.vector, self.places, self.vector])
+        name = f"llvm.x86.avx512.vpermi2var.{'ps' if self.itemsize == 4 else 'pd'}.512"
+        function = cgutils.get_or_insert_function(self.builder.module, signature, name)
+        return self.builder.call(function, [upper, where, lower])
+
+
+def make_decode() -> Callable:
+    """Winners in words of the pick: alive[i] = g, or 0 where nobody won; start[i] = where the winner's values begin.
+
+    bias += alive.  For one vector of channels; start holds integers in an array of g's type.
+    """
+
+    @intrinsic
+    def decode(typing_context, alive, start, i, bias, o0, g, winner, p0, right):
+        n = types.intp
+        signature = types.void(alive, start, n, bias, n, g, winner, n, n)
+
+        def codegen(context, builder, sig, arguments):
+            alive, start, i, bias, o0, g, winner, p0, right = arguments
+            e, b = Picks(context, builder, sig.args[0].dtype), builder
+            alive, start = e.pointer(sig.args[0], alive, i), e.pointer(sig.args[1], start, i)
+            bias, g = e.pointer(sig.args[3], bias, o0), e.pointer(sig.args[5], g, p0)
+            winner = context.make_array(sig.args[6])(context, builder, winner).data
+            narrow = ir.VectorType(ir.IntType(8), e.lanes)
+            winner = b.bitcast(b.gep(winner, [p0], source_etype=narrow.element), narrow.as_pointer())
+            who = b.zext(b.load(winner, align=1, typ=narrow), e.places)
+            zero = ir.Constant(e.vector, [0.0] * e.lanes)
+            value = b.select(b.icmp_unsigned("<", who, e.number(NOBODY)), e.load(g), zero)
+            below = b.mul(b.and_(who, e.number(2)), e.number(e.lanes // 2))  # the second register
+            second = b.icmp_unsigned("==", b.and_(who, e.number(1)), e.number(1))
+            place = b.add(below, b.select(second, e.spread_index(right), e.number(0)))
+            e.store(value, alive)
+            e.store(b.bitcast(place, e.vector), start)
+            e.store(b.fadd(e.load(bias), value), bias)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return decode
+
+
 def make_pick(rows: int, values: int) -> Callable:
     """The sum for so many rows of the kernel, and values in each."""
 
     @intrinsic
-    def pick(typing_context, D, d0, d_r, g, winner, p0, p_p, P, X, x0, x_p, x_r, down, k0, right):
+    def pick(typing_context, D, d0, d_r, alive, start, P, X, x0, x_p, x_r, down, k0):
         n = types.intp
-        signature = types.void(D, n, n, g, winner, n, n, n, X, n, n, n, n, n, n)
+        signature = types.void(D, n, n, alive, start, n, X, n, n, n, n, n)
 
         def codegen(context, builder, sig, arguments):
-            D, d0, d_r, g, winner, p0, p_p, P, X, x0, x_p, x_r, down, k0, right = arguments
-            e, b = Vectors(context, builder, sig.args[0].dtype), builder
-            d, x = e.pointer(sig.args[0], D, d0), e.pointer(sig.args[8], X, x0)
-            g = e.pointer(sig.args[3], g, p0)
-            winner = context.make_array(sig.args[4])(context, builder, winner).data
-            winner = b.gep(winner, [p0], source_etype=ir.IntType(8))
-            whole = ir.VectorType(ir.IntType(8 * e.itemsize), e.lanes)
-            choice = ir.FunctionType(e.vector, [e.vector, whole, e.vector])
-            kind = "ps" if e.itemsize == 4 else "pd"
-            choose = cgutils.get_or_insert_function(
-                b.module, choice, f"llvm.x86.avx512.vpermi2var.{kind}.512"
-            )
-
-            def number(value):
-                return ir.Constant(whole, [value] * e.lanes)
-
-            def spread(value):
-                return e.spread(b.trunc(value, whole.element) if e.itemsize < 8 else value)
-
-            right, k0 = spread(right), spread(k0)
+            D, d0, d_r, alive, start, P, X, x0, x_p, x_r, down, k0 = arguments
+            e, b = Picks(context, builder, sig.args[0].dtype), builder
+            d, x = e.pointer(sig.args[0], D, d0), e.pointer(sig.args[6], X, x0)
+            alive = e.pointer(sig.args[3], alive, e.constant(0))
+            start = e.pointer(sig.args[4], start, e.constant(0))
+            k0 = e.spread_index(k0)
             places = [(r, k) for r in range(rows) for k in range(values)]
-            start, loop, done = b.block, b.append_basic_block(), b.append_basic_block()
             rows_of_d = [e.move(d, b.mul(d_r, e.constant(r))) for r in range(rows)]
             held = [e.load(rows_of_d[r], k) for r, k in places]
+            enter, loop, done = b.block, b.append_basic_block(), b.append_basic_block()
             b.branch(loop)
 
             b.position_at_end(loop)
-            p, x_here, g_here = b.phi(INDEX), b.phi(x.type), b.phi(g.type)
-            winner_here = b.phi(winner.type)
+            p, x_here = b.phi(INDEX), b.phi(x.type)
             sums = [b.phi(e.vector) for _ in places]
-            who = b.bitcast(winner_here, ir.VectorType(ir.IntType(8), e.lanes).as_pointer())
-            who = b.load(who, align=1, typ=ir.VectorType(ir.IntType(8), e.lanes))
-            who = b.zext(who, whole)
-            alive = b.icmp_unsigned("<", who, number(NOBODY))
-            weight = b.select(alive, e.load(g_here), ir.Constant(e.vector, [0.0] * e.lanes))
-            below = b.mul(b.and_(who, number(2)), number(e.lanes // 2))  # the second register
-            beside = b.select(b.icmp_unsigned("==", b.and_(who, number(1)), number(1)), right, number(0))
-            first = b.add(b.add(below, beside), k0)
+            i = b.mul(p, e.constant(e.lanes))
+            weight = e.load(e.move(alive, i))
+            first = b.add(b.bitcast(e.load(e.move(start, i)), e.places), k0)
             upper = [e.load(e.move(x_here, b.mul(x_r, e.constant(r)))) for r in range(rows)]
             lower = [e.load(e.move(x_here, b.add(down, b.mul(x_r, e.constant(r))))) for r in range(rows)]
             new = [None] * len(places)
             for k in range(values):
-                where = b.add(first, number(k))
+                where = b.add(first, e.number(k))
                 for r in range(rows):
-                    seen = b.call(choose, [upper[r], where, lower[r]])
+                    seen = e.choose(upper[r], where, lower[r])
                     new[r * values + k] = e.multiply_add(weight, seen, sums[r * values + k])
             next_p = b.add(p, e.constant(1))
             after = [
                 (p, e.constant(0), next_p),
                 (x_here, x, e.move(x_here, x_p)),
-                (g_here, g, e.move(g_here, p_p)),
-                (winner_here, winner, b.gep(winner_here, [p_p], source_etype=ir.IntType(8))),
                 *zip(sums, held, new, strict=True),
             ]
             for phi, before, later in after:
-                phi.add_incoming(before, start)
+                phi.add_incoming(before, enter)
                 phi.add_incoming(later, loop)
             b.cbranch(b.icmp_signed("<", next_p, P), loop, done)
 
@@ -108,6 +145,7 @@ def make_pick(rows: int, values: int) -> Callable:
     return pick
 
 
+decode = make_decode()
 three_3, three_1, one_3, one_1 = make_pick(3, 3), make_pick(3, 1), make_pick(1, 3), make_pick(1, 1)
 
 
@@ -127,7 +165,7 @@ def pick_dweight(
 def _pick_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
     N, H, W, C = x.shape
     _, PH, PW, OC = winner.shape
-    SH, ((top, bottom), (left, right)) = strides[0], padding
+    (SH, SW), ((top, bottom), (left, right)) = strides, padding
     HP, row = H + top + bottom, (left + W + right) * C
     _, blocks, K, lanes = parts.shape
     flat_x, flat_dy, flat_winner, flat_parts = (
@@ -136,56 +174,63 @@ def _pick_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
         winner.reshape(-1),
         parts.reshape(-1),
     )
-    zero = x.dtype.type(0)
     for piece in prange(PIECES):
         parts[piece] = 0
         picture = np.zeros(HP * row + lanes, x.dtype)
+        alive, start = np.empty(PW * lanes, x.dtype), np.empty(PW * lanes, x.dtype)
         g, who = np.zeros(PW * lanes, x.dtype), np.zeros(PW * lanes, np.uint8)  # of a block that is not full
-        bias = np.zeros(OC, x.dtype)
+        bias = np.zeros(blocks * lanes, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             copy_rows(picture, top * row + left * C, row, flat_x, n * H * W * C, W * C, H, W * C)
             fine[piece] &= all_finite(picture, len(picture))
             for ph in range(PH):
                 first = (n * PH + ph) * PW * OC
-                for p in range(PW):
-                    for v in range(OC):
-                        y0 = np.uintp(first + p * OC + v)
-                        bias[np.uintp(v)] += flat_dy[y0] if flat_winner[y0] < np.uint8(NOBODY) else zero
                 for j in range(blocks):
-                    d0 = (piece * blocks + j) * K * lanes
-                    x0 = 2 * ph * SH * row
-                    if (j + 1) * lanes <= OC:
-                        pick(flat_parts, d0, flat_dy, flat_winner, first + j * lanes, OC, PW,
-                             picture, x0, row, C, kernel, strides)  # fmt: skip
+                    o0 = j * lanes
+                    if o0 + lanes <= OC:
+                        for p in range(PW):
+                            decode(
+                                alive,
+                                start,
+                                p * lanes,
+                                bias,
+                                o0,
+                                flat_dy,
+                                flat_winner,
+                                first + p * OC + o0,
+                                SW * C,
+                            )
                     else:
-                        here = OC - j * lanes
-                        copy_rows(g, 0, lanes, flat_dy, first + j * lanes, OC, PW, here)
-                        copy_rows(who, 0, lanes, flat_winner, first + j * lanes, OC, PW, here)
-                        pick(flat_parts, d0, g, who, 0, lanes, PW, picture, x0, row, C, kernel, strides)
-        dbias[piece] = bias
+                        copy_rows(g, 0, lanes, flat_dy, first + o0, OC, PW, OC - o0)
+                        copy_rows(who, 0, lanes, flat_winner, first + o0, OC, PW, OC - o0)
+                        for p in range(PW):
+                            decode(alive, start, p * lanes, bias, o0, g, who, p * lanes, SW * C)
+                    pick(flat_parts, (piece * blocks + j) * K * lanes, alive, start, PW,
+                         picture, 2 * ph * SH * row, row, C, kernel, strides)  # fmt: skip
+        dbias[piece] = bias[:OC]
 
 
 @njit(cache=False, inline="always")
-def pick(D, d0, g, winner, p0, p_p, P, X, x0, row, C, kernel, strides):
+def pick(D, d0, alive, start, P, X, x0, row, C, kernel, strides):
     """A row of pooled values, for any kernel; few sums at once, since more of them would not stay in registers."""
     (KH, KW), (SH, SW) = kernel, strides
-    across, down = SW * C, SH * row
+    lanes, along, down = VECTOR_BYTES // alive.itemsize, 2 * SW * C, SH * row
     length = KW * C
-    d_r = length * VECTOR_BYTES // g.itemsize
+    d_r = length * lanes
     r = 0
     while r < KH:
         rows = 3 if KH - r >= 3 else 1
         k = 0
         while k < length:
             values = 3 if length - k >= 3 else 1
-            d, x = d0 + r * d_r + k * VECTOR_BYTES // g.itemsize, x0 + r * row
+            d, x = d0 + r * d_r + k * lanes, x0 + r * row
             if rows == 3 and values == 3:
-                three_3(D, d, d_r, g, winner, p0, p_p, P, X, x, 2 * across, row, down, k, across)
+                three_3(D, d, d_r, alive, start, P, X, x, along, row, down, k)
             elif rows == 3:
-                three_1(D, d, d_r, g, winner, p0, p_p, P, X, x, 2 * across, row, down, k, across)
+                three_1(D, d, d_r, alive, start, P, X, x, along, row, down, k)
             elif values == 3:
-                one_3(D, d, d_r, g, winner, p0, p_p, P, X, x, 2 * across, row, down, k, across)
+                one_3(D, d, d_r, alive, start, P, X, x, along, row, down, k)
             else:
-                one_1(D, d, d_r, g, winner, p0, p_p, P, X, x, 2 * across, row, down, k, across)
+                one_1(D, d, d_r, alive, start, P, X, x, along, row, down, k)
             k += values
         r += rows
