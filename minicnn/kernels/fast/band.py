@@ -8,6 +8,7 @@ would turn an infinity into NaN.
 """
 
 from ...compiling import njit
+from .memory import clear, copy_rows
 from .product import product
 
 
@@ -39,6 +40,6 @@ def copy_band(buffer, x, n, first, rows, padding):
         b0 = r * row + left * C
         if 0 <= h < H:
             x0 = (n * H + h) * W * C
-            buffer[b0 : b0 + W * C] = flat[x0 : x0 + W * C]
+            copy_rows(buffer, b0, 0, flat, x0, 0, 1, W * C)
         else:
-            buffer[b0 : b0 + W * C] = 0
+            clear(buffer, b0, W * C)

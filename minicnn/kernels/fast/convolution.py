@@ -15,7 +15,7 @@ from numba import prange
 from ...compiling import njit
 from ..geometry import Padding, Pair
 from .forward import LINEAR, RELU, forward
-from .memory import PIECES, add_rows, all_finite, copy_rows, empty, pack, tile_width, unpack_sum
+from .memory import PIECES, add_rows, all_finite, clear, copy_rows, empty, pack, tile_width, unpack_sum
 from .product import product
 from .tile import add_row
 
@@ -80,7 +80,7 @@ def _dweight(dy, x, parts, dbias, kernel, strides, padding):
     flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
     rows = max(1, min(OH, RUN // OW))
     for piece in prange(PIECES):
-        parts[piece] = 0
+        clear(parts.reshape(-1), piece * blocks * K * width, blocks * K * width)
         picture = np.zeros(HP * WP * C, x.dtype)
         filled = np.zeros(rows * OW * width, x.dtype)
         part, bias = np.empty(KW * C * width, x.dtype), np.zeros(OC, x.dtype)
@@ -100,7 +100,7 @@ def _dweight(dy, x, parts, dbias, kernel, strides, padding):
                         add_rows(
                             parts, ((piece * blocks + j) * K + kh * KW * C) * width, part, KW * C * width
                         )
-        dbias[piece] = bias
+        copy_rows(dbias.reshape(-1), piece * OC, 0, bias, 0, 0, 1, OC)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -117,7 +117,7 @@ def _dx(dy, rows, dx, KW, strides, padding):
         picture = np.zeros(HP * WP * C, dx.dtype)
         out = np.empty(together * OW * width, dx.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            picture[:] = 0
+            clear(picture, 0, len(picture))
             for oh in range(0, OH, together):
                 band = min(together, OH - oh)
                 for kh in range(KH):

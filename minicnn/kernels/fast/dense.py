@@ -13,7 +13,7 @@ from numba import prange
 
 from ...compiling import njit
 from .cpu import VECTORS
-from .memory import PIECES, empty, pack, tile_width
+from .memory import PIECES, clear, empty, pack, tile_width
 from .product import product
 from .tile import make_tile
 
@@ -65,7 +65,7 @@ def _forward(x, weight, last, parts, bias, y):
     flat_parts, flat_y = parts.reshape(-1), y.reshape(-1)
     for piece in prange(PIECES):
         part = np.empty(N * width, x.dtype)
-        parts[piece] = 0
+        clear(flat_parts, piece * N * O, N * O)
         end = (piece + 1) * K // PIECES
         first, done = piece * K // PIECES, 0
         if N == 1 and end > first:  # whole rows of weights, each read once and in order

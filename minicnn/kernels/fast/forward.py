@@ -16,7 +16,7 @@ from ...compiling import njit
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
-from .memory import PIECES, empty, pack
+from .memory import PIECES, copy_rows, empty, pack
 from .pool import pool
 from .winograd import PLACES, STEP, finite, transform_pictures, transform_weights, winograd
 
@@ -121,8 +121,8 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, band
                                 pool(out, above, below, width, bias, o0, flat_y, flat_winner, y0, y0)
                             else:
                                 pool(out, above, below, width, bias, o0, some_y, some_winner, 0, 0)
-                                flat_y[y0 : y0 + here] = some_y[:here]
-                                flat_winner[y0 : y0 + here] = some_winner[:here]
+                                copy_rows(flat_y, y0, 0, some_y, 0, 0, 1, here)
+                                copy_rows(flat_winner, y0, 0, some_winner, 0, 0, 1, here)
                 else:
                     for r in range(band):
                         for ow in range(OW):

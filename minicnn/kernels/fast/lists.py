@@ -174,7 +174,8 @@ def list_channels(g, at, count, room, bias, dy, winner, y0, OC, corner, places, 
     """
     lanes = VECTOR_BYTES // g.itemsize
     vectors = OC // lanes * lanes if COMPRESS else 0
-    count[:] = 0
+    for oc in range(OC):
+        count[oc] = 0
     for p in range(0, places, lanes):
         for o0 in range(0, vectors, lanes):
             append_channels(g, at, count, o0, room, bias, dy, winner, y0 + p * OC + o0, OC,

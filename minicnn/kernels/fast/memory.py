@@ -153,10 +153,21 @@ def _unpack_sum(parts, total):
 
 @njit(cache=True, nogil=True)
 def copy_rows(target, t0, t_pitch, source, s0, s_pitch, rows, length):
-    """Copy rows of `length` values between flat arrays whose rows are a pitch apart, such as into a border."""
+    """Copy rows of `length` values between flat arrays whose rows are a pitch apart, such as into a border.
+
+    A loop, here and in `clear`: numba takes a second to compile each kind of slice that is written to.
+    """
     for r in range(rows):
         t, s = t0 + r * t_pitch, s0 + r * s_pitch
-        target[t : t + length] = source[s : s + length]
+        for v in range(length):
+            target[np.uintp(t + v)] = source[np.uintp(s + v)]
+
+
+@njit(cache=True, nogil=True)
+def clear(values, start, length):
+    """`length` zeros in a flat array from `start` on."""
+    for v in range(length):
+        values[np.uintp(start + v)] = 0
 
 
 @njit(cache=True, nogil=True)

@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from ...compiling import njit
 from ..geometry import Padding, Pair
 from .cpu import VECTOR_BYTES
-from .memory import PIECES, all_finite, copy_rows, empty, unpack_sum
+from .memory import PIECES, all_finite, clear, copy_rows, empty, unpack_sum
 from .pool import NOBODY
 from .vectors import INDEX, Vectors
 
@@ -146,7 +146,7 @@ def make_pick(rows: int, values: int) -> Callable:
 
 
 decode = make_decode()
-three_3, three_1, one_3, one_1 = make_pick(3, 3), make_pick(3, 1), make_pick(1, 3), make_pick(1, 1)
+three_3, three_1, one_1 = make_pick(3, 3), make_pick(3, 1), make_pick(1, 1)
 
 
 def pick_dweight(
@@ -175,7 +175,7 @@ def _pick_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
         parts.reshape(-1),
     )
     for piece in prange(PIECES):
-        parts[piece] = 0
+        clear(flat_parts, piece * blocks * K * lanes, blocks * K * lanes)
         picture = np.zeros(HP * row + lanes, x.dtype)
         alive, start = np.empty(PW * lanes, x.dtype), np.empty(PW * lanes, x.dtype)
         g, who = np.zeros(PW * lanes, x.dtype), np.zeros(PW * lanes, np.uint8)  # of a block that is not full
@@ -207,7 +207,7 @@ def _pick_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
                             decode(alive, start, p * lanes, bias, o0, g, who, p * lanes, SW * C)
                     pick(flat_parts, (piece * blocks + j) * K * lanes, alive, start, PW,
                          picture, 2 * ph * SH * row, row, C, kernel, strides)  # fmt: skip
-        dbias[piece] = bias[:OC]
+        copy_rows(dbias.reshape(-1), piece * OC, 0, bias, 0, 0, 1, OC)
 
 
 @njit(cache=False, inline="always")
@@ -222,14 +222,12 @@ def pick(D, d0, alive, start, P, X, x0, row, C, kernel, strides):
         rows = 3 if KH - r >= 3 else 1
         k = 0
         while k < length:
-            values = 3 if length - k >= 3 else 1
+            values = 3 if rows == 3 and length - k >= 3 else 1
             d, x = d0 + r * d_r + k * lanes, x0 + r * row
-            if rows == 3 and values == 3:
+            if values == 3:
                 three_3(D, d, d_r, alive, start, P, X, x, along, row, down, k)
             elif rows == 3:
                 three_1(D, d, d_r, alive, start, P, X, x, along, row, down, k)
-            elif values == 3:
-                one_3(D, d, d_r, alive, start, P, X, x, along, row, down, k)
             else:
                 one_1(D, d, d_r, alive, start, P, X, x, along, row, down, k)
             k += values

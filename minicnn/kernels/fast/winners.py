@@ -20,7 +20,7 @@ from ..geometry import Padding, Pair
 from .cpu import VECTOR_BYTES
 from .gather import WIDE, gather
 from .lists import list_channels, list_place
-from .memory import PIECES, add_rows, all_finite, copy_rows, empty, tile_width, unpack_sum
+from .memory import PIECES, add_rows, all_finite, clear, copy_rows, empty, tile_width, unpack_sum
 from .pool import NOBODY
 from .product import product
 
@@ -103,7 +103,7 @@ def _dense_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
     flat_x, flat_dy, flat_winner = x.reshape(-1), dy.reshape(-1), winner.reshape(-1)
     zero = x.dtype.type(0)
     for piece in prange(PIECES):
-        parts[piece] = 0
+        clear(parts.reshape(-1), piece * blocks * K * width, blocks * K * width)
         picture = np.zeros(HP * WP * C, x.dtype)
         dY = np.zeros(2 * 2 * PW * wide, x.dtype)
         part, bias = np.empty(KW * C * width, x.dtype), np.zeros(OC, x.dtype)
@@ -128,7 +128,7 @@ def _dense_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
                         add_rows(
                             parts, ((piece * blocks + j) * K + kh * KW * C) * width, part, KW * C * width
                         )
-        dbias[piece] = bias
+        copy_rows(dbias.reshape(-1), piece * OC, 0, bias, 0, 0, 1, OC)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -147,8 +147,8 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
     for p in range(together * PW):
         corner[p] = (2 * (p // PW) * SH * WP + 2 * (p % PW) * SW) * C
     for piece in prange(PIECES):
-        parts[piece] = 0
-        pictures[piece] = 0
+        clear(parts.reshape(-1), piece * OC * KH * length, OC * KH * length)
+        clear(pictures.reshape(-1), piece * pictures.shape[1], pictures.shape[1])
         g, at = np.empty(OC * room, x.dtype), np.empty(OC * room, np.int32)
         count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
@@ -166,7 +166,7 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
                     for oc in range(OC):
                         gather(parts, (piece * OC + oc) * KH * length + done, length, g, at, oc * room, count[oc],
                                picture, x0, WP * C, KH, wide, wide)  # fmt: skip
-        dbias[piece] = bias
+        copy_rows(dbias.reshape(-1), piece * OC, 0, bias, 0, 0, 1, OC)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -206,7 +206,7 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
             dpicture, first = flat_dx, n * H * W * C
             if len(dpictures[piece]) > 0:  # with a border, or room for whole vectors at the end
                 dpicture, first = dpictures[piece], 0
-            dpicture[first : first + HP * WP * C] = 0
+            dpicture[first : first + HP * WP * C] = 0  # a slice: for so much memory it is faster than `clear`
             for ph in range(PH):
                 for o0 in range(0, OC, TOGETHER):
                     q = 0
