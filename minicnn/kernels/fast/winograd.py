@@ -7,11 +7,12 @@ the 36 places the sum over c is a matrix product, (pieces, C) @ (C, OC), which r
 are a few additions and work on vectors of channels.
 
 The matrices interpolate at 0, 1, -1, 1/2, -2 and infinity.  Their sums round three times as coarsely as the
-definition's in float32, 4e-6 of the largest output at 128 channels; the usual points with 2 in place of 1/2 and
--1/2 in place of -2 reach 1e-5.  An infinity or NaN would spread over its whole piece; so `finite` looks at what came
+definition's in float32, 4e-6 of the largest output at 128 channels; the usual points, with 2 in place of 1/2, reach
+1e-5.  An infinity or NaN would spread over its whole piece; so `finite` looks at what came
 out, and the caller takes the direct route there.
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", sections 4.1 to 4.3; the choice of
-points: Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution".
+points: Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
+Neural Networks".
 Called by `forward.py`.
 """
 
