@@ -4,7 +4,7 @@
 
 Two routes give it: `direct`, register tiles that read the picture itself, for any kernel and stride; and
 `winograd`, for 3x3 with stride 1; `forward.py` chooses.  Here is the first, which also serves where Winograd's sums
-would turn an infinity into NaN.
+would turn an infinity into NaN.  `copy_band` and `crop_picture` put a picture into its border and out of it.
 """
 
 from ...compiling import njit
@@ -43,3 +43,12 @@ def copy_band(buffer, x, n, first, rows, padding):
             copy_rows(buffer, b0, 0, flat, x0, 0, 1, W * C)
         else:
             clear(buffer, b0, W * C)
+
+
+@njit(cache=True, nogil=True)
+def crop_picture(x, n, buffer, padding):
+    """The way back: picture n without its border."""
+    _, H, W, C = x.shape
+    (top, _), (left, right) = padding
+    row = (left + W + right) * C
+    copy_rows(x.reshape(-1), n * H * W * C, W * C, buffer, top * row + left * C, row, H, W * C)

@@ -46,7 +46,7 @@ def block_backward(
     if possible(weight.shape, strides, x.itemsize):
         route = pick_dweight
     dweight, dbias, fine = route(dy, winner, x, weight.shape, strides, padding)
-    if not fine or not all_finite(weight.reshape(-1), weight.size):
+    if not fine or not all_finite(weight.reshape(-1), 0, weight.size):
         return conv2d_backward(
             _spread(dy, winner, x, weight, strides, padding), x, weight, strides, padding, need_dx
         )

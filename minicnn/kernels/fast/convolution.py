@@ -14,6 +14,7 @@ from numba import prange
 
 from ...compiling import njit
 from ..geometry import Padding, Pair
+from .band import copy_band, crop_picture
 from .forward import LINEAR, RELU, forward
 from .memory import PIECES, add_rows, all_finite, clear, copy_rows, empty, pack, tile_width, unpack_sum
 from .product import product
@@ -59,7 +60,11 @@ def conv2d_backward(
             (k - 1 - before, k - 1 - after) for k, (before, after) in zip((KH, KW), padding, strict=True)
         ]
         # the border's zeros must not meet an infinite weight, which the definition keeps apart
-        if strides == (1, 1) and min(map(min, borders)) >= 0 and all_finite(weight.reshape(-1), weight.size):
+        if (
+            strides == (1, 1)
+            and min(map(min, borders)) >= 0
+            and all_finite(weight.reshape(-1), 0, weight.size)
+        ):
             turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)  # (KH, KW, OC, C): dx is a convolution of dy
             dx = conv2d_forward(dy, np.ascontiguousarray(turned), None, (1, 1), (borders[0], borders[1]))
         else:
@@ -77,7 +82,7 @@ def _dweight(dy, x, parts, dbias, kernel, strides, padding):
     (KH, KW), (SH, SW), ((top, bottom), (left, right)) = kernel, strides, padding
     HP, WP = H + top + bottom, W + left + right
     _, blocks, K, width = parts.shape
-    flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
+    flat_dy = dy.reshape(-1)
     rows = max(1, min(OH, RUN // OW))
     for piece in prange(PIECES):
         clear(parts.reshape(-1), piece * blocks * K * width, blocks * K * width)
@@ -85,7 +90,7 @@ def _dweight(dy, x, parts, dbias, kernel, strides, padding):
         filled = np.zeros(rows * OW * width, x.dtype)
         part, bias = np.empty(KW * C * width, x.dtype), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
+            copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
             for oh in range(0, OH, rows):
                 band = min(rows, OH - oh)
                 for j in range(blocks):
@@ -111,7 +116,6 @@ def _dx(dy, rows, dx, KW, strides, padding):
     (SH, SW), ((top, bottom), (left, right)) = strides, padding
     HP, WP = H + top + bottom, W + left + right
     KH, blocks, _, width = rows.shape
-    flat_dx = dx.reshape(-1)
     together = max(1, min(OH, RUN // OW))
     for piece in prange(PIECES):
         picture = np.zeros(HP * WP * C, dx.dtype)
@@ -134,4 +138,4 @@ def _dx(dy, rows, dx, KW, strides, padding):
                                 else:
                                     for v in range(here):
                                         picture[np.uintp(at + v)] += out[np.uintp(o0 + v)]
-            copy_rows(flat_dx, n * H * W * C, W * C, picture, (top * WP + left) * C, WP * C, H, W * C)
+            crop_picture(dx, n, picture, ((top, bottom), (left, right)))

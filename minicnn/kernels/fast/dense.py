@@ -12,6 +12,7 @@ import numpy as np
 from numba import prange
 
 from ...compiling import njit
+from .. import reference
 from .cpu import VECTORS
 from .memory import PIECES, clear, empty, pack, tile_width
 from .product import product
@@ -28,7 +29,7 @@ def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) ->
     x = np.ascontiguousarray(x)
     N, (K, O) = len(x), weight.shape  # noqa: E741
     if N * K * O <= TINY:
-        return x @ weight if bias is None else x @ weight + bias
+        return reference.dense_forward(x, weight, bias)
     width = tile_width(x.dtype)
     last = pack(weight[:, O // width * width :]) if O % width else empty((0, K, width), x.dtype)
     parts = empty((PIECES, N, O), x.dtype)
@@ -44,7 +45,7 @@ def dense_backward(
     x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
     K, O = weight.shape  # noqa: E741
     if len(x) * K * O <= TINY:
-        return dy @ weight.T if need_dx else None, x.T @ dy, dy.sum(0)
+        return reference.dense_backward(dy, x, weight, need_dx)
     packed = pack(dy)
     blocks, _, width = packed.shape
     dweight = empty((K, blocks * width), x.dtype)

@@ -12,7 +12,8 @@ from numba import prange
 from ...compiling import njit
 from ..geometry import Padding, Pair, output_sizes
 from ..im2col import a_filter_a_channel, a_sum_a_channel
-from .memory import LINE, PIECES, all_finite, copy_rows, empty
+from .band import copy_band, crop_picture
+from .memory import PIECES, all_finite, bordered, empty
 from .window import KERNEL, LANES, TAPS, window_gradient, window_sum
 
 
@@ -33,7 +34,7 @@ def depthwise_conv2d_backward(
     dy, (x, single) = np.ascontiguousarray(dy), a_filter_a_channel(x, weight)
     KH, KW, C = single.shape
     parts = np.zeros((PIECES, KH * KW + 1, C), x.dtype)
-    _dweight(dy, x, parts, _pictures(x, padding), (KH, KW), strides, padding, _lanes(single))
+    _dweight(dy, x, parts, bordered(x, padding), (KH, KW), strides, padding, _lanes(single))
     sums = parts.sum(0)
     dx = None
     if need_dx:
@@ -41,10 +42,14 @@ def depthwise_conv2d_backward(
         (top, bottom), (left, right) = padding
         border = (KH - 1 - top, KH - 1 - bottom), (KW - 1 - left, KW - 1 - right)
         # the border's zeros must not meet an infinite weight, which the definition keeps apart
-        if strides == (1, 1) and min(map(min, border)) >= 0 and all_finite(single.reshape(-1), single.size):
+        if (
+            strides == (1, 1)
+            and min(map(min, border)) >= 0
+            and all_finite(single.reshape(-1), 0, single.size)
+        ):
             _convolve(dy, np.ascontiguousarray(single[::-1, ::-1]), None, dx, (1, 1), border)
         else:
-            _dx(dy, single, dx, _pictures(x, padding, always=True), strides, padding)
+            _dx(dy, single, dx, bordered(x, padding, 0, True), strides, padding)
         dx = a_sum_a_channel(dx, weight)
     return dx, sums[:-1].reshape(weight.shape), sums[-1]
 
@@ -52,14 +57,7 @@ def depthwise_conv2d_backward(
 def _convolve(x, weight, bias, y, strides, padding):
     if bias is None:
         bias = np.zeros(x.shape[3], x.dtype)
-    _forward(x, weight, bias, y, _pictures(x, padding), strides, padding, _lanes(weight))
-
-
-def _pictures(x, padding, always=False):
-    """A picture with its border for each piece, each on a cache line of its own; a token where there is no border."""
-    _, H, W, C = x.shape
-    size = (H + sum(padding[0])) * (W + sum(padding[1])) * C
-    return empty((PIECES, size + -size % LINE if size > H * W * C or always else LINE), x.dtype)
+    _forward(x, weight, bias, y, bordered(x, padding), strides, padding, _lanes(weight))
 
 
 def _lanes(weight):
@@ -74,15 +72,14 @@ def _forward(x, weight, bias, y, pictures, strides, padding, lanes):
     (_, OH, OW, _), (KH, KW, _) = y.shape, weight.shape
     (SH, SW), ((top, bottom), (left, right)) = strides, padding
     HP, WP = H + top + bottom, W + left + right
-    bordered = HP * WP > H * W
     flat_x, flat_y, flat_weight = x.reshape(-1), y.reshape(-1), weight.reshape(-1)
     for piece in prange(PIECES):
         picture = pictures[piece]
         picture[:] = 0
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             source, s0 = flat_x, n * H * W * C
-            if bordered:
-                copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, s0, W * C, H, W * C)
+            if len(picture) > 0:
+                copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
                 source, s0 = picture, 0
             for oh in range(OH):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
@@ -113,7 +110,6 @@ def _dweight(dy, x, parts, pictures, kernel, strides, padding, lanes):
     _, OH, OW, _ = dy.shape
     (KH, KW), (SH, SW), ((top, bottom), (left, right)) = kernel, strides, padding
     HP, WP = H + top + bottom, W + left + right
-    bordered = HP * WP > H * W
     flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
     for piece in prange(PIECES):
         picture = pictures[piece]
@@ -122,8 +118,8 @@ def _dweight(dy, x, parts, pictures, kernel, strides, padding, lanes):
         sums = np.zeros((KH * KW + 1) * C, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             source, s0 = flat_x, n * H * W * C
-            if bordered:
-                copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, s0, W * C, H, W * C)
+            if len(picture) > 0:
+                copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
                 source, s0 = picture, 0
             for oh in range(OH):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
@@ -157,9 +153,9 @@ def _dx(dy, weight, dx, pictures, strides, padding):
     """Each gradient, times the weights, added under the window it saw."""
     N, H, W, C = dx.shape
     (_, OH, OW, _), (KH, KW, _) = dy.shape, weight.shape
-    (SH, SW), ((top, _), (left, right)) = strides, padding
+    (SH, SW), ((top, bottom), (left, right)) = strides, padding
     WP = W + left + right
-    flat_dy, flat_dx, flat_weight = dy.reshape(-1), dx.reshape(-1), weight.reshape(-1)
+    flat_dy, flat_weight = dy.reshape(-1), weight.reshape(-1)
     for piece in prange(PIECES):
         picture = pictures[piece]
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
@@ -174,4 +170,4 @@ def _dx(dy, weight, dx, pictures, strides, padding):
                                 picture[np.uintp(at + c)] += (
                                     flat_dy[np.uintp(y0 + c)] * flat_weight[np.uintp(w0 + c)]
                                 )
-            copy_rows(flat_dx, n * H * W * C, W * C, picture, (top * WP + left) * C, WP * C, H, W * C)
+            crop_picture(dx, n, picture, ((top, bottom), (left, right)))

@@ -64,9 +64,8 @@ def _plan(x_shape, weight_shape, strides, padding, then, itemsize):
     rows = TILES * STEP * STEP // OW if by_winograd else RUN // (W + sum(padding[1]))
     least = STEP if by_winograd else 2
     bands = -(-OH // max(least, rows // least * least))
-    bands = min(
-        bands + N * bands % 2, max(1, OH // least)
-    )  # a single picture is split evenly over two cores too
+    # a single picture is split evenly over two cores too
+    bands = min(bands + N * bands % 2, max(1, OH // least))
     copied = max(map(max, padding)) > 0 or (by_winograd and C * itemsize % VECTOR_BYTES > 0)
     return shape, (OH, OW), bands, by_winograd, copied
 
@@ -79,9 +78,8 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, band
     WP = W + left + right
     blocks, K, width = packed.shape
     least = STEP if by_winograd else 2
-    steps = max(
-        1, OH // least
-    )  # of rows that stay together, for a pool or a piece; the last holds what is left
+    # of rows that stay together, for a pool or a piece; the last holds what is left
+    steps = max(1, OH // least)
     rows = min(OH, -(-steps // bands) * least + least - 1)  # of a band, at most
     pitch = WP if SH == 1 and SW == 1 else OW
     lanes = width // 2

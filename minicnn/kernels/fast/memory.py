@@ -15,6 +15,7 @@ from numba import prange
 from numpy.typing import DTypeLike
 
 from ...compiling import njit
+from ..geometry import Padding
 from .cpu import VECTOR_BYTES, VECTORS
 
 PIECES = 8
@@ -92,6 +93,19 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     if size < SMALL:
         return np.empty(shape, dtype)
     return np.ndarray(shape, dtype, RECYCLER.take(size))
+
+
+def bordered(x: np.ndarray, padding: Padding, slack: int = 0, always: bool = False) -> np.ndarray:
+    """Room for one picture a piece with its border, and `slack` values behind it; none where there is no border.
+
+    Then a kernel takes the pictures as they lie, unless it needs room `always`.  Each begins on a cache line.
+    """
+    _, H, W, C = x.shape
+    size = (H + sum(padding[0])) * (W + sum(padding[1])) * C
+    if size == H * W * C and not always:
+        return empty((PIECES, 0), x.dtype)
+    size += slack
+    return empty((PIECES, size + -size % LINE), x.dtype)
 
 
 def tile_width(dtype: DTypeLike) -> int:
@@ -179,9 +193,9 @@ def add_rows(target, t0, source, length):
 
 
 @njit(cache=True, nogil=True)
-def all_finite(values, length):
-    """Whether the first `length` of flat values are: x * 0 is 0 for finite numbers alone."""
+def all_finite(values, start, length):
+    """Whether `length` flat values from `start` on are: x * 0 is 0 for finite numbers alone."""
     wrong, zero = 0, values.dtype.type(0)
     for v in range(length):
-        wrong += values[np.uintp(v)] * zero != zero
+        wrong += values[np.uintp(start + v)] * zero != zero
     return wrong == 0

@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 
 from ...compiling import njit
 from ..geometry import Padding, Pair
+from .band import copy_band
 from .cpu import VECTOR_BYTES
 from .memory import PIECES, all_finite, clear, copy_rows, empty, unpack_sum
 from .pool import NOBODY
@@ -181,8 +182,8 @@ def _pick_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
         g, who = np.zeros(PW * lanes, x.dtype), np.zeros(PW * lanes, np.uint8)  # of a block that is not full
         bias = np.zeros(blocks * lanes, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            copy_rows(picture, top * row + left * C, row, flat_x, n * H * W * C, W * C, H, W * C)
-            fine[piece] &= all_finite(picture, len(picture))
+            copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
+            fine[piece] &= all_finite(flat_x, n * H * W * C, H * W * C)
             for ph in range(PH):
                 first = (n * PH + ph) * PW * OC
                 for j in range(blocks):

@@ -17,10 +17,11 @@ from numba import prange
 
 from ...compiling import njit
 from ..geometry import Padding, Pair
+from .band import copy_band, crop_picture
 from .cpu import VECTOR_BYTES
 from .gather import WIDE, gather
 from .lists import list_channels, list_place
-from .memory import PIECES, add_rows, all_finite, clear, copy_rows, empty, tile_width, unpack_sum
+from .memory import PIECES, add_rows, all_finite, bordered, clear, copy_rows, empty, tile_width, unpack_sum
 from .pool import NOBODY
 from .product import product
 
@@ -50,7 +51,7 @@ def winners_dweight(
     lanes = tile_width(x.dtype) // 2
     length = -(-KW * C // lanes) * lanes  # a kernel row, filled up to whole vectors
     parts, dbias = empty((PIECES, OC, KH, length), x.dtype), np.zeros((PIECES, OC), x.dtype)
-    pictures = _bordered(x, length, KW * C, padding)
+    pictures = bordered(x, padding, length, _apart(x, length, KW * C))
     fine = np.ones(PIECES, np.bool_)
     _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, padding)
     dweight = np.empty(shape, x.dtype)
@@ -74,22 +75,14 @@ def winners_dx(
     rows[:, :, KW * C :] = 0
     rows[:, :, : KW * C] = weight.transpose(0, 3, 1, 2).reshape(KH, OC, KW * C)
     dx = empty(x_shape, dy.dtype)
-    dpictures = _bordered(dx, length, KW * C, padding)
+    dpictures = bordered(dx, padding, length, _apart(dx, length, KW * C))
     _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding)
     return dx
 
 
-def _bordered(x, length, values, padding):
-    """Room for one picture a piece, with its border; none where sums may run over the picture as it lies.
-
-    That is where it has no border, and where rows of whole vectors begin on cache lines.
-    """
-    _, H, W, C = x.shape
-    size = (H + sum(padding[0])) * (W + sum(padding[1])) * C
-    if size == H * W * C and length == values and x.ctypes.data % VECTOR_BYTES == 0:
-        return empty((PIECES, 0), x.dtype)
-    size += length
-    return empty((PIECES, size + -size % tile_width(x.dtype)), x.dtype)
+def _apart(x, length, values):
+    """Whether sums need a copy of the picture: where its rows are no whole vectors, or begin off a cache line."""
+    return length > values or x.ctypes.data % VECTOR_BYTES > 0
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -108,8 +101,8 @@ def _dense_dweight(dy, winner, x, parts, dbias, fine, kernel, strides, padding):
         dY = np.zeros(2 * 2 * PW * wide, x.dtype)
         part, bias = np.empty(KW * C * width, x.dtype), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
-            fine[piece] &= all_finite(picture, len(picture))
+            copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
+            fine[piece] &= all_finite(flat_x, n * H * W * C, H * W * C)
             for ph in range(PH):
                 for pw in range(PW):
                     y0 = ((n * PH + ph) * PW + pw) * OC
@@ -136,8 +129,8 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
     N, H, W, C = x.shape
     _, PH, PW, OC = winner.shape
     _, _, KH, length = parts.shape
-    (SH, SW), ((top, _), (left, right)) = strides, padding
-    WP = W + left + right
+    (SH, SW), ((top, bottom), (left, right)) = strides, padding
+    HP, WP = top + H + bottom, left + W + right
     chunk = min(length, CHUNK * VECTOR_BYTES // x.itemsize)
     together = max(1, min(PH, LIST // PW))  # pooled rows listed together
     lanes = VECTOR_BYTES // x.itemsize
@@ -153,10 +146,10 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
         count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             picture, first = flat_x, n * H * W * C
-            fine[piece] &= all_finite(picture[first : first + H * W * C], H * W * C)
+            fine[piece] &= all_finite(flat_x, first, H * W * C)
             if len(pictures[piece]) > 0:  # with a border, or room for whole vectors at the end
                 picture, first = pictures[piece], 0
-                copy_rows(picture, (top * WP + left) * C, WP * C, flat_x, n * H * W * C, W * C, H, W * C)
+                copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
             for ph in range(0, PH, together):
                 list_channels(g, at, count, room, bias, flat_dy, flat_winner, (n * PH + ph) * PW * OC, OC,
                               corner, min(together, PH - ph) * PW, SH * WP * C, SW * C)  # fmt: skip
@@ -225,4 +218,4 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
                                 gather(dpicture, d0, WP * C, g, at, p0, start[4 * pw + who + 1] - p0,
                                        rows, done, OC * length, KH, wide, KW * C - done)  # fmt: skip
             if first == 0 and len(dpictures[piece]) > 0:
-                copy_rows(flat_dx, n * H * W * C, W * C, dpicture, (top * WP + left) * C, WP * C, H, W * C)
+                crop_picture(dx, n, dpicture, ((top, bottom), (left, right)))

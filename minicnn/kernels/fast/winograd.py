@@ -18,13 +18,12 @@ Called by `forward.py`.
 
 from collections.abc import Callable
 
-import numpy as np
 from numba import prange, types
 from numba.extending import intrinsic
 
 from ...compiling import njit
 from .cpu import VECTOR_BYTES
-from .memory import PIECES
+from .memory import PIECES, all_finite
 from .product import product
 from .vectors import Vectors
 
@@ -140,11 +139,8 @@ def winograd(out, pitch, V, M, U, u0, C, width, rows, columns):
 
 @njit(cache=True, nogil=True)
 def finite(out, pitch, width, rows, columns):
-    """Whether all of out[row*pitch + column, :width] are: x * 0 is 0 for finite numbers alone."""
-    wrong = 0
-    zero = out.dtype.type(0)
+    """Whether all of out[row*pitch + column, :width] are."""
+    good = True
     for r in range(rows):
-        o0 = r * pitch * width
-        for v in range(columns * width):
-            wrong += out[np.uintp(o0 + v)] * zero != zero
-    return wrong == 0
+        good &= all_finite(out, r * pitch * width, columns * width)
+    return good
