@@ -7,6 +7,7 @@
     memory.py       recycled memory, and how weights lie in it
     band.py         a band of a convolution's rows, as products that read the picture itself
     winograd.py     the same for 3x3 kernels, with less than half the multiplications
+    winograd_rows.py  the same for kernels 3 wide over few channels, as the first convolution has
     pool.py         the pool of a fused block: the largest of four, and who it was
     forward.py      the forward pass: bands, then bias, ReLU or pool while they are in the cache
     convolution.py  dx and dweight of any convolution

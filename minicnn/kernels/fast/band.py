@@ -2,9 +2,10 @@
 
     out[row*pitch + column, :width] = sum over kh, kw, c of picture[window] * weight          (no bias)
 
-Two routes give it: `direct`, register tiles that read the picture itself, for any kernel and stride; and
-`winograd`, for 3x3 with stride 1; `forward.py` chooses.  Here is the first, which also serves where Winograd's sums
-would turn an infinity into NaN.  `copy_band` and `crop_picture` put a picture into its border and out of it.
+Three routes give it, and `forward.py` chooses: `winograd` for 3x3 with stride 1, `winograd_rows` where channels are
+few, and here `direct`, register tiles that read the picture itself, for any kernel and stride; it also serves where
+Winograd's sums would turn an infinity into NaN.  `copy_band` and `crop_picture` put a picture into its border and
+out of it.
 """
 
 from ...compiling import njit

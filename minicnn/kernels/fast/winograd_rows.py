@@ -1,0 +1,166 @@
+"""A convolution 3 wide with 6 multiplications for four outputs in place of 12: Winograd's F(4, 3) along the rows.
+
+    Y = A^T [ sum over kh, c of (G g) * (B^T d) ]
+
+d is 6 neighbours in a row of the picture, g a row of the weights, Y 4 outputs side by side.  It is for few
+channels, as the first convolution of a network has them: the products of `winograd.py` over c alone would be
+too short there to be worth writing down.  Here the sums over kh and c of all 6 places stay in registers until A^T has
+made outputs of them; and they round no coarser than the definition's.
+The matrices are those of `winograd.py`, and so is the source: section 4.1.  Called by `forward.py`.
+"""
+
+import functools
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ...compiling import njit
+from .cpu import REGISTERS, VECTOR_BYTES, VECTORS
+from .vectors import INDEX, Vectors
+from .winograd import AT, BT, SIDE, STEP, G
+
+ABREAST = 2 if REGISTERS == 32 else 1  # pieces of a tile: 24 or 12 sums
+
+
+def make_line_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
+    """Y = L X for a small constant L, on one vector: place i of X is x0 + i*x_i."""
+
+    @intrinsic
+    def line_transform(typing_context, Y, y0, y_i, X, x0, x_i):
+        n = types.intp
+        signature = types.void(Y, n, n, X, n, n)
+
+        def codegen(context, builder, sig, arguments):
+            Y, y0, y_i, X, x0, x_i = arguments
+            e, b = Vectors(context, builder, sig.args[0].dtype), builder
+            y, x = e.pointer(sig.args[0], Y, y0), e.pointer(sig.args[3], X, x0)
+            line = [e.load(e.move(x, b.mul(x_i, e.constant(i)))) for i in range(len(matrix[0]))]
+            for i, row in enumerate(matrix):
+                e.store(e.combine(row, line), e.move(y, b.mul(y_i, e.constant(i))))
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return line_transform
+
+
+def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
+    """Outputs of `abreast` pieces of a row; where one of them is not finite, `doubt` becomes NaN."""
+
+    @intrinsic
+    def row_tile(typing_context, out, o0, doubt, V, v0, v_row, v_place, U, u0, KH, C):
+        n = types.intp
+        signature = types.void(out, n, doubt, V, n, n, n, U, n, n, n)
+
+        def codegen(context, builder, sig, arguments):
+            out, o0, doubt, V, v0, v_row, v_place, U, u0, KH, C = arguments
+            e, b = Vectors(context, builder, sig.args[0].dtype), builder
+            o, doubt = e.pointer(sig.args[0], out, o0), e.pointer(sig.args[2], doubt, e.constant(0))
+            d, w = e.pointer(sig.args[3], V, v0), e.pointer(sig.args[7], U, u0)
+            start, outer, inner, next_row, done = b.block, *(b.append_basic_block() for _ in range(4))
+            places = [b.mul(v_place, e.constant(i)) for i in range(SIDE)]
+            pieces = [b.mul(C, e.constant(STEP * t)) for t in range(abreast)]
+            b.branch(outer)
+
+            b.position_at_end(outer)  # for kh in range(KH)
+            kh, d_of_row, w_of_row = b.phi(INDEX), b.phi(d.type), b.phi(w.type)
+            sums_of_row = [b.phi(e.vector) for _ in range(SIDE * abreast * vectors)]
+            b.branch(inner)
+
+            b.position_at_end(inner)  # for c in range(C)
+            c, d_of_c, w_of_c = b.phi(INDEX), b.phi(d.type), b.phi(w.type)
+            sums = [b.phi(e.vector) for _ in sums_of_row]
+            new = []
+            for i in range(SIDE):
+                weights = [e.load(w_of_c, i * vectors + v) for v in range(vectors)]
+                place = e.move(d_of_c, places[i])
+                for t in range(abreast):
+                    value = e.broadcast(e.move(place, pieces[t]))
+                    new += [
+                        e.multiply_add(value, weight, sums[len(new) + v]) for v, weight in enumerate(weights)
+                    ]
+            next_c, next_d = b.add(c, e.constant(1)), e.move(d_of_c, e.constant(1))
+            next_w = e.move(w_of_c, e.constant(SIDE * vectors * e.lanes))
+            b.cbranch(b.icmp_signed("<", next_c, C), inner, next_row)
+
+            b.position_at_end(next_row)
+            next_kh, d_plus = b.add(kh, e.constant(1)), e.move(d_of_row, v_row)
+            b.cbranch(b.icmp_signed("<", next_kh, KH), outer, done)
+
+            zero = ir.Constant(e.vector, [0.0] * e.lanes)
+            first = [(kh, e.constant(0), next_kh), (d_of_row, d, d_plus), (w_of_row, w, next_w)]
+            for phi, before, after in first + [
+                (s, zero, value) for s, value in zip(sums_of_row, new, strict=True)
+            ]:
+                phi.add_incoming(before, start)
+                phi.add_incoming(after, next_row)
+            first = [(c, e.constant(0), next_c), (d_of_c, d_of_row, next_d), (w_of_c, w_of_row, next_w)]
+            for phi, before, after in first + list(zip(sums, sums_of_row, new, strict=True)):
+                phi.add_incoming(before, outer)
+                phi.add_incoming(after, inner)
+
+            b.position_at_end(done)
+            seen = e.load(doubt)
+            for t in range(abreast):
+                for v in range(vectors):
+                    line = [new[(i * abreast + t) * vectors + v] for i in range(SIDE)]
+                    outputs = [e.combine(row, line) for row in AT]
+                    for m, output in enumerate(outputs):
+                        e.store(output, o, (STEP * t + m) * vectors + v)
+                    total = functools.reduce(b.fadd, outputs)
+                    seen = b.fadd(seen, b.fsub(total, total))  # 0, or NaN
+            e.store(seen, doubt)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return row_tile
+
+
+line_transform, weight_line_transform, row_tile = (
+    make_line_transform(BT),
+    make_line_transform(G),
+    make_row_tile(ABREAST),
+)
+
+
+@njit(cache=True, nogil=True)
+def row_weights(packed, U, KH, C):
+    """U[j, kh, c, SIDE, :] = G g from packed[j, (kh, 3, c), :], a block of output channels after the other."""
+    blocks, _, width = packed.shape
+    lanes = VECTOR_BYTES // packed.itemsize
+    flat_packed, flat_U = packed.reshape(-1), U.reshape(-1)
+    for row in range(blocks * KH):
+        for c in range(C):
+            for v in range(0, width, lanes):
+                weight_line_transform(flat_U, (row * C + c) * SIDE * width + v, width,
+                                      flat_packed, (row * 3 * C + c) * width + v, C * width)  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def transform_rows(V, source, s0, row, C, rows, columns):
+    """V[r, SIDE, w*C + c] = B^T d for the piece that begins at column w of row r, wherever that is."""
+    lanes = VECTOR_BYTES // V.itemsize
+    length = (columns - STEP + 1) * C
+    for r in range(rows):
+        for p in range(0, length, lanes):
+            at = min(p, length - lanes)
+            line_transform(V, r * SIDE * length + at, length, source, s0 + r * row + at, C)
+
+
+@njit(cache=True, nogil=True)
+def winograd_rows(out, pitch, V, U, u0, KH, SH, C, width, rows, columns, doubt):
+    """out[row*pitch + column, :width] = the convolution, from rows V and weights U; whether all of it is finite."""
+    doubt[:] = 0
+    length, wide = (columns - STEP + 1) * C, ABREAST * STEP
+    for r in range(rows):
+        for first in range(0, columns, wide):
+            ow = min(first, columns - wide)
+            row_tile(out, (r * pitch + ow) * width, doubt, V, r * SH * SIDE * length + ow * C, SIDE * length, length,
+                     U, u0, KH, C)  # fmt: skip
+    good = True
+    for lane in range(len(doubt)):
+        good &= doubt[lane] == 0
+    return good
