@@ -162,6 +162,26 @@ class Sequential:
         for parameter, weight in zip(self.parameters, weights, strict=True):
             parameter.value = np.array(weight, self.dtype, order="C")
 
+    @property
+    def state(self) -> dict:
+        """What training changes, as copies: weights by name, the optimiser's numbers, the layers' generators.
+
+        Set it to put everything back, also in a model that was built anew.
+        """
+        return {
+            "weights": {parameter.name: parameter.value.copy() for parameter in self.parameters},
+            "optimizer": None if self.optimizer is None else self.optimizer.state,
+            "layers": [layer.state for layer in self.layers],
+        }
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        self.set_weights([state["weights"][parameter.name] for parameter in self.parameters])
+        if self.optimizer is not None:
+            self.optimizer.state = state["optimizer"]
+        for layer, remembered in zip(self.layers, state["layers"], strict=True):
+            layer.state = remembered
+
     # --------------------------------------------------------------------- forward, backward
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """The network's output for a batch; with `training` the layers keep what backward needs.

@@ -37,15 +37,11 @@ def resize(model: Any, height: int, width: int) -> None:
     old, wanted = model.input_shape, (height, width, *model.input_shape[2:])
     if old == wanted:
         return
-    weights, optimizer = model.get_weights(), model.optimizer
-    states = [layer.state for layer in model.layers]
+    state, optimizer = model.state, model.optimizer
 
     def rebuild(shape):
         model.build(shape, seed=None, dtype=model.dtype)
-        model.optimizer = optimizer
-        model.set_weights(weights)
-        for layer, state in zip(model.layers, states, strict=True):
-            layer.state = state
+        model.optimizer, model.state = optimizer, state
 
     try:
         rebuild(wanted)
