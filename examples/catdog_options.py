@@ -271,10 +271,8 @@ def _refuse_contradictions(options):
             "--warm-up", f"fewer epochs than the run's {options.epochs}", str(options.warm_up), "Lower it."
         )
     if options.patience is not None and options.keep == "last":
-        refuse(
-            "--patience", "--keep best beside it", "--keep last", "It stops when the best epoch is long ago."
-        )
+        refuse("--patience", "--keep best beside it", "--keep last", "Give it, or leave --patience out.")
     if options.no_cache and options.cache_dir is not None:
         refuse("--cache-dir", "no --no-cache beside it", "both", "Drop one of the two.")
     if options.find_rate and options.resume:
-        refuse("--find-rate", "no --resume beside it", "both", "It trains no model that could go on.")
+        refuse("--find-rate", "no --resume beside it", "both", "Drop one of the two.")
