@@ -52,9 +52,8 @@ def run(network: str, pictures: Path, cache: Path) -> tuple[float, float]:
     ]
     command += ["--data", pictures, "--augment", "--epochs", "1", "--out", cache / "out"]
     start = time.time()
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"NUMBA_CACHE_DIR": str(cache)}
-    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT / "examples")
     end = time.time()
     if done.returncode:
         sys.exit(done.stderr)

@@ -1,7 +1,7 @@
 """Runs that survive: all that training needs to go on, in a file, so that a killed run loses a minute at most.
 
-A checkpoint is taken between two batches.  It is a tree of dictionaries, lists, numbers and arrays: weights, the
-`state` of the optimiser (its moments), of each layer (its generator) and of each callback, and where the run stands
+A checkpoint is taken between two batches.  It is a tree of dictionaries, lists, numbers and arrays: the `state` of
+the model (weights, the optimiser's moments, the layers' generators) and of each callback, and where the run stands
 (training.py).  So the callback that averages weights (averaging.py) is in it without a line here.  The order of the
 samples, their augmentation and mixup need no place: they follow from the seed and the epoch.
 
@@ -210,26 +210,18 @@ def _unusable(path, received):
 
 # ------------------------------------------------------------------------------- a run as a tree
 def _state(run):
-    model = run.model
-    return {
+    return run.model.state | {
         "run": run.state,
-        "stop_training": model.stop_training,
-        "weights": {parameter.name: parameter.value for parameter in model.parameters},
-        "optimizer": model.optimizer.state,
-        "layers": [layer.state for layer in model.layers],
+        "stop_training": run.model.stop_training,
         "callbacks": [callback.state for callback in run.callbacks],
     }
 
 
 def _restore(run, state):
-    model = run.model
-    model.set_weights([state["weights"][parameter.name] for parameter in model.parameters])
-    model.optimizer.state = state["optimizer"]
-    for layer, remembered in zip(model.layers, state["layers"], strict=True):
-        layer.state = remembered
+    run.model.state = state
     for callback, remembered in zip(run.callbacks, state["callbacks"], strict=True):
         callback.state = remembered
-    model.stop_training = state["stop_training"]
+    run.model.stop_training = state["stop_training"]
     run.state = state["run"]
 
 

@@ -72,8 +72,7 @@ def find_learning_rate(
     if model.optimizer is None:
         raise StateError("find_learning_rate", "a compiled model", "one that is not", "Call compile first.")
     optimizer = model.optimizer
-    weights, state, schedule = model.get_weights(), optimizer.state, optimizer.schedule
-    layers = [(layer, layer.state) for layer in model.layers]
+    state, schedule = model.state, optimizer.schedule
     rates, losses = np.geomspace(lowest, highest, steps), []
     try:
         for rate, (x, y, weight) in zip(rates, _endless(batches), strict=False):
@@ -85,10 +84,7 @@ def find_learning_rate(
             if losses[-1] > EXPLODED * min(losses):
                 break
     finally:
-        model.set_weights(weights)
-        for layer, saved in layers:
-            layer.state = saved
-        optimizer.schedule, optimizer.state = schedule, state
+        optimizer.schedule, model.state = schedule, state
     if len(losses) < 3:
         raise ArgumentError(
             "find_learning_rate lowest", "a rate that can be trained with", str(lowest), "Lower it."

@@ -162,6 +162,26 @@ class Sequential:
         for parameter, weight in zip(self.parameters, weights, strict=True):
             parameter.value = np.array(weight, self.dtype, order="C")
 
+    @property
+    def state(self) -> dict:
+        """What training changes, as copies: weights by name, the optimiser's numbers, the layers' generators.
+
+        Set it to put everything back, also in a model that was built anew.
+        """
+        return {
+            "weights": {parameter.name: parameter.value.copy() for parameter in self.parameters},
+            "optimizer": None if self.optimizer is None else self.optimizer.state,
+            "layers": [layer.state for layer in self.layers],
+        }
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        self.set_weights([state["weights"][parameter.name] for parameter in self.parameters])
+        if self.optimizer is not None:
+            self.optimizer.state = state["optimizer"]
+        for layer, remembered in zip(self.layers, state["layers"], strict=True):
+            layer.state = remembered
+
     # --------------------------------------------------------------------- forward, backward
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """The network's output for a batch; with `training` the layers keep what backward needs.
@@ -276,6 +296,7 @@ class Sequential:
             The order of an epoch comes from (seed, epoch).
         sample_weight : array (N,), optional
         class_weight : dict from class number to weight, optional
+            A class that is not in it weighs 1.
 
         Returns
         -------
@@ -285,6 +306,8 @@ class Sequential:
         ------
         NonFiniteError
             When a loss is not finite; the batch is named.
+        ArgumentError
+            If `class_weight` names a class that there is not.
         """
         self._need_compile("fit")
         if y is None and not isinstance(x, ArrayBatches):
@@ -334,14 +357,21 @@ class Sequential:
         return classes(self.predict(x, batch_size))
 
     # --------------------------------------------------------------------------------- saving
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, dtype: str | None = None) -> None:
         """Write weights, architecture, class names and preprocessing to one safetensors file.
+
+        Parameters
+        ----------
+        path : str or Path
+        dtype : "float16", "float32" or "float64", optional
+            What weights are stored as; else as they are.  A loaded model computes in its own type, whatever the file's:
+            float16 makes a file half as large, of weights with three decimal digits.
 
         Raises
         ------
         ArgumentError
             If something could not be loaded again: a layer that is not of minicnn, class names that
-            are not as many as the outputs.
+            are not as many as the outputs, a weight that `dtype` cannot hold.
         """
         self._need_build("save")
         description = {
@@ -353,9 +383,8 @@ class Sequential:
             "class_names": _check_names(self.class_names, self.output_shapes[-1]),
             "preprocessing": _check_preprocessing(self.preprocessing),
         }
-        serialization.write(
-            path, {parameter.name: parameter.value for parameter in self.parameters}, description
-        )
+        weights = {parameter.name: parameter.value for parameter in self.parameters}
+        serialization.write(path, serialization.stored_as(weights, dtype or self.dtype.name), description)
 
     # -------------------------------------------------------------------------------- private
     def _score(self, x, y, sample_weight, training):

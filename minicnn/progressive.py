@@ -37,15 +37,11 @@ def resize(model: Any, height: int, width: int) -> None:
     old, wanted = model.input_shape, (height, width, *model.input_shape[2:])
     if old == wanted:
         return
-    weights, optimizer = model.get_weights(), model.optimizer
-    states = [layer.state for layer in model.layers]
+    state, optimizer = model.state, model.optimizer
 
     def rebuild(shape):
         model.build(shape, seed=None, dtype=model.dtype)
-        model.optimizer = optimizer
-        model.set_weights(weights)
-        for layer, state in zip(model.layers, states, strict=True):
-            layer.state = state
+        model.optimizer, model.state = optimizer, state
 
     try:
         rebuild(wanted)
@@ -60,8 +56,9 @@ def resize(model: Any, height: int, width: int) -> None:
 class ProgressiveSize(Callback):
     """Train the first epochs on pictures of one size, the next on another.
 
-    The size follows from the epoch's number, so there is nothing to save.  When training ends, all have the size
-    again that they had before.
+    The size follows from the epoch's number, so there is nothing to save.  An epoch is trained and validated at its
+    size; when it has ended, all have the size again that they had before, so that whoever saves the model then saves
+    one that takes pictures of the size it is meant for.  Give it before callbacks that save the model.
 
     Parameters
     ----------
@@ -118,6 +115,9 @@ class ProgressiveSize(Callback):
     def on_epoch_begin(self, epoch: int) -> None:
         size = self.size(epoch), self.size(epoch)
         self._resize(size, [size] * len(self.loaders))
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        self._resize(*self.before)
 
     def on_train_end(self) -> None:
         self._resize(*self.before)

@@ -13,12 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from . import files
-from .errors import ModelFileError
+from .errors import ArgumentError, ModelFileError
 
 KEY, VERSION = "minicnn", 1
 # The types that may be in a file: what safetensors calls them, and what NumPy does.
-FLOATS = {"F32": "float32", "F64": "float64"}
-NUMBERS = FLOATS | {"F16": "float16", "BOOL": "bool"}
+FLOATS = {"F32": "float32", "F64": "float64", "F16": "float16"}
+NUMBERS = FLOATS | {"BOOL": "bool"}
 NUMBERS |= {
     f"{kind[0].upper()}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
 }
@@ -88,6 +88,30 @@ def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np
             "Copy or save it again.",
         ) from error
     return tensors, description
+
+
+def stored_as(tensors: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
+    """Floating-point tensors in another type.
+
+    Raises
+    ------
+    ArgumentError
+        For a type that no model file has, and a number that is too large for it.
+
+    Examples
+    --------
+    >>> stored_as({"w": np.array([1.0001, 65000.0])}, "float16")["w"].tolist()
+    [1.0, 64992.0]
+    """
+    if dtype not in FLOATS.values():
+        raise ArgumentError("dtype of a model file", " or ".join(FLOATS.values()), repr(dtype), "Choose one.")
+    with np.errstate(over="ignore"):  # it is refused below, with its name
+        stored = {name: value.astype(dtype, copy=False) for name, value in tensors.items()}
+    for name, value in tensors.items():
+        if (np.isinf(stored[name]) & np.isfinite(value)).any():
+            largest = f"{np.abs(value[np.isfinite(value)]).max():.4g}"
+            raise ArgumentError(name, f"numbers that {dtype} can hold", largest, "Save it as float32.")
+    return stored
 
 
 def check_shapes(path: str | Path, expected: dict[str, tuple], received: dict[str, tuple]) -> None:

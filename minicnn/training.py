@@ -135,7 +135,10 @@ def fit(
     NonFiniteError
         When a batch's loss is NaN or infinite: epoch, batch and samples are named and the weights are
         those before that batch.
+    ArgumentError
+        If a class is weighted that the network does not know.
     """
+    _check_class_weight(model, class_weight or {})
     run = Run(model, batches, callbacks, epochs, class_weight, _resolve(verbose))
     model.history = run.history  # there too, for who interrupts training and wants to see it
     model.stop_training = False
@@ -225,6 +228,20 @@ def _train_epoch(run, start):
             bar.set_postfix(loss=f"{totals.loss / totals.samples:.4f}", refresh=False)
             for callback in run.callbacks:
                 callback.on_batch_end(batch, {"loss": loss})
+
+
+def _check_class_weight(model, class_weight):
+    """Its keys are class numbers, of which a network with one output has two."""
+    count = max(2, model.output_shapes[-1][-1])
+    if unknown := [label for label in class_weight if label not in range(count)]:
+        names = model.class_names or []
+        meaning = ", ".join(f"{number} is {name}" for number, name in enumerate(names))
+        raise ArgumentError(
+            "class_weight",
+            f"class numbers from 0 to {count - 1}" + (f" ({meaning})" if meaning else ""),
+            ", ".join(map(repr, unknown)),
+            "Give for example {0: 1.0, 1: 2.0}.",
+        )
 
 
 def _class_weights(y, sample_weight, class_weight):

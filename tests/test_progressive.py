@@ -61,6 +61,29 @@ def test_training_sees_each_size_in_its_epochs(rng):
     assert model.input_shape == (16, 16, 3) and training.size is validation.size is None  # as they were
 
 
+def test_what_is_saved_between_epochs_takes_pictures_of_the_size_it_is_meant_for(rng, tmp_path):
+    """Also when the run ends right there, and with the very weights that were validated."""
+    pictures = rng.integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    training, model = Loader(pictures, np.arange(6) % 2, 3), network(16)
+    file, weights = tmp_path / "model.safetensors", []
+
+    class BreakOff(mc.Callback):
+        def on_test_begin(self):
+            weights[:] = self.model.get_weights()
+            assert self.model.input_shape == (8, 8, 3)
+
+        def on_epoch_end(self, epoch, logs):
+            raise RuntimeError("killed")
+
+    callbacks = [mc.MovingAverage(0.9), mc.ProgressiveSize([(8, 2)], training), mc.ModelCheckpoint(file)]
+    with pytest.raises(RuntimeError, match="killed"):
+        model.fit(training, epochs=2, callbacks=[*callbacks, BreakOff()], verbose=0)
+    saved = mc.load_model(file)
+    assert saved.input_shape == (16, 16, 3) and saved.predict(pictures / np.float32(255)).shape == (6, 1)
+    for one, other in zip(saved.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_network_with_flatten_keeps_its_size():
     model = mc.Sequential([mc.Flatten(), mc.Dense(1)]).build((4, 4, 1))
     before = model.get_weights()

@@ -167,3 +167,41 @@ def test_a_new_file_takes_the_old_ones_place_in_one_step(saved):
     model.parameters[0].value += 1
     model.save(saved)
     assert other_name.read_bytes() == before != saved.read_bytes()
+
+
+# ------------------------------------------------------------------------------- half precision
+def small_network(pixels=8):
+    layers = [mc.Conv2D(8, 3, use_bias=False), mc.BatchNormalization(), mc.ReLU(), mc.GlobalAveragePool2D()]
+    return mc.Sequential([*layers, mc.Dense(1), mc.Sigmoid()], kernels="im2col").build((pixels, pixels, 3))
+
+
+def test_half_precision_halves_the_file_and_comes_back_as_float32(tmp_path, rng):
+    model, paths = small_network(), [tmp_path / "whole.safetensors", tmp_path / "half.safetensors"]
+    for parameter in model.parameters:
+        parameter.value = (rng.standard_normal(parameter.shape) ** 2 + 0.1).astype("float32")
+    model.save(paths[0])
+    model.save(paths[1], dtype="float16")
+    whole, half = map(load_file, paths)
+    assert {value.dtype.name for value in half.values()} == {"float16"}
+    assert {name: value.nbytes for name, value in half.items()} == {
+        name: value.nbytes // 2 for name, value in whole.items()
+    }
+    loaded = mc.load_model(paths[1])
+    for parameter, before in zip(loaded.parameters, model.parameters, strict=True):
+        assert parameter.value.dtype == np.float32 and parameter.value.flags.writeable
+        np.testing.assert_array_equal(parameter.value, before.value.astype("float16"))
+        np.testing.assert_allclose(parameter.value, before.value, rtol=2**-11)
+    x = rng.random((5, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(loaded.predict(x), model.predict(x), atol=3e-3)
+    loaded.compile()
+    loaded.train_step(x, np.arange(5) % 2)  # it can be trained further
+
+
+def test_weights_that_half_precision_cannot_hold_are_refused_and_the_old_file_stays(saved):
+    before, model = saved.read_bytes(), mc.load_model(saved)
+    model.parameters[0].value[0, 0, 0, 1] = 7e4
+    with pytest.raises(mc.ArgumentError, match="conv2d_1/weight: expected numbers that float16 can hold.*7e"):
+        model.save(saved, dtype="float16")
+    with pytest.raises(mc.ArgumentError, match="int8"):
+        model.save(saved, dtype="int8")
+    assert saved.read_bytes() == before

@@ -83,6 +83,18 @@ def test_class_weights_work_with_one_hot_labels():
     model.fit(x, np.eye(2)[y], class_weight={1: 2.0}, verbose=0)
 
 
+@pytest.mark.parametrize("weights", [{"dog": 2.0}, {0: 1.0, 2: 2.0}, {-1: 2.0}, {0.5: 2.0}, {None: 1.0}])
+def test_weights_of_unknown_classes_are_refused_before_anything_is_trained(weights):
+    x, y = problem()
+    model = small_model()
+    model.class_names, before = ["cat", "dog"], model.get_weights()
+    with pytest.raises(mc.ArgumentError, match="from 0 to 1 .0 is cat, 1 is dog., received") as caught:
+        model.fit(x, y, class_weight=weights, verbose=0)
+    assert repr(list(weights)[-1]) in str(caught.value)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+    model.fit(x, y, class_weight={np.int64(0): 2.0, 1.0: 3.0}, verbose=0)  # whole numbers of any type
+
+
 @pytest.mark.parametrize("kernels", ["im2col", "reference", "fast"])
 def test_ten_known_losses(kernels):
     y = np.arange(32) % 2

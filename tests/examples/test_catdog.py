@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +51,19 @@ def trained(catdog, drawn, tmp_path_factory):
     """One short training run, with all that it left behind and printed."""
     out = tmp_path_factory.mktemp("run")
     done = catdog(
-        "--data", drawn, "--image-size", 24, "--epochs", 3, "--augment", "--dropout", 0.2, "--out", out
+        "--data",
+        drawn,
+        "--network",
+        "two-block",
+        "--image-size",
+        24,
+        "--epochs",
+        3,
+        "--augment",
+        "--dropout",
+        0.2,
+        "--out",
+        out,
     )
     return out, succeeded(done)
 
@@ -173,7 +186,9 @@ def test_three_classes_end_in_softmax(catdog, drawn, tmp_path):
         picture = Image.open(drawn / f"{old}.{number}.png")
         (picture.rotate(180) if name == "bird" else picture).save(tmp_path / f"{name}.{number}.png")
     out = tmp_path / "out"
-    text = succeeded(catdog("--data", tmp_path, "--image-size", 24, "--epochs", 1, "--out", out))
+    text = succeeded(
+        catdog("--data", tmp_path, "--network", "two-block", "--image-size", 24, "--epochs", 1, "--out", out)
+    )
     assert (
         "3 classes: bird, cat, dog" in text
         and "class 0 is bird; class 1 is cat; class 2 is dog" in text
@@ -189,7 +204,7 @@ def test_val_data_limits_and_a_divided_folder(catdog, drawn, tmp_path):
             (tmp_path / part / f"{kind}s").mkdir(parents=True)
             for n in numbers:
                 shutil.copy(drawn / f"{kind}.{n}.png", tmp_path / part / f"{kind}s" / f"{n}.png")
-    short = ("--image-size", 24, "--epochs", 1, "--out", tmp_path / "out")
+    short = ("--network", "two-block", "--image-size", 24, "--epochs", 1, "--out", tmp_path / "out")
     assert "Training on 16 pictures, validating on 8" in succeeded(catdog("--data", tmp_path, *short))
     text = succeeded(
         catdog("--data", drawn, "--val-data", tmp_path / "validation", "--limit", 5, "--val-limit", 2, *short)
@@ -205,7 +220,9 @@ def test_a_folder_with_bad_files_trains_and_lists_them(catdog, drawn, tmp_path):
     (tmp_path / "dog.100.jpg").write_bytes(b"<html>")
     (tmp_path / "portrait.jpg").write_bytes(b"")
     out = tmp_path / "out"
-    text = succeeded(catdog("--data", tmp_path, "--image-size", 24, "--epochs", 1, "--out", out))
+    text = succeeded(
+        catdog("--data", tmp_path, "--network", "two-block", "--image-size", 24, "--epochs", 1, "--out", out)
+    )
     assert (
         text.count("skipped: ") == 3
         and "cat.100.jpg" in text
@@ -220,7 +237,20 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
         (tmp_path / kind).mkdir()
         for path in [*sources, *drawn.glob(f"{kind[:-1]}.*.png")]:
             shutil.copy(path, tmp_path / kind)
-    text = succeeded(catdog("--data", tmp_path, "--image-size", 24, "--epochs", 1, "--out", tmp_path / "out"))
+    text = succeeded(
+        catdog(
+            "--data",
+            tmp_path,
+            "--network",
+            "two-block",
+            "--image-size",
+            24,
+            "--epochs",
+            1,
+            "--out",
+            tmp_path / "out",
+        )
+    )
     assert text.count("skipped: ") == 7 and "Training on " in text
 
 
@@ -231,7 +261,7 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
         (("--data", "ONE"), "at least two classes, received one, cat"),
         (("--data", "EMPTY"), "pictures of that class, received none"),
         (
-            ("--data", "DRAWN", "--image-size", "7"),
+            ("--data", "DRAWN", "--network", "two-block", "--image-size", "7"),
             "layer 4: Conv2D: expected pictures of at least 3x3, received",
         ),
         (("--data", "DRAWN", "--network", "four-block", "--image-size", "20"), "Use larger pictures"),
@@ -239,8 +269,14 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
         (("--data", "DRAWN", "--learning-rate", "0"), "learning_rate"),
         (("--val-data", "DRAWN"), "--data beside it"),
         (("--data", "DRAWN", "--seed", "-1"), "seed: expected an int of at least 0"),
-        (("--data", "DRAWN", "--image-size", "0"), "picture height: expected an int from 1 to 4096"),
-        (("--data", "DRAWN", "--image-size", "24", "--out", "FILE"), "what was written before is kept"),
+        (
+            ("--data", "DRAWN", "--network", "two-block", "--image-size", "0"),
+            "picture height: expected an int from 1 to 4096",
+        ),
+        (
+            ("--data", "DRAWN", "--network", "two-block", "--image-size", "24", "--out", "FILE"),
+            "what was written before is kept",
+        ),
         (("--data", "DRAWN", "--limit", "1"), "at least 2 pictures"),
         (("predict", "x.jpg", "--model", "NOWHERE"), "Train one first"),
         (("evaluate", "--data", "NOWHERE", "--model", "MODEL"), "nothing there"),
@@ -275,6 +311,7 @@ def test_mistakes_get_a_sentence_and_status_2(arguments, message, catdog, drawn,
 def test_the_same_network_comes_out_of_any_number_of_threads(root, drawn, tmp_path):
     code = """
 import sys
+from pathlib import Path
 import catdog
 
 status = catdog.main(sys.argv[1:])
@@ -286,7 +323,19 @@ print("status", status, "threads", one_at_a_time(numba.get_num_threads)())
     files = set()
     for n in (1, 3):
         out = tmp_path / str(n)
-        command = [sys.executable, "-c", code, "--data", drawn, "--image-size", "24", "--epochs", "1"]
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "--data",
+            drawn,
+            "--network",
+            "two-block",
+            "--image-size",
+            "24",
+            "--epochs",
+            "1",
+        ]
         command += ["--kernels", "fast", "--threads", str(n), "--out", out]
         environment = {key: value for key, value in ENVIRONMENT.items() if key != "NUMBA_NUM_THREADS"}
         text = succeeded(
@@ -301,7 +350,17 @@ print("status", status, "threads", one_at_a_time(numba.get_num_threads)())
 
 def interrupt(root, drawn, out, after):
     """Train until a line begins with `after`, press Ctrl-C, and return status, output and errors."""
-    command = [sys.executable, "-u", root / "examples" / "catdog.py", "--data", drawn, "--image-size", "32"]
+    command = [
+        sys.executable,
+        "-u",
+        root / "examples" / "catdog.py",
+        "--data",
+        drawn,
+        "--network",
+        "two-block",
+        "--image-size",
+        "32",
+    ]
     command += ["--epochs", "9999", "--patience", "9999", "--out", out]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=ENVIRONMENT
@@ -356,6 +415,8 @@ def test_the_same_seed_gives_the_same_weights_in_another_process(trained, catdog
         catdog(
             "--data",
             drawn,
+            "--network",
+            "two-block",
             "--image-size",
             24,
             "--epochs",
@@ -385,7 +446,18 @@ def test_xor_learns(root):
 def test_every_training_aid_together_and_judging_by_both_mirror_images(catdog, drawn, tmp_path):
     aids = ["--augment", "strong", "--mixup", 0.2, "--label-smoothing", 0.1, "--weight-decay", 0.01, "--average", 0.9,
             "--schedule", "cosine", "--warm-up", 0.5, "--keep", "last", "--flip"]  # fmt: skip
-    settings = ["--data", drawn, "--image-size", 24, "--out", tmp_path, "--epochs", 3]
+    settings = [
+        "--data",
+        drawn,
+        "--network",
+        "two-block",
+        "--image-size",
+        24,
+        "--out",
+        tmp_path,
+        "--epochs",
+        3,
+    ]
     text = succeeded(catdog(*settings, *aids))
     assert "Epoch 3/3" in text
     with (tmp_path / "history.csv").open() as file:
@@ -404,8 +476,123 @@ def test_every_training_aid_together_and_judging_by_both_mirror_images(catdog, d
     assert "accuracy" in succeeded(catdog("evaluate", "--data", drawn, "--model", model, "--flip"))
 
 
+@pytest.fixture(scope="module")
+def own(catdog, drawn, tmp_path_factory):
+    """A short run of what photographs get when nothing else is asked, with the folder it was judged by."""
+    from minicnn.data import draw_folder
+
+    out, judged = (
+        tmp_path_factory.mktemp("own"),
+        draw_folder(tmp_path_factory.mktemp("judged"), 10, 48, seed=9),
+    )
+    few = ("--image-size", 48, "--epochs", 3, "--kernels", "im2col")
+    return out, judged, succeeded(catdog("--data", drawn, "--val-data", judged, *few, "--out", out))
+
+
+def test_photographs_get_the_projects_own_network(own):
+    out, _, text = own
+    report = json.loads((out / "report.json").read_text())
+    growing = ", ".join(f"{epochs} at {size} pixels" for size, epochs in report["progressive"])
+    assert f"Network: catdog. Epochs: {growing}. Judged at 48 pixels." in text
+    assert report["network"] == "catdog" and report["image_size"] == 48 and report["epochs"] == 3
+    assert report["progressive"][0][0] < 48 and sum(epochs for _, epochs in report["progressive"]) == 3
+    model = mc.load_model(out / "model.safetensors")
+    assert model.input_shape == (48, 48, 3) and model.preprocessing["height"] == 48
+
+
+@pytest.fixture
+def elsewhere(root, tmp_path):
+    """The command in a folder where no model ships with it."""
+    for name in ("catdog.py", "catdog_options.py"):
+        shutil.copy(root / "examples" / name, tmp_path)
+
+    def run(*arguments):
+        command = [sys.executable, tmp_path / "catdog.py", *arguments]
+        environment = ENVIRONMENT | {"PYTHONPATH": str(root)}
+        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
+
+    return tmp_path, run
+
+
+def test_without_a_name_the_model_that_ships_is_asked(own, elsewhere):
+    (out, judged, _), (folder, run) = own, elsewhere
+    photo = judged / "cat.0.png"
+    for command in (("predict", photo), ("evaluate", "--data", judged)):
+        done = run(*command)
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+        assert (
+            "expected the model that ships with the project, received nothing there. Train one" in done.stderr
+        )
+    shutil.copy(out / "model.safetensors", folder / "catdog.safetensors")
+    named = succeeded(run("predict", photo, "--model", out / "model.safetensors"))
+    assert named and succeeded(run("predict", photo)) == named
+
+
+@pytest.fixture
+def ship(root):
+    def run(*arguments):
+        command = [sys.executable, root / "examples" / "ship.py", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=ENVIRONMENT)
+
+    return run
+
+
+def test_the_card_of_a_model_that_ships_says_what_predict_says(own, ship, catdog, tmp_path):
+    (out, judged, _), model = own, tmp_path / "catdog.safetensors"
+    text = succeeded(ship(out, judged, "--source", "Drawn heads", "--out", model))
+    assert "0 of 20 answers changed" in text
+    assert 0.4 < model.stat().st_size / (out / "model.safetensors").stat().st_size < 0.6
+    answers = json.loads(succeeded(catdog("predict", *sorted(judged.iterdir()), "--model", model, "--json")))
+    wrong = [(a["file"], a["class"], a["confidence"]) for a in answers]
+    wrong = sorted(((Path(f).name, c, p) for f, c, p in wrong if c not in f), key=lambda row: -row[2])
+    card = model.with_suffix(".md").read_text(encoding="utf-8")
+    listed = re.findall(r"\| ((?:cat|dog)\.\d+\.png) \| (cat|dog) \| (cat|dog) \| ([01]\.\d+) \|", card)
+    assert sorted((name, called) for name, _, called, _ in listed) == sorted((f, c) for f, c, _ in wrong)
+    assert [float(p) for *_, p in listed] == pytest.approx([p for *_, p in wrong], abs=6e-4)
+    share = 1 - len(wrong) / 20
+    error = (share * (1 - share) / 20) ** 0.5
+    assert f"**{100 * share:.2f} ± {100 * error:.2f} %**" in card
+    for part in (
+        "Drawn heads",
+        "48 of them; epochs: 1 at 32x32",
+        "20 others, each once",
+        "--data",
+        "## Limits",
+    ):
+        assert part in card
+    assert str(judged.parent) not in card and "/" not in re.search("made with.*catdog.py (.*)", card)[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"interrupted": True}, "a finished run, received one that was interrupted"),
+        (
+            {"confusion_matrix": [[10, 0], [0, 10]], "accuracy": 1.0},
+            "in place of 1.0000 on 20. Give the --val-data",
+        ),
+        (
+            {"confusion_matrix": [[10, 0], [0, 11]], "accuracy": 1.0},
+            "the pictures that the run was judged by",
+        ),
+    ],
+)
+def test_nothing_ships_that_its_report_does_not_describe(own, ship, tmp_path, change, message):
+    out, judged, _ = own
+    shutil.copy(out / "model.safetensors", tmp_path)
+    report = json.loads((out / "report.json").read_text()) | change
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    done = ship(tmp_path, judged, "--source", "Drawn heads", "--out", tmp_path / "shipped.safetensors")
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("shipped*"))
+
+
 def test_a_learning_rate_is_suggested_with_its_plot(catdog, drawn, tmp_path):
-    text = succeeded(catdog("--data", drawn, "--image-size", 24, "--out", tmp_path, "--find-rate"))
+    text = succeeded(
+        catdog(
+            "--data", drawn, "--network", "two-block", "--image-size", 24, "--out", tmp_path, "--find-rate"
+        )
+    )
     assert 1e-6 < float(re.search(r"--learning-rate (\S+);", text)[1]) < 1
     assert [path.name for path in tmp_path.iterdir()] == ["learning-rate.png"]
 
@@ -415,11 +602,17 @@ def test_a_learning_rate_is_suggested_with_its_plot(catdog, drawn, tmp_path):
     [
         (["--progressive", "16:1,24"], "SIZE:EPOCHS"),
         (["--progressive", "64:1", "--image-size", "24"], "up to --image-size 24"),
-        (["--progressive", "16:1", "--epochs", "3"], "no --epochs"),
-        (["--progressive", "16:1", "--image-size", "24"], "GlobalAveragePool2D"),
-        (["--warm-up", "90"], "fewer epochs"),
+        (["--progressive", "16:1", "--epochs", "3"], "no --epochs beside it, received 16:1 and --epochs 3"),
+        (["--patience", "3"], "--keep best beside it, received --keep last"),
+        (["--val-limit", "3"], "--val-data beside it, received no folder to judge by"),
+        (["--validation-split", "0.2", "--val-data", "DRAWN"], "nothing but --data, received "),
+        (["--no-cache", "--cache-dir", "x"], "no --no-cache beside it"),
+        (["--find-rate", "--resume"], "no --resume beside it"),
+        (["--progressive", "16:1", "--network", "two-block", "--image-size", "24"], "GlobalAveragePool2D"),
+        (["--warm-up", "900"], "fewer epochs"),
     ],
 )
 def test_aids_that_cannot_be_are_refused(catdog, drawn, tmp_path, arguments, word):
+    arguments = [drawn if argument == "DRAWN" else argument for argument in arguments]
     done = catdog("--data", drawn, "--out", tmp_path, *arguments)
     assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr

@@ -28,7 +28,19 @@ def command(root, drawn):
         "--kernels",
         "im2col",
     ]
-    words += ["--image-size", "24", "--epochs", "3", "--batch-size", "4", "--augment", "--dropout", "0.2"]
+    words += [
+        "--network",
+        "two-block",
+        "--image-size",
+        "24",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "4",
+        "--augment",
+        "--dropout",
+        "0.2",
+    ]
     return [*words, "--out"]
 
 
@@ -70,7 +82,7 @@ def test_a_killed_run_is_resumed(command, uninterrupted, tmp_path):
 
 def test_a_killed_run_of_growing_pictures_with_every_aid_is_resumed(command, tmp_path):
     aids = (
-        "--network catdog --progressive 32:1,40:2 --image-size 40 --augment strong --mixup 0.2 --average 0.9"
+        "--network catdog --progressive 32:1,40:2 --image-size 48 --augment strong --mixup 0.2 --average 0.9"
     )
     aids += " --schedule one-cycle --warm-up 1 --keep last"
     command = [word for word in command if word not in ("--epochs", "3", "--out")] + aids.split()
@@ -79,14 +91,19 @@ def test_a_killed_run_of_growing_pictures_with_every_aid_is_resumed(command, tmp
     words = [*command, "--out", str(killed), "--checkpoint-every", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         for line in process.stdout:
-            if line.startswith("Epoch 1/3"):
+            if line.startswith("Epoch 2/3"):
                 process.kill()
     assert process.returncode == -signal.SIGKILL
+    photo = command[command.index("--data") + 1] + "/cat.0.png"
+    asked = run([*command[:3], "predict"], photo, "--model", killed / "model.safetensors")
+    assert asked.returncode == 0 and asked.stdout.startswith(("cat", "dog")), (
+        asked.stderr
+    )  # though trained at 32
     done = run(command, "--out", killed, "--resume")
     assert done.returncode == 0 and "Resumed after " in done.stdout, done.stderr
     for name in ("model.safetensors", "history.csv"):
         assert (alone / name).read_bytes() == (killed / name).read_bytes()
-    assert mc.load_model(killed / "model.safetensors").input_shape == (40, 40, 3)
+    assert mc.load_model(killed / "model.safetensors").input_shape == (48, 48, 3)
 
 
 @pytest.fixture
