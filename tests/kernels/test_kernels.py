@@ -518,6 +518,24 @@ def test_dense_and_relu_are_their_equations(rng):
         )
 
 
+@pytest.mark.parametrize(
+    ("N", "K", "O"), [(1, 70, 300), (1, 5, 2100), (1, 600, 33), (3, 70, 131), (40, 300, 9), (33, 2600, 130)]
+)
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_dense_layers_on_tiles_agree_with_reference(N, K, O, dtype, rng):  # noqa: E741
+    """A single sample and many; fewer rows of weights than pieces, and more than are gone through at once."""
+    assert N * K * O > fast.dense.TINY
+    x, weight, bias, dy = (
+        rng.standard_normal(shape).astype(dtype) for shape in ((N, K), (K, O), (O,), (N, O))
+    )
+    for with_bias in (bias, None):
+        close(fast.dense_forward(x, weight, with_bias), reference.dense_forward(x, weight, with_bias), dtype)
+    wanted = reference.dense_backward(dy, x, weight)
+    for got, other in zip(fast.dense_backward(dy, x, weight), wanted, strict=True):
+        close(got, other, dtype)
+    assert fast.dense_backward(dy, x, weight, need_dx=False)[0] is None
+
+
 def test_an_unknown_set_is_refused_by_name():
     with pytest.raises(ArgumentError, match="'reference' or 'im2col' or 'fast', received 'turbo'"):
         kernel_set("turbo")
