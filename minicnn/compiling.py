@@ -24,6 +24,7 @@ from contextlib import suppress
 from functools import cache as once
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from .threads import prepare_pool
@@ -50,6 +51,15 @@ def njit(*, cache: bool, **options) -> Callable:
         return dispatcher
 
     return compiled
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """The array as compiled functions take it: in C order, and in memory that may be written; a copy where it is not.
+
+    They are compiled for each kind of memory anew: without this a batch that is read-only, as in a file mapped into
+    memory, would first wait for seconds.
+    """
+    return array if array.flags.carray else np.array(array, order="C")
 
 
 class _Cache(NullCache):

@@ -128,9 +128,10 @@ def test_fifty_kills_change_nothing(pictures, uninterrupted, tmp_path):
     """Every file is whole after each kill, at most the batch at work is lost, and the end is the same bit by bit."""
     moments, position, unfinished = random.Random(4), (0, 0), 0
     log = (uninterrupted / "history.csv").read_text().splitlines()
-    following = prepare(tmp_path, pictures, "checkpoint", "resume")
+    waiting = [prepare(tmp_path, pictures, "checkpoint", "resume") for _ in range(2)]
     for number in range(50):
-        process, following = following, prepare(tmp_path, pictures, "checkpoint", "resume")
+        process = waiting.pop(0)
+        waiting.append(prepare(tmp_path, pictures, "checkpoint", "resume"))
         moment = moments.randrange(8), number % 2, moments.uniform(0, 0.005)
         told = kill(process, tmp_path, moment)
         unfinished += bool(list(tmp_path.glob("*.partial")))
@@ -154,7 +155,9 @@ def test_fifty_kills_change_nothing(pictures, uninterrupted, tmp_path):
             assert position[0] == 0
     assert unfinished > 0, "no kill came during a write"
 
-    finish(following)
+    finish(waiting.pop(0))
+    with waiting.pop() as superfluous:
+        superfluous.kill()
     assert results(tmp_path) == results(uninterrupted)
     assert not list(tmp_path.glob("*.partial")), "what killed processes left lies about"
 

@@ -13,7 +13,7 @@ products made each step up to ten times slower.  Definitions: `reference.py`.
 
 import numpy as np
 
-from ..compiling import njit
+from ..compiling import njit, plain
 from .geometry import Padding, Pair, output_sizes
 from .reference import (
     adam_step,
@@ -44,7 +44,7 @@ def conv2d_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
 ) -> np.ndarray:
     """y = im2col(x) @ weight + bias; the equation is in `reference.conv2d_forward`."""
-    x = np.ascontiguousarray(x)
+    x = plain(x)
     KH, KW, C, OC = weight.shape
     OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
     y = np.empty((len(x), OH, OW, OC), x.dtype)
@@ -61,7 +61,7 @@ def conv2d_backward(
     dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dweight = im2col(x)^T @ dy,  dx = col2im(dy @ weight^T),  dbias = the sum of dy."""
-    x = np.ascontiguousarray(x)
+    x = plain(x)
     KH, KW, C, OC = weight.shape
     _, OH, OW, _ = dy.shape
     matrix = weight.reshape(KH * KW * C, OC)
@@ -151,7 +151,7 @@ def depthwise_conv2d_backward(
     dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """The equations are in `reference.depthwise_conv2d_backward`."""
-    dy, (x, single) = np.ascontiguousarray(dy), a_filter_a_channel(x, weight)
+    dy, (x, single) = plain(dy), a_filter_a_channel(x, weight)
     x_padded = np.pad(x, ((0, 0), *padding, (0, 0)))
     dx_padded, dweight = np.zeros_like(x_padded), np.zeros_like(single)
     _depthwise_backward(dy, x_padded, single, dx_padded, dweight, strides)
@@ -163,8 +163,8 @@ def depthwise_conv2d_backward(
 def a_filter_a_channel(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same with one filter a channel: x (N, H, W, C*M), each channel M times, and weight (KH, KW, C*M)."""
     KH, KW, C, M = weight.shape
-    x = np.ascontiguousarray(x) if M == 1 else np.repeat(x, M, axis=3)
-    return x, np.ascontiguousarray(weight).reshape(KH, KW, C * M)
+    x = plain(x) if M == 1 else np.repeat(x, M, axis=3)
+    return x, plain(weight).reshape(KH, KW, C * M)
 
 
 def a_sum_a_channel(dx: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -209,7 +209,7 @@ def maxpool2d_forward(
     OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
     winner = np.empty(y.shape, winner_dtype(pool))
-    _maxpool2d_forward(np.ascontiguousarray(x), y, winner, pool, strides, padding)
+    _maxpool2d_forward(plain(x), y, winner, pool, strides, padding)
     return y, winner
 
 
@@ -248,7 +248,7 @@ def maxpool2d_backward(
 ) -> np.ndarray:
     """dx[winner of the window] += dy."""
     dx = np.zeros(x_shape, dy.dtype)
-    _maxpool2d_backward(np.ascontiguousarray(dy), winner, dx, pool, strides, padding)
+    _maxpool2d_backward(plain(dy), winner, dx, pool, strides, padding)
     return dx
 
 
@@ -276,7 +276,7 @@ def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Pad
     """y = the mean of each window over its positions on the picture."""
     OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.zeros((len(x), OH, OW, x.shape[3]), x.dtype)
-    _averagepool2d_forward(np.ascontiguousarray(x), y, pool, strides, padding)
+    _averagepool2d_forward(plain(x), y, pool, strides, padding)
     return y
 
 
@@ -285,7 +285,7 @@ def averagepool2d_backward(
 ) -> np.ndarray:
     """dx[window] += dy / count."""
     dx = np.zeros(x_shape, dy.dtype)
-    _averagepool2d_backward(np.ascontiguousarray(dy), dx, pool, strides, padding)
+    _averagepool2d_backward(plain(dy), dx, pool, strides, padding)
     return dx
 
 

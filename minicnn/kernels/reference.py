@@ -105,12 +105,12 @@ def maxpool2d_forward(
     C = x.shape[3]
     y = np.empty((len(x), OH, OW, C), x.dtype)
     winner = np.empty(y.shape, winner_dtype(pool))
-    for n, oh, ow, c in np.ndindex(y.shape):
-        window = _window(x[n], oh, ow, pool, strides)[:, :, c].ravel()
-        seen = np.flatnonzero(_window(inside, oh, ow, pool, strides).ravel())
+    for n, oh, ow in np.ndindex(y.shape[:3]):
+        window = _window(x[n], oh, ow, pool, strides).reshape(-1, C)  # (KH, KW, C) -> (KH*KW, C)
+        seen = np.flatnonzero(_window(inside, oh, ow, pool, strides))
         # argmax gives the first maximum, and a NaN if there is one
-        winner[n, oh, ow, c] = seen[np.argmax(window[seen])]
-        y[n, oh, ow, c] = window[winner[n, oh, ow, c]]
+        winner[n, oh, ow] = seen[np.argmax(window[seen], axis=0)]
+        y[n, oh, ow] = window[winner[n, oh, ow], np.arange(C)]
     return y, winner
 
 

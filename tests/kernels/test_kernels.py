@@ -1,11 +1,13 @@
 """The chain of trust: loops over single numbers -> reference -> the other sets, on drawn shapes."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
+from numba.extending import is_jitted
 
 from minicnn import ArgumentError, ShapeError
 from minicnn.kernels import NAMES, fast, im2col, kernel_set, reference
@@ -453,35 +455,47 @@ def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
         assert np.isnan(pairs[1][1]).any() and np.isnan(pairs[1][4]).sum() == 3
 
 
+def answers(k, x, weight, dy, one):
+    """What each kernel of a set makes of these arrays."""
+    pads, pair = ((0, 0), (0, 0)), (2, 2)
+    yield k.conv2d_forward(x, weight, one, (1, 1), pads)
+    yield from k.conv2d_backward(dy, x, weight, (1, 1), pads)
+    largest, winner = k.maxpool2d_forward(x, pair, pair, pads)
+    yield from (largest, winner, k.maxpool2d_backward(x[:, :3, :2], winner, x.shape, pair, pair, pads))
+    yield k.averagepool2d_forward(x, pair, pair, pads)
+    yield k.averagepool2d_backward(x[:, :3, :2], x.shape, pair, pair, pads)
+    yield from (k.relu_forward(x), k.relu_backward(x, x), k.add(x, x))
+    yield k.depthwise_conv2d_forward(x, weight[..., :1], one, (1, 1), pads)
+    yield from k.depthwise_conv2d_backward(dy, x, weight[..., :1], (1, 1), pads)
+    y, mean, variance = k.batchnorm_forward(x, one, one, 1e-3)
+    yield from (y, mean, variance, *k.batchnorm_backward(x, x, one, mean, variance, 1e-3))
+    yield k.dense_forward(x.reshape(90, 2), weight.reshape(2, 8)[:, ::2], None)
+    rows, matrix = np.broadcast_to(x.reshape(90, 2)[:, :1], (90, 64)), np.broadcast_to(one[:1], (64, 2))
+    yield from (k.dense_forward(rows, matrix, one), *k.dense_backward(x.reshape(90, 2), rows, matrix))
+
+
 @pytest.mark.parametrize("kernels", SETS, ids=NAMES)
-def test_no_kernel_changes_its_inputs_and_any_layout_of_memory_will_do(kernels, rng):
-    x = rng.standard_normal((3, 5, 6, 2)).transpose(0, 2, 1, 3)  # not contiguous
-    weight, dy, pads = rng.standard_normal((2, 2, 2, 3)), rng.standard_normal((3, 5, 4, 3)), ((0, 0), (0, 0))
-    arrays = x, weight, dy
+def test_no_kernel_changes_its_inputs_and_any_memory_will_do_without_compiling_again(kernels, rng):
+    def compiled():
+        modules = [module for name, module in sys.modules.items() if name.startswith("minicnn.kernels")]
+        functions = [thing for module in modules for thing in vars(module).values() if is_jitted(thing)]
+        return sum(len(function.signatures) for function in functions)
+
+    arrays = [rng.standard_normal(shape) for shape in ((3, 6, 5, 2), (2, 2, 2, 2), (3, 5, 4, 2), 2)]
     before = [array.copy() for array in arrays]
-    for array in arrays:
-        array.flags.writeable = False
-    y = kernels.conv2d_forward(x, weight, None, (1, 1), pads)
-    np.testing.assert_allclose(y, kernels.conv2d_forward(x.copy(), weight, None, (1, 1), pads))
-    kernels.conv2d_backward(dy, x, weight, (1, 1), pads)
-    largest, winner = kernels.maxpool2d_forward(x, (2, 2), (2, 2), pads)
-    kernels.maxpool2d_backward(largest, winner, x.shape, (2, 2), (2, 2), pads)
-    kernels.averagepool2d_backward(
-        kernels.averagepool2d_forward(x, (2, 2), (2, 2), pads), x.shape, (2, 2), (2, 2), pads
-    )
-    kernels.relu_backward(x, kernels.relu_forward(x))
-    one = np.ones(2)
-    y = kernels.depthwise_conv2d_forward(x, weight[..., :1], one, (1, 1), pads)
-    np.testing.assert_allclose(
-        y, kernels.depthwise_conv2d_forward(x.copy(), weight[..., :1].copy(), one, (1, 1), pads)
-    )
-    kernels.depthwise_conv2d_backward(dy[..., :2], x, weight[..., :1], (1, 1), pads)
-    y, mean, variance = kernels.batchnorm_forward(x, one, one, 1e-3)
-    np.testing.assert_allclose(y, kernels.batchnorm_forward(x.copy(), one, one, 1e-3)[0])
-    kernels.batchnorm_backward(x, x, one, mean, variance, 1e-3)
-    np.testing.assert_array_equal(kernels.add(x, x), 2 * x)
+    wanted = list(answers(kernels, *arrays))
     for array, old in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, old)
+    count = compiled()
+    turned = [np.asfortranarray(array) for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    for others in (turned, arrays):
+        for one, other in zip(answers(kernels, *others), wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+        for array, old in zip(others, before, strict=True):
+            np.testing.assert_array_equal(array, old)
+    assert compiled() == count
 
 
 def test_dense_and_relu_are_their_equations(rng):
@@ -502,6 +516,24 @@ def test_dense_and_relu_are_their_equations(rng):
         np.testing.assert_array_equal(
             kernels.relu_backward(np.array([5.0, 6.0, 7.0]), kernels.relu_forward(zero)), [0, 0, 7]
         )
+
+
+@pytest.mark.parametrize(
+    ("N", "K", "O"), [(1, 70, 300), (1, 5, 2100), (1, 600, 33), (3, 70, 131), (40, 300, 9), (33, 2600, 130)]
+)
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_dense_layers_on_tiles_agree_with_reference(N, K, O, dtype, rng):  # noqa: E741
+    """A single sample and many; fewer rows of weights than pieces, and more than are gone through at once."""
+    assert N * K * O > fast.dense.TINY
+    x, weight, bias, dy = (
+        rng.standard_normal(shape).astype(dtype) for shape in ((N, K), (K, O), (O,), (N, O))
+    )
+    for with_bias in (bias, None):
+        close(fast.dense_forward(x, weight, with_bias), reference.dense_forward(x, weight, with_bias), dtype)
+    wanted = reference.dense_backward(dy, x, weight)
+    for got, other in zip(fast.dense_backward(dy, x, weight), wanted, strict=True):
+        close(got, other, dtype)
+    assert fast.dense_backward(dy, x, weight, need_dx=False)[0] is None
 
 
 def test_an_unknown_set_is_refused_by_name():

@@ -59,6 +59,21 @@ def test_empty_has_the_shape_and_large_arrays_begin_on_a_cache_line(shape, dtype
     assert array.nbytes < memory.SMALL or array.ctypes.data % memory.LINE == 0
 
 
+@pytest.mark.parametrize(
+    ("padding", "slack", "always", "values"),
+    [
+        (((0, 0), (0, 0)), 9, False, 0),
+        (((0, 0), (0, 0)), 0, True, 4 * 5 * 2),
+        (((0, 0), (0, 0)), 9, True, 4 * 5 * 2 + 9),
+        (((1, 0), (0, 2)), 9, False, 5 * 7 * 2 + 9),
+    ],
+)
+def test_a_picture_has_room_for_its_border_where_it_needs_one(padding, slack, always, values):
+    pieces, room = memory.bordered(np.empty((3, 4, 5, 2)), padding, slack, always).shape
+    assert pieces == memory.PIECES
+    assert room == 0 if values == 0 else values <= room < values + memory.LINE
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted here")
 def test_a_steady_step_takes_no_new_memory():
     """A fault is a page of 4 KB; the arrays of one step here hold some hundreds of pages."""

@@ -66,12 +66,15 @@ def build(make, shape, kernels="im2col", dtype="float32"):
 def test_shapes_types_and_inputs_are_kept(make, shape, kernels, dtype, batch, rng):
     layer, output_shape = build(make, shape, kernels, dtype)
     x = rng.standard_normal((batch, *shape)).astype(dtype)
-    x.flags.writeable = False
-    y = layer.forward(x, training=True)
-    assert y.shape == (batch, *output_shape) and y.dtype == dtype
-    dy = rng.standard_normal(y.shape).astype(dtype)
-    dy.flags.writeable = False
-    dx = layer.backward(dy)
+    dy = rng.standard_normal((batch, *output_shape)).astype(dtype)
+    before = x.copy(), dy.copy()
+    for writeable in (True, False):
+        x.flags.writeable = dy.flags.writeable = writeable
+        y = layer.forward(x, training=True)
+        dx = layer.backward(dy)
+        for array, old in zip((x, dy), before, strict=True):
+            np.testing.assert_array_equal(array, old)
+    assert y.shape == dy.shape and y.dtype == dtype
     assert dx.shape == x.shape and dx.dtype == dtype
     for parameter in layer.parameters:
         assert parameter.value.shape == parameter.shape and parameter.value.dtype == dtype

@@ -8,6 +8,7 @@ is taken.  Called by `Sequential`, which finds such blocks among its layers (`fu
 
 import numpy as np
 
+from ...compiling import plain
 from ..geometry import Padding, Pair, output_sizes
 from .convolution import conv2d_backward
 from .forward import POOL, forward
@@ -40,7 +41,7 @@ def block_backward(
     need_dx: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dx, dweight, dbias of the whole block, from the winners alone."""
-    x, dy, weight = np.ascontiguousarray(x), np.ascontiguousarray(dy), np.ascontiguousarray(weight)
+    x, dy, weight = plain(x), plain(dy), plain(weight)
     KW, C = weight.shape[1:3]
     route = dense_dweight if tile_width(x.dtype) // 2 >= KW * C else winners_dweight
     if possible(weight.shape, strides, x.itemsize):

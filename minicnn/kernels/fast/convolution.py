@@ -12,7 +12,7 @@ in the order of the pieces: the same bits on any number of threads.
 import numpy as np
 from numba import prange
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from ..geometry import Padding, Pair
 from .band import copy_band, crop_picture
 from .forward import LINEAR, RELU, forward
@@ -46,7 +46,7 @@ def conv2d_backward(
     need_dx: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dweight, dbias and dx; the equations are in `reference.conv2d_backward`."""
-    x, dy, weight = np.ascontiguousarray(x), np.ascontiguousarray(dy), np.ascontiguousarray(weight)
+    x, dy, weight = plain(x), plain(dy), plain(weight)
     KH, KW, C, OC = weight.shape
     width = tile_width(x.dtype)
     blocks = -(-OC // width)
@@ -66,7 +66,7 @@ def conv2d_backward(
             and all_finite(weight.reshape(-1), 0, weight.size)
         ):
             turned = weight[::-1, ::-1].transpose(0, 1, 3, 2)  # (KH, KW, OC, C): dx is a convolution of dy
-            dx = conv2d_forward(dy, np.ascontiguousarray(turned), None, (1, 1), (borders[0], borders[1]))
+            dx = conv2d_forward(dy, plain(turned), None, (1, 1), (borders[0], borders[1]))
         else:
             dx = empty(x.shape, x.dtype)
             rows = np.stack([pack(weight[kh].reshape(KW * C, OC).T) for kh in range(KH)])

@@ -11,7 +11,7 @@ BLAS, whose threads would fight with numba's over the cores; so here only produc
 import numpy as np
 from numba import prange
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from .. import reference
 from .cpu import VECTORS
 from .memory import PIECES, clear, empty, pack, tile_width
@@ -26,7 +26,7 @@ tile_of_a_row = make_tile(1, 4 * VECTORS)  # of a single sample: so wide that no
 
 def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """y = x @ weight + bias."""
-    x = np.ascontiguousarray(x)
+    x = plain(x)
     N, (K, O) = len(x), weight.shape  # noqa: E741
     if N * K * O <= TINY:
         return reference.dense_forward(x, weight, bias)
@@ -34,7 +34,8 @@ def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) ->
     last = pack(weight[:, O // width * width :]) if O % width else empty((0, K, width), x.dtype)
     parts = empty((PIECES, N, O), x.dtype)
     y = np.empty((N, O), x.dtype)
-    _forward(x, np.ascontiguousarray(weight), last, parts, np.zeros(O, x.dtype) if bias is None else bias, y)
+    bias = np.zeros(O, x.dtype) if bias is None else plain(bias)
+    _forward(x, plain(weight), last, parts, bias, y)
     return y
 
 
@@ -42,7 +43,7 @@ def dense_backward(
     dy: np.ndarray, x: np.ndarray, weight: np.ndarray, need_dx: bool = True
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dx = dy @ weight^T,  dweight = x^T @ dy,  dbias = the sum of dy over the batch."""
-    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    x, weight = plain(x), plain(weight)
     K, O = weight.shape  # noqa: E741
     if len(x) * K * O <= TINY:
         return reference.dense_backward(dy, x, weight, need_dx)

@@ -9,7 +9,7 @@ convolution too, of dy with turned weights.  Called by DepthwiseConv2D and Separ
 import numpy as np
 from numba import prange
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from ..im2col import a_filter_a_channel, a_sum_a_channel
 from .band import copy_band, crop_picture
@@ -31,7 +31,7 @@ def depthwise_conv2d_backward(
     dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """The equations are in `reference.depthwise_conv2d_backward`."""
-    dy, (x, single) = np.ascontiguousarray(dy), a_filter_a_channel(x, weight)
+    dy, (x, single) = plain(dy), a_filter_a_channel(x, weight)
     KH, KW, C = single.shape
     parts = np.zeros((PIECES, KH * KW + 1, C), x.dtype)
     _dweight(dy, x, parts, bordered(x, padding), (KH, KW), strides, padding, _lanes(single))
@@ -47,7 +47,7 @@ def depthwise_conv2d_backward(
             and min(map(min, border)) >= 0
             and all_finite(single.reshape(-1), 0, single.size)
         ):
-            _convolve(dy, np.ascontiguousarray(single[::-1, ::-1]), None, dx, (1, 1), border)
+            _convolve(dy, plain(single[::-1, ::-1]), None, dx, (1, 1), border)
         else:
             _dx(dy, single, dx, bordered(x, padding, 0, True), strides, padding)
         dx = a_sum_a_channel(dx, weight)
@@ -55,8 +55,7 @@ def depthwise_conv2d_backward(
 
 
 def _convolve(x, weight, bias, y, strides, padding):
-    if bias is None:
-        bias = np.zeros(x.shape[3], x.dtype)
+    bias = np.zeros(x.shape[3], x.dtype) if bias is None else plain(bias)
     _forward(x, weight, bias, y, bordered(x, padding), strides, padding, _lanes(weight))
 
 

@@ -12,7 +12,7 @@ import functools
 import numpy as np
 from numba import prange
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
@@ -32,7 +32,7 @@ def forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding, then: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """y, and with POOL the winners (0 to 3: the first largest of the four, row by row; 4: none is above 0)."""
-    x, weight = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    x, weight = plain(x), plain(weight)
     shape, size, bands, route, copied = _plan(x.shape, weight.shape, strides, padding, then, x.itemsize)
     y = empty(shape, x.dtype)
     winner = empty(shape if then == POOL else (1, 1, 1, 1), np.uint8)

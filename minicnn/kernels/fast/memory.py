@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import DTypeLike
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from ..geometry import Padding
 from .cpu import VECTOR_BYTES, VECTORS
 
@@ -123,7 +123,7 @@ def pack(matrix: np.ndarray) -> np.ndarray:
     if width == O and matrix.flags.c_contiguous:
         return matrix.reshape(1, K, width)
     packed = empty((-(-O // width), K, width), matrix.dtype)
-    _pack(np.ascontiguousarray(matrix), packed)
+    _pack(plain(matrix), packed)
     return packed
 
 

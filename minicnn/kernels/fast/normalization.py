@@ -9,7 +9,7 @@ Also here: `add`, where two ways through a network meet.
 import numpy as np
 from numba import prange
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from .memory import PIECES, empty
 
 CACHED = 1 << 12  # values of the rows that are summed together
@@ -20,7 +20,7 @@ def batchnorm_forward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y, and the mean and variance of each channel over the batch."""
     C = x.shape[-1]
-    rows = np.ascontiguousarray(x).reshape(-1, C)
+    rows = plain(x).reshape(-1, C)
     sums, squares = np.zeros((PIECES, C)), np.zeros((PIECES, C))
     _moments(rows, sums, squares)
     total, square = _merge(sums, squares, _pieces(len(rows)))
@@ -35,7 +35,7 @@ def batchnorm_inference(
     C = x.shape[-1]
     y = empty(x.shape, x.dtype)
     scale = gamma / np.sqrt(variance + x.dtype.type(epsilon))
-    _normalize(np.ascontiguousarray(x).reshape(-1, C), mean, scale, beta, y.reshape(-1, C))
+    _normalize(plain(x).reshape(-1, C), plain(mean), scale, plain(beta), y.reshape(-1, C))
     return y
 
 
@@ -50,7 +50,7 @@ def batchnorm_backward(
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dx, dgamma and dbeta."""
     C = x.shape[-1]
-    dy, rows = np.ascontiguousarray(dy).reshape(-1, C), np.ascontiguousarray(x).reshape(-1, C)
+    dy, rows, mean = plain(dy).reshape(-1, C), plain(x).reshape(-1, C), plain(mean)
     sums, products = np.zeros((PIECES, C)), np.zeros((PIECES, C))
     _gradient_sums(dy, rows, mean, sums, products)
     inverse = 1 / np.sqrt(variance.astype("float64") + epsilon)
@@ -67,7 +67,7 @@ def batchnorm_backward(
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """y = a + b."""
     y = empty(a.shape, a.dtype)
-    _add(np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1), y.reshape(-1))
+    _add(plain(a).reshape(-1), plain(b).reshape(-1), y.reshape(-1))
     return y
 
 

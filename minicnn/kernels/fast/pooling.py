@@ -6,7 +6,7 @@ Pairs are taken apart before each parallel loop and put together in it: numba ca
 import numpy as np
 from numba import prange
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from .. import im2col
 from ..geometry import Padding, Pair, output_sizes
 from ..reference import winner_dtype
@@ -23,7 +23,7 @@ def maxpool2d_forward(
     OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = empty((len(x), OH, OW, x.shape[3]), x.dtype)
     winner = empty(y.shape, winner_dtype(pool))
-    _maxpool2d_forward(np.ascontiguousarray(x), y, winner, pool, strides, padding)
+    _maxpool2d_forward(plain(x), y, winner, pool, strides, padding)
     return y, winner
 
 
@@ -32,7 +32,7 @@ def maxpool2d_backward(
 ) -> np.ndarray:
     """dx[winner of the window] += dy."""
     dx = empty(x_shape, dy.dtype)
-    _maxpool2d_backward(np.ascontiguousarray(dy), winner, dx, pool, strides, padding)
+    _maxpool2d_backward(plain(dy), winner, dx, pool, strides, padding)
     return dx
 
 
@@ -40,7 +40,7 @@ def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Pad
     """y = the mean of each window over its positions on the picture."""
     OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = empty((len(x), OH, OW, x.shape[3]), x.dtype)
-    _averagepool2d_forward(np.ascontiguousarray(x), y, pool, strides, padding)
+    _averagepool2d_forward(plain(x), y, pool, strides, padding)
     return y
 
 
@@ -49,13 +49,13 @@ def averagepool2d_backward(
 ) -> np.ndarray:
     """dx[window] += dy / count."""
     dx = empty(x_shape, dy.dtype)
-    _averagepool2d_backward(np.ascontiguousarray(dy), dx, pool, strides, padding)
+    _averagepool2d_backward(plain(dy), dx, pool, strides, padding)
     return dx
 
 
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """y = max(x, 0)."""
-    x = np.ascontiguousarray(x)
+    x = plain(x)
     y = empty(x.shape, x.dtype)
     _relu_forward(x.reshape(-1), y.reshape(-1))
     return y
@@ -63,7 +63,7 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
 
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dx = dy where y > 0, else 0."""
-    dy, y = np.ascontiguousarray(dy), np.ascontiguousarray(y)
+    dy, y = plain(dy), plain(y)
     dx = empty(dy.shape, dy.dtype)
     _relu_backward(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
     return dx

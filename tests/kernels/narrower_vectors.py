@@ -1,0 +1,54 @@
+"""A program: the fast kernels against `reference` on vectors as wide as this process is told (`conftest.py`).
+
+It takes as long as it takes to compile them: nearly a minute, in which it lets all others go first.  It prints how
+many bytes a vector has.
+"""
+
+import os
+
+import numpy as np
+
+from minicnn.kernels import fast, reference
+from minicnn.kernels.fast import cpu
+
+
+def close(got, wanted):
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def check(dtype, kernel, C, rng):
+    """Convolution and fused block, forward and backward."""
+    x, weight, bias = (
+        rng.standard_normal(shape).astype(dtype) for shape in ((3, 9, 8, C), (*kernel, C, 19), 19)
+    )
+    strides, pads, none = (1, 1), ((1, 0), (0, 1)), ((0, 0), (0, 0))
+    y = reference.conv2d_forward(x, weight, bias, strides, pads)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    close(fast.conv2d_forward(x, weight, bias, strides, pads), y)
+    for got, wanted in zip(
+        fast.conv2d_backward(dy, x, weight, strides, pads),
+        reference.conv2d_backward(dy, x, weight, strides, pads),
+        strict=True,
+    ):
+        close(got, wanted)
+    pooled, winner = fast.block_forward(x, weight, bias, strides, pads)
+    z = np.maximum(y, 0)
+    wanted, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
+    close(pooled, wanted)
+    dy = rng.standard_normal(wanted.shape).astype(dtype)
+    dz = np.where(z > 0, reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), 0)
+    for got, wanted in zip(
+        fast.block_backward(dy, winner, x, weight, strides, pads),
+        reference.conv2d_backward(dz, x, weight, strides, pads),
+        strict=True,
+    ):
+        close(got, wanted)
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(19)
+    for dtype in ("float32", "float64"):
+        for kernel, C in (((3, 2), 5), ((3, 3), 17)):  # the second goes through Winograd
+            check(dtype, kernel, C, np.random.default_rng(0))
+    print(cpu.VECTOR_BYTES)
