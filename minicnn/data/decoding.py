@@ -11,13 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from ..errors import ArgumentError, DataError, ModelFileError
 
 # Pillow's warnings name no file: sizes are judged here, and a broken EXIF block only loses the orientation.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+# By EXIF's number: from the picture as it lies in the file to the picture as it was seen.
+UPRIGHT = {
+    2: np.fliplr,
+    3: lambda picture: picture[::-1, ::-1],
+    4: np.flipud,
+    5: lambda picture: picture.swapaxes(0, 1),
+    6: lambda picture: picture[::-1].swapaxes(0, 1),
+    7: lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
+    8: lambda picture: picture[:, ::-1].swapaxes(0, 1),
+}
+LYING = {UPRIGHT[number] for number in (5, 6, 7, 8)}  # height and width change places
 MAX_PIXELS = 80_000_000  # a decoded RGB picture of 240 MB; refused by its header, before decoding
 
 
@@ -98,16 +109,21 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
     DataError
         If the file is missing, empty, truncated, no picture, or larger than 80 million pixels.
     """
-    size = (preprocessing.width, preprocessing.height)
+    from .resizing import resize  # here, so that numba is imported only where it is needed
+
+    size, extent = (preprocessing.height, preprocessing.width), None
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
             if preprocessing.draft and image.format in ("JPEG", "MPO"):
-                return np.asarray(_drafted(image, size, preprocessing.draft))
+                extent = _draft(image, size, preprocessing.draft)
             image.load()
-            picture = _rgb(ImageOps.exif_transpose(image))
-        return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+            turn = _turn(image)
+            picture = _rgb(image)
+        pixels = np.frombuffer(picture.tobytes("raw", "RGBX"), np.uint32)
+        pixels = pixels.reshape(picture.height, picture.width)
+        return turn(resize(pixels, *(size[::-1] if turn in LYING else size), extent))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds, from OSError to struct.error
@@ -116,17 +132,20 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
         ) from error
 
 
-def _drafted(image, size, draft):
-    """A JPEG file as RGB of `size`, halved by its decoder while it stays `draft` times as large.
+def _turn(image):
+    """What undoes the camera's orientation."""
+    return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation), np.asarray)
 
-    The decoder gives whole pixels, of which the last may lie half outside of the photograph: `box` says how far that
-    goes.  It is the file's, so the camera's orientation is undone last.
+
+def _draft(image, size, draft):
+    """Let a JPEG file's decoder halve it while it stays `draft` times as large.
+
+    The decoder gives whole pixels, of which the last may lie half outside of the photograph; what is returned says
+    how far down and across that goes.
     """
-    if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # lies on its side in the file
-        size = size[::-1]
-    _, box = image.draft(None, (draft * size[0], draft * size[1])) or (None, None)
-    image.load()
-    return ImageOps.exif_transpose(_rgb(image).resize(size, Image.Resampling.BILINEAR, box))
+    height, width = size[::-1] if _turn(image) in LYING else size
+    drafted = image.draft(None, (draft * width, draft * height))
+    return drafted and drafted[1][:1:-1]
 
 
 def _rgb(image):
