@@ -1,8 +1,8 @@
 """One function from a file to an array, used in training and in prediction alike.
 
-Orientation as the camera noted it, colours as RGB, transparent parts on white, resized with Pillow's
-antialiased bilinear filter, whole picture squashed to the size asked.  A file that cannot be read gives a
-DataError with its name and the reason.  Many files: `reading.py`.  Batches: `loader.py`.
+Orientation as the camera noted it, colours as RGB, transparent parts on white, resized with an antialiased bilinear
+filter (`resizing.py`), whole picture squashed to the size asked.  A file that cannot be read gives a DataError with
+its name and the reason.  Many files: `reading.py`.  Batches: `loader.py`.
 """
 
 import warnings
@@ -41,7 +41,7 @@ class Preprocessing:
     height, width : int, 1 to 4096
         Pixels.
     resample : "bilinear"
-        Pillow's filter, with antialiasing when it shrinks.
+        The filter, with antialiasing when it shrinks.
     draft : int, 0 to 8
         Let the JPEG decoder halve a photograph, once or up to three times, as long as it stays `draft` times as
         large as asked.  0, which is what models mean that were saved without it, decodes in full.
@@ -121,7 +121,7 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
             image.load()
             turn = _turn(image)
             picture = _rgb(image)
-        pixels = np.frombuffer(picture.tobytes("raw", "RGBX"), np.uint32)
+            pixels = np.frombuffer(picture.tobytes("raw", "RGBX"), "<u4")
         pixels = pixels.reshape(picture.height, picture.width)
         return turn(resize(pixels, *(size[::-1] if turn in LYING else size), extent))
     except MemoryError:
@@ -159,7 +159,7 @@ def _rgb(image):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 def _reason(path, error):

@@ -1,9 +1,9 @@
 """Pictures brought to another size with an antialiased bilinear filter: each new pixel is a weighted mean of old ones.
 
 When a picture shrinks, the weights fall along a straight line from the middle of the new pixel to that of its
-neighbours, so that every old pixel counts; when it grows, the two nearest old ones are blended.  Columns are done
-first, then rows.  It is Pillow's `BILINEAR` to one level of 255, several times as fast, and does not change with
-Pillow's version.
+neighbours, so that every old pixel counts; when it grows, the two nearest old ones are blended.  It is
+done down the columns, then along the rows.  It is Pillow's `BILINEAR` to two levels of 255, several times as fast,
+and does not change with Pillow's version.
 
 The idea: three colours travel in one 64-bit word, 21 bits each.  A colour has 8 bits and the weights of a mean are
 whole numbers that add up to 2^13, so that no colour's sum reaches the next one's bits, and one multiplication
