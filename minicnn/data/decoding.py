@@ -14,6 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from ..errors import ArgumentError, DataError, ModelFileError
+from .pixels import words
 
 # Pillow's warnings name no file: sizes are judged here, and a broken EXIF block only loses the orientation.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -121,9 +122,7 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
             image.load()
             turn = _turn(image)
             picture = _rgb(image)
-            pixels = np.frombuffer(picture.tobytes("raw", "RGBX"), "<u4")
-        pixels = pixels.reshape(picture.height, picture.width)
-        return turn(resize(pixels, *(size[::-1] if turn in LYING else size), extent))
+        return turn(resize(words(picture), *(size[::-1] if turn in LYING else size), extent))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds, from OSError to struct.error

@@ -45,7 +45,7 @@ def resize(
     Examples
     --------
     >>> resize(np.array([[0, 10, 20, 30]], np.uint32), 1, 2)[..., 0]
-    array([[ 6, 24]], dtype=uint8)
+    array([[ 7, 23]], dtype=uint8)
     """
     down, across = pixels.shape if extent is None else extent
     rows, columns = means(pixels.shape[0], down, height), means(pixels.shape[1], across, width)
@@ -91,7 +91,8 @@ def _resize(pixels, first_row, row_weights, first_column, column_weights, out):
     OH, OW, _ = out.shape
     line = np.empty(W, np.uint64)
     for h in range(OH):
-        line[:] = HALF
+        for w in range(W):
+            line[w] = HALF
         for k in range(row_weights.shape[1]):
             _add(pixels[first_row[h] + k], row_weights[h, k], line)
         for w in range(W):
