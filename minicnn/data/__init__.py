@@ -2,6 +2,8 @@
 
     folders.py       which files there are, of which class; splits           <- read first
     decoding.py      one function from a file to an array, in training and prediction alike
+    pixels.py        Pillow's pixels as an array
+    resizing.py      its loops over pixels
     reading.py       many files to one array, with threads
     cache.py         decode once: the pictures in a file that is mapped into memory
     augmentation.py  random rotation, shift, shear, zoom, flips, crop, colours, cutout

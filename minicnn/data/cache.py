@@ -33,7 +33,7 @@ from tqdm import tqdm
 from ..errors import check_int
 from .decoding import Preprocessing
 
-FORMAT = "minicnn pictures 1"
+FORMAT = "minicnn pictures 2"
 OURS = re.compile(r"[0-9a-f]{64}\.(pictures|[^.]*\.unfinished)")  # nothing else in the folder is ever touched
 DIGEST = hashlib.sha256
 ABANDONED = 3600  # seconds without a write, after which whoever wrote an unfinished file is dead

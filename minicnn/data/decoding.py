@@ -1,8 +1,8 @@
 """One function from a file to an array, used in training and in prediction alike.
 
-Orientation as the camera noted it, colours as RGB, transparent parts on white, resized with Pillow's
-antialiased bilinear filter, whole picture squashed to the size asked.  A file that cannot be read gives a
-DataError with its name and the reason.  Many files: `reading.py`.  Batches: `loader.py`.
+Orientation as the camera noted it, colours as RGB, transparent parts on white, resized with an antialiased bilinear
+filter (`resizing.py`), whole picture squashed to the size asked.  A file that cannot be read gives a DataError with
+its name and the reason.  Many files: `reading.py`.  Batches: `loader.py`.
 """
 
 import warnings
@@ -11,13 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from ..errors import ArgumentError, DataError, ModelFileError
+from .pixels import words
 
 # Pillow's warnings name no file: sizes are judged here, and a broken EXIF block only loses the orientation.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+# By EXIF's number: from the picture as it lies in the file to the picture as it was seen.
+UPRIGHT = {
+    2: np.fliplr,
+    3: lambda picture: picture[::-1, ::-1],
+    4: np.flipud,
+    5: lambda picture: picture.swapaxes(0, 1),
+    6: lambda picture: picture[::-1].swapaxes(0, 1),
+    7: lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
+    8: lambda picture: picture[:, ::-1].swapaxes(0, 1),
+}
+LYING = {UPRIGHT[number] for number in (5, 6, 7, 8)}  # height and width change places
 MAX_PIXELS = 80_000_000  # a decoded RGB picture of 240 MB; refused by its header, before decoding
 
 
@@ -30,7 +42,7 @@ class Preprocessing:
     height, width : int, 1 to 4096
         Pixels.
     resample : "bilinear"
-        Pillow's filter, with antialiasing when it shrinks.
+        The filter, with antialiasing when it shrinks.
     draft : int, 0 to 8
         Let the JPEG decoder halve a photograph, once or up to three times, as long as it stays `draft` times as
         large as asked.  0, which is what models mean that were saved without it, decodes in full.
@@ -98,16 +110,19 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
     DataError
         If the file is missing, empty, truncated, no picture, or larger than 80 million pixels.
     """
-    size = (preprocessing.width, preprocessing.height)
+    from .resizing import resize  # here, so that numba is imported only where it is needed
+
+    size, extent = (preprocessing.height, preprocessing.width), None
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
             if preprocessing.draft and image.format in ("JPEG", "MPO"):
-                return np.asarray(_drafted(image, size, preprocessing.draft))
+                extent = _draft(image, size, preprocessing.draft)
             image.load()
-            picture = _rgb(ImageOps.exif_transpose(image))
-        return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+            turn = _turn(image)
+            picture = _rgb(image)
+        return turn(resize(words(picture), *(size[::-1] if turn in LYING else size), extent))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds, from OSError to struct.error
@@ -116,17 +131,20 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
         ) from error
 
 
-def _drafted(image, size, draft):
-    """A JPEG file as RGB of `size`, halved by its decoder while it stays `draft` times as large.
+def _turn(image):
+    """What undoes the camera's orientation."""
+    return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation), np.asarray)
 
-    The decoder gives whole pixels, of which the last may lie half outside of the photograph: `box` says how far that
-    goes.  It is the file's, so the camera's orientation is undone last.
+
+def _draft(image, size, draft):
+    """Let a JPEG file's decoder halve it while it stays `draft` times as large.
+
+    The decoder gives whole pixels, of which the last may lie half outside of the photograph; what is returned says
+    how far down and across that goes.
     """
-    if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # lies on its side in the file
-        size = size[::-1]
-    _, box = image.draft(None, (draft * size[0], draft * size[1])) or (None, None)
-    image.load()
-    return ImageOps.exif_transpose(_rgb(image).resize(size, Image.Resampling.BILINEAR, box))
+    height, width = size[::-1] if _turn(image) in LYING else size
+    drafted = image.draft(None, (draft * width, draft * height))
+    return drafted and drafted[1][:1:-1]
 
 
 def _rgb(image):
@@ -140,7 +158,7 @@ def _rgb(image):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 def _reason(path, error):

@@ -244,17 +244,19 @@ def _refuse_empty(folder, by_class):
 
 def _pictures(paths, below=None):
     """The visible pictures among `paths`, with no hidden folder between them and `below`."""
-    found = [p for p in paths if p.suffix.lower() in PICTURE_ENDINGS and p.is_file()]
-    return [p for p in found if not any(part.startswith(".") for part in _parts(p, below))]
+    return [
+        p for p in paths if p.suffix.lower() in PICTURE_ENDINGS and not _is_hidden(p, below) and p.is_file()
+    ]
 
 
-def _parts(path, below):
-    return (path.name,) if below is None else path.relative_to(below).parts
+def _is_hidden(path, below):
+    """Asked of each of many thousand: strings take a fifth of the time of pathlib's parts."""
+    return path.name.startswith(".") if below is None else "/." in path.as_posix()[len(below.as_posix()) :]
 
 
 def _walk_order(path):
     """A folder's own files before those of its subfolders, each by its name, capitals first: as Keras walks."""
-    return path.parent.as_posix(), path.name
+    return path.as_posix().rpartition("/")[::2]
 
 
 def _match(folder, found, class_names):

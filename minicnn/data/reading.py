@@ -144,7 +144,8 @@ def _read(paths, preprocessing, skip_bad, progress, bad) -> Iterator[tuple[np.nd
                 errors.append(None)
             except DataError as error:
                 errors.append(error)
-        return pictures, errors
+        shape = (-1, preprocessing.height, preprocessing.width, 3)
+        return np.array(pictures, np.uint8).reshape(shape), errors
 
     # disable=None: a bar where there is a terminal, nothing elsewhere.
     bar = tqdm(
@@ -157,11 +158,7 @@ def _read(paths, preprocessing, skip_bad, progress, bad) -> Iterator[tuple[np.nd
             if failures and not skip_bad:
                 raise failures[0]
             good += len(pictures)
-            shape = (-1, preprocessing.height, preprocessing.width, 3)
-            yield (
-                np.array(pictures, np.uint8).reshape(shape),
-                np.array([error is None for error in errors], bool),
-            )
+            yield pictures, np.array([error is None for error in errors], bool)
             bar.update(len(errors))
     if not good:
         raise DataError(
