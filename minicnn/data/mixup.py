@@ -22,6 +22,7 @@ def mix(
     Parameters
     ----------
     x : array (N, H, W, C), float32
+        Blended in place: a batch is large, and its maker needs it no more.
     y : array (N,) of 0 and 1, or (N, K)
     indices : sequence of int (N,)
         Each picture's number in the whole set.
@@ -31,7 +32,7 @@ def mix(
 
     Returns
     -------
-    (x, y) : new arrays; y is float32
+    (x, y) : y is a new array, float32
 
     Raises
     ------
@@ -62,8 +63,10 @@ def mix(
 
 
 def _blend(values, share):
-    share = share.reshape(-1, *[1] * (values.ndim - 1))
-    blended = np.roll(values, 1, axis=0)
-    blended *= 1 - share
-    blended += share * values
-    return blended
+    """Each row with the one before it, in place: from the last to the first, so that each meets the other unblended."""
+    last = values[-1:].copy()
+    for n in range(len(values) - 1, -1, -1):  # a picture at a time stays in the cache
+        before = values[n - 1 : n] if n else last
+        values[n] *= share[n]
+        values[n] += (1 - share[n]) * before[0]
+    return values

@@ -10,7 +10,7 @@ from minicnn.data.mixup import mix
 
 def test_each_picture_is_blended_with_the_one_before_it(rng):
     x, y = rng.random((5, 3, 2, 1)).astype("float32"), np.array([0, 1, 1, 0, 1])
-    mixed, targets = mix(x, y, [7, 3, 9, 0, 2], epoch=4, seed=1, alpha=0.4)
+    mixed, targets = mix(x.copy(), y, [7, 3, 9, 0, 2], epoch=4, seed=1, alpha=0.4)
     for n, index in enumerate([7, 3, 9, 0, 2]):
         share = np.random.default_rng([1, 4, index, 1]).beta(0.4, 0.4)
         np.testing.assert_allclose(mixed[n], share * x[n] + (1 - share) * x[n - 1], rtol=1e-5)
