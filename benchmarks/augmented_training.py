@@ -10,7 +10,7 @@ benchmarks/results/augmented_training.md, and ends with status 1 if training wit
 """
 
 import argparse
-import importlib.util
+import importlib
 import statistics
 import sys
 import time
@@ -27,11 +27,10 @@ NONE, EVERYTHING = "none", "everything"
 
 def catdog():
     """examples/catdog.py, as a module."""
-    path = Path(__file__).resolve().parents[1] / "examples" / "catdog.py"
-    spec = importlib.util.spec_from_file_location("catdog", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    folder = str(Path(__file__).resolve().parents[1] / "examples")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module("catdog")
 
 
 def loaders(folder: Path, count: int) -> dict[str, data.Loader]:
