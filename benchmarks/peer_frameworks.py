@@ -9,10 +9,11 @@ Each is written the fastest way that its own manual would advise and that still 
 float32.  peer_worker.py gives each a process of its own.
 """
 
+import functools
 import os
 
 import numpy as np
-from peer_networks import Network, shapes
+from peer_networks import Network, along, every
 
 # So small that some thousand steps on one batch leave the network as alive as it began: a network that has learned the
 # batch by heart has less to compute in a backward pass that skips zeros.
@@ -31,9 +32,17 @@ class MiniCNN:
             "pool": mc.MaxPool2D,
             "flatten": mc.Flatten,
             "dense": mc.Dense,
+            "bare": functools.partial(mc.Conv2D, use_bias=False),
+            "separable": functools.partial(mc.SeparableConv2D, padding="same", use_bias=False),
+            "normalize": mc.BatchNormalization,
+            "residual": lambda *ways: mc.Residual(*map(row, ways)),
+            "average": mc.GlobalAveragePool2D,
         }
-        layers = [make[kind](*arguments) for kind, *arguments in network.layers]
-        self.model = mc.Sequential([*layers, mc.Sigmoid()], kernels=variant)
+
+        def row(layers):
+            return [make[kind](*arguments) for kind, *arguments in layers]
+
+        self.model = mc.Sequential([*row(network.layers), mc.Sigmoid()], kernels=variant)
         self.model.build((network.size, network.size, 3))
         if weights:
             self.model.set_weights(weights)
@@ -58,7 +67,7 @@ class Keras:
 
     def __init__(self, network, weights, variant):
         import tensorflow as tf
-        from keras import Sequential, layers, optimizers
+        from keras import Model, layers, optimizers
 
         make = {
             "conv": layers.Conv2D,
@@ -66,12 +75,27 @@ class Keras:
             "pool": layers.MaxPooling2D,
             "flatten": layers.Flatten,
             "dense": layers.Dense,
+            "bare": functools.partial(layers.Conv2D, use_bias=False),
+            "separable": functools.partial(layers.SeparableConv2D, padding="same", use_bias=False),
+            "normalize": layers.BatchNormalization,
+            "average": layers.GlobalAveragePooling2D,
         }
+        values = iter(weights)
+
+        def run(way, x):
+            for kind, *arguments in way:
+                if kind == "residual":
+                    y = run(arguments[0], x)
+                    x = layers.Add()([y, run(arguments[1], x)])
+                else:
+                    layer = make[kind](*arguments)
+                    x = layer(x)
+                    layer.set_weights([next(values) for _ in layer.weights])
+            return x
+
         self.tf = tf
-        self.model = Sequential([layers.Input((network.size, network.size, 3))])
-        for kind, *arguments in network.layers:
-            self.model.add(make[kind](*arguments))
-        self.model.set_weights(weights)
+        pictures = layers.Input((network.size, network.size, 3))
+        self.model = Model(pictures, run(network.layers, pictures))
         model, optimizer = self.model, optimizers.Adam(RATE)
 
         @tf.function(jit_compile=variant == "XLA")
@@ -107,11 +131,17 @@ class Keras:
 def channels_first(network: Network, weights: list[np.ndarray]) -> list[np.ndarray]:
     """Weights for NCHW: kernels (out, in, height, width), dense ones (out, in), the first in flattening's new order."""
     values, turned, flattened = iter(weights), [], None
-    for (kind, *_), shape in shapes(network):
+    for (kind, *_), shape in every(network):
         if kind == "flatten":
             flattened = shape
         elif kind == "conv":
             turned += [next(values).transpose(3, 2, 0, 1), next(values)]
+        elif kind == "bare":
+            turned.append(next(values).transpose(3, 2, 0, 1))
+        elif kind == "separable":
+            turned += [next(values).transpose(2, 3, 0, 1), next(values).transpose(3, 2, 0, 1)]
+        elif kind == "normalize":
+            turned += [next(values) for _ in range(4)]
         elif kind == "dense":
             weight = next(values)
             if flattened:
@@ -129,25 +159,52 @@ class Torch:
         from torch import nn
 
         self.torch = torch
-        made = []
-        for layer, shape in shapes(network):
-            match layer:
-                case ("conv", filters, kernel, stride, padding):
-                    border = kernel // 2 if padding == "same" else 0
-                    made.append(nn.Conv2d(shape[-1], filters, kernel, stride, border))
-                case ("relu",):
-                    made.append(nn.ReLU())
-                case ("pool", size):
-                    made.append(nn.MaxPool2d(size))
-                case ("flatten",):
-                    made.append(nn.Flatten())
-                case ("dense", units):
-                    made.append(nn.Linear(shape[-1], units))
+
+        class Residual(nn.Module):
+            def __init__(self, way, shortcut):
+                super().__init__()
+                self.way, self.shortcut = way, shortcut
+
+            def forward(self, x):
+                return self.way(x) + self.shortcut(x)
+
+        def row(layers, shape):
+            made = []
+            for layer, entering in along(layers, shape):
+                C = entering[-1]
+                match layer:
+                    case ("conv" | "bare" as kind, filters, kernel, stride, padding):
+                        border = kernel // 2 if padding == "same" else 0
+                        made.append(nn.Conv2d(C, filters, kernel, stride, border, bias=kind == "conv"))
+                    case ("separable", filters, kernel):
+                        made.append(nn.Conv2d(C, C, kernel, padding=kernel // 2, groups=C, bias=False))
+                        made.append(nn.Conv2d(C, filters, 1, bias=False))
+                    case ("normalize",):
+                        made.append(nn.BatchNorm2d(C, eps=1e-3, momentum=0.01))
+                    case ("relu",):
+                        made.append(nn.ReLU())
+                    case ("pool", size):
+                        made.append(nn.MaxPool2d(size))
+                    case ("average",):
+                        made += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+                    case ("flatten",):
+                        made.append(nn.Flatten())
+                    case ("dense", units):
+                        made.append(nn.Linear(C, units))
+                    case ("residual", way, shortcut):
+                        made.append(Residual(row(way, entering), row(shortcut, entering)))
+            return nn.Sequential(*made)
+
+        model = row(network.layers, (network.size, network.size, 3))
+        slots = [
+            slot
+            for name, slot in model.state_dict(keep_vars=True).items()
+            if not name.endswith("num_batches_tracked")
+        ]
         self.layout = torch.channels_last if "channels-last" in variant else torch.contiguous_format
-        model = nn.Sequential(*made)
         with torch.no_grad():
-            for parameter, value in zip(model.parameters(), channels_first(network, weights), strict=True):
-                parameter.copy_(torch.from_numpy(value))
+            for slot, value in zip(slots, channels_first(network, weights), strict=True):
+                slot.copy_(torch.from_numpy(value))
         model = model.to(memory_format=self.layout)
         self.optimizer = torch.optim.Adam(model.parameters(), RATE, eps=1e-7, fused=True)
         self.model = torch.compile(model, dynamic=False) if "compiled" in variant else model
@@ -158,6 +215,7 @@ class Torch:
         return batch.contiguous(memory_format=self.layout)
 
     def predict(self, batch):
+        self.model.eval()
         with self.torch.inference_mode():
             return self.torch.sigmoid(self.model(batch)).numpy()
 
@@ -165,6 +223,7 @@ class Torch:
         self.batch, self.target = self.prepare(x), self.torch.from_numpy(y)
 
     def train(self, steps):
+        self.model.train()
         for _ in range(steps):
             self.optimizer.zero_grad()
             self.loss_function(self.model(self.batch), self.target).backward()
@@ -181,43 +240,66 @@ class JAX:
 
         self.jax = jax
 
-        def logits(weights, x):
-            values = iter(weights)
-            for layer in network.layers:
+        def run(layers, x, values, moving):
+            """The layers' output; `moving` is None for prediction, else the new averages are put there."""
+            for layer in layers:
                 match layer:
-                    case ("conv", _, _, stride, padding):
-                        axes = ("NHWC", "HWIO", "NHWC")
-                        strides = (stride, stride)
-                        x = lax.conv_general_dilated(
-                            x, next(values), strides, padding.upper(), dimension_numbers=axes
-                        )
-                        x = x + next(values)
+                    case ("conv" | "bare" as kind, _, _, stride, padding):
+                        x = convolution(x, next(values)[1], stride, padding)
+                        x = x + next(values)[1] if kind == "conv" else x
+                    case ("separable", _, _):
+                        C = x.shape[-1]
+                        x = convolution(x, next(values)[1].reshape(3, 3, 1, C), 1, "same", C)
+                        x = convolution(x, next(values)[1], 1, "same")
+                    case ("normalize",):
+                        (_, gamma), (_, beta), (i, mean), (j, variance) = (next(values) for _ in range(4))
+                        if moving is not None:
+                            mine = x.mean((0, 1, 2)), x.var((0, 1, 2))
+                            for place, old, new in ((i, mean, mine[0]), (j, variance, mine[1])):
+                                moving[place] = 0.99 * old + 0.01 * new
+                            mean, variance = mine
+                        x = (x - mean) * (gamma * lax.rsqrt(variance + 1e-3)) + beta
+                    case ("residual", way, shortcut):
+                        y = run(way, x, values, moving)
+                        x = y + run(shortcut, x, values, moving)
                     case ("relu",):
                         x = jnp.maximum(x, 0)
                     case ("pool", size):
                         n, h, w, c = x.shape  # on CPUs its gradient is quicker than that of reduce_window
                         whole = x[:, : h // size * size, : w // size * size]
                         x = whole.reshape(n, h // size, size, w // size, size, c).max((2, 4))
+                    case ("average",):
+                        x = x.mean((1, 2))
                     case ("flatten",):
                         x = x.reshape(len(x), -1)
                     case ("dense", _):
-                        x = x @ next(values) + next(values)
+                        x = x @ next(values)[1] + next(values)[1]
             return x
 
+        def convolution(x, weight, stride, padding, groups=1):
+            return lax.conv_general_dilated(
+                x, weight, (stride, stride), padding.upper(), dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                feature_group_count=groups,
+            )  # fmt: skip
+
         def loss(weights, x, y):
-            z = logits(weights, x)
-            return (jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z)))).mean()
+            moving = {}
+            z = run(network.layers, x, iter(enumerate(weights)), moving)
+            return (jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z)))).mean(), moving
 
         def step(state, x, y):
             weights, m, v, t = state
-            gradient = jax.grad(loss)(weights, x, y)
+            gradient, moving = jax.grad(loss, has_aux=True)(weights, x, y)
             m = [a + 0.1 * (g - a) for a, g in zip(m, gradient, strict=True)]
             v = [a + 0.001 * (g * g - a) for a, g in zip(v, gradient, strict=True)]
             rate = RATE * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
             moved = [w - rate * a / (jnp.sqrt(b) + 1e-7) for w, a, b in zip(weights, m, v, strict=True)]
-            return moved, m, v, t + 1
+            return [moving.get(i, w) for i, w in enumerate(moved)], m, v, t + 1
 
-        self._predict = jax.jit(lambda weights, x: jax.nn.sigmoid(logits(weights, x)))
+        def predict(weights, x):
+            return jax.nn.sigmoid(run(network.layers, x, iter(enumerate(weights)), None))
+
+        self._predict = jax.jit(predict)
         self._step = jax.jit(step, donate_argnums=0)
         weights, zeros = [[jnp.array(f(w)) for w in weights] for f in (np.array, np.zeros_like)]
         self.state = weights, zeros, [jnp.zeros_like(w) for w in weights], 1.0

@@ -58,7 +58,7 @@ def summary(model: Any) -> str:
             f"Non-trainable params: {total - trainable:,} ({_bytes((total - trainable) * itemsize)})",
             f"A picture: {sum(layer.multiply_adds for layer in model.layers):,} multiply-adds forward, "
             f"{_bytes(memory)} of activations",
-            *(f"In one step: {step}" for step in model.steps if not hasattr(step, "config")),
+            *(f"In one step: {step}" for step in _fused(model.steps)),
         ]
     )
 
@@ -68,6 +68,15 @@ def _nested(layers, indent=""):
     for layer in layers:
         yield indent, layer
         yield from _nested(layer.inner, indent + "  ")
+
+
+def _fused(steps, where=""):
+    """The steps that are more than one layer, those inside a layer with its name before them."""
+    for step in steps:
+        if not hasattr(step, "config"):
+            yield f"{where}{step}"
+        elif hasattr(step, "steps"):
+            yield from _fused([*step.steps, *step.shortcut_steps], f"{where}{step.name}: ")
 
 
 def _count(parameters):

@@ -44,6 +44,54 @@ def test_without_a_pool_that_halves_the_relu_alone_joins_the_convolution(setting
     assert blocks(built("fast", **settings)) == ["conv2d_1 + relu_1", "conv2d_2 + relu_2 + max_pool2d_2"]
 
 
+def modern(kernels):
+    """Pools straight after convolutions, normalisations behind them, inside a Residual and outside."""
+    inside = [mc.Conv2D(5, 3, padding="same"), mc.BatchNormalization(), mc.ReLU()]
+    layers = [mc.Conv2D(5, 3), mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU()]
+    layers += [
+        mc.Residual(
+            [*inside, mc.Residual([mc.BatchNormalization(), mc.ReLU()])], [mc.Conv2D(5, 1), mc.ReLU()]
+        )
+    ]
+    layers += [
+        mc.Conv2D(4, 3, 2),
+        mc.MaxPool2D(3, padding="same"),
+        mc.GlobalAveragePool2D(),
+        mc.Dense(1),
+        mc.Sigmoid(),
+    ]
+    model = mc.Sequential(layers, kernels).build((13, 12, 2), seed=2, dtype="float64")
+    model.compile(mc.Adam(0.01))
+    return model
+
+
+def test_the_plan_looks_into_residuals(capsys):
+    model = modern("fast")
+    assert blocks(model) == ["conv2d_1 + max_pool2d_1", "batch_normalization_1 + relu_1"]
+    model.summary()
+    lines = [line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines() if "In one step" in line]
+    assert lines == [
+        "conv2d_1 + max_pool2d_1",
+        "batch_normalization_1 + relu_1",
+        "residual_1: batch_normalization_1 + relu_1",
+        "residual_1: residual_1: batch_normalization_1 + relu_1",
+        "residual_1: shortcut_conv2d_1 + shortcut_relu_1",
+    ]
+    assert not blocks(modern("im2col"))
+
+
+def test_modern_networks_are_the_same_in_steps_and_layer_by_layer(rng):
+    """Weights and moving statistics; im2col, which has no such steps, is the judge."""
+    x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
+    fused, plain = modern("fast"), modern("im2col")
+    for _ in range(3):
+        one, other = fused.train_step(x, y), plain.train_step(x, y)
+        assert one[0] == pytest.approx(other[0], rel=1e-12)
+    for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-8)
+
+
 @pytest.mark.parametrize(
     "settings", [{}, {"pool": lambda: mc.MaxPool2D(3, strides=2)}], ids=["block", "no pool"]
 )

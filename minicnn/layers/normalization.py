@@ -92,15 +92,15 @@ class BatchNormalization(Layer):
         dx, self.gamma.grad, self.beta.grad = self.kernels.batchnorm_backward(
             dy, x, self.gamma.value, mean, variance, self.epsilon, self.needs_dx
         )
-        self._follow(mean, variance)
+        self.follow(mean, variance)
         return dx
 
     def _begin(self, unmeasured):
         """`unmeasured` is the share of the beginning, 0 and 1, in the averages as they are now."""
         self.unmeasured, self._averages = unmeasured, (self.moving_mean.value, self.moving_variance.value)
 
-    def _follow(self, mean, variance):
-        """Let the moving averages take their share of a batch's statistics."""
+    def follow(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Let the moving averages take their share of a batch's statistics; `backward` does, here and in fusion.py."""
         moving = self.moving_mean, self.moving_variance
         if any(p.value is not own for p, own in zip(moving, self._averages, strict=True)):
             self.unmeasured = 0.0  # somebody else put them there: they are a measurement

@@ -22,6 +22,11 @@ class Residual(Layer):
         Empty: x itself is added.  Where the layers change the shape, layers that change x alike, such as
         ``[Conv2D(filters, 1, strides=2)]``.
 
+    Attributes
+    ----------
+    steps, shortcut_steps : list
+        How both ways are walked through: the layers, or some of them as one if a model planned it (fusion.py).
+
     Raises
     ------
     ArgumentError
@@ -53,6 +58,7 @@ class Residual(Layer):
         if not self.layers:
             raise ArgumentError("Residual layers", "at least one", "none", "Give for example [ReLU()].")
         self.inner = check_layers([*self.layers, *self.shortcut], "Residual")
+        self.steps, self.shortcut_steps = self.layers, self.shortcut
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         settings = rng, dtype, self.kernels, self.needs_dx
@@ -72,18 +78,18 @@ class Residual(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         y, short = x, x
-        for layer in self.layers:
-            y = layer.forward(y, training)
-        for layer in self.shortcut:
-            short = layer.forward(short, training)
+        for step in self.steps:
+            y = step.forward(y, training)
+        for step in self.shortcut_steps:
+            short = step.forward(short, training)
         return self.kernels.add(y, short)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         dx, dshort = dy, dy
-        for layer in reversed(self.layers):
-            dx = layer.backward(dx)
-        for layer in reversed(self.shortcut):
-            dshort = layer.backward(dshort)
+        for step in reversed(self.steps):
+            dx = step.backward(dx)
+        for step in reversed(self.shortcut_steps):
+            dshort = step.backward(dshort)
         return self.kernels.add(dx, dshort) if self.needs_dx else None
 
     @property

@@ -42,6 +42,22 @@ def test_turned_weights_give_the_same_numbers_channels_first(programs):
     np.testing.assert_allclose((first.reshape(2, -1) @ w1.T + b1) @ w2.T + b2, wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_turned_weights_of_modern_layers_keep_their_order(programs):
+    """Each number says which weight it is; a separable convolution has two, a normalisation four."""
+    peer_frameworks = programs("peer_frameworks")
+    peer_networks = programs("peer_networks")
+    layers = [("residual", [("separable", 4, 3), ("normalize",)], [("bare", 4, 1, 1, "valid")]), ("average",)]
+    network = peer_networks.Network(6, [*layers, ("dense", 1)])
+    weights = peer_networks.draw_weights(network, np.random.default_rng(0))
+    assert [weight.shape for weight in weights] == [
+        (3, 3, 3, 1), (1, 1, 3, 4), (4,), (4,), (4,), (4,), (1, 1, 3, 4), (4, 1), (1,)
+    ]  # fmt: skip
+    turned = peer_frameworks.channels_first(network, weights)
+    np.testing.assert_array_equal(turned[0][2, 0], weights[0][:, :, 2, 0])
+    np.testing.assert_array_equal(turned[1][3, :, 0, 0], weights[1][0, 0, :, 3])
+    assert [weight.shape for weight in turned[-3:]] == [(4, 3, 1, 1), (1, 4), (1,)]
+
+
 def test_one_peer_that_predicts_otherwise_ends_the_run(programs):
     peers = programs("peers")
     right = np.linspace(0.2, 0.7, 8)

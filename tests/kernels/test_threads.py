@@ -28,7 +28,10 @@ import hashlib
 import numpy as np
 
 rng = np.random.default_rng(0)
-layers = [mc.Conv2D(40, 3), mc.ReLU(), mc.MaxPool2D(2), mc.Conv2D(6, 3, 2, "same"), mc.ReLU(), mc.AveragePool2D(2)]
+layers = [mc.Conv2D(40, 3), mc.ReLU(), mc.MaxPool2D(2)]
+layers += [mc.Residual([mc.Conv2D(40, 3, padding="same"), mc.BatchNormalization(), mc.ReLU()])]
+layers += [mc.Conv2D(18, 3, padding="same"), mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU()]
+layers += [mc.Conv2D(6, 3, 2, "same"), mc.ReLU(), mc.AveragePool2D(2)]
 layers += [mc.Residual([mc.DepthwiseConv2D(3, padding="same"), mc.BatchNormalization()])]
 model = mc.Sequential([*layers, mc.Flatten(), mc.Dense(9), mc.ReLU(), mc.Dense(1), mc.Sigmoid()], "fast")
 model.build((17, 16, 3), seed=1)

@@ -9,13 +9,16 @@
     winograd.py     the same for 3x3 kernels, with less than half the multiplications
     winograd_rows.py  the same for kernels 3 wide over few channels, as the first convolution has
     pool.py         the pool of a fused block: the largest of four, and who it was
+    largest.py      the same without a ReLU
     forward.py      the forward pass: bands, then bias, ReLU or pool while they are in the cache
+    winograd_dweight.py     dweight of a 3x3 convolution: Winograd's route backwards
     convolution.py  dx and dweight of any convolution
     lists.py        lists of the pool's winners
     gather.py       sums over such lists, in registers
     winners.py      the backward pass of conv -> ReLU -> max pool, from its winners alone
     pick.py         dweight where input channels are few: each lane picks what its winner saw
     block.py        both passes of such a block
+    pooled.py       conv -> max pool, both passes
     dense.py        dense layers
     window.py       sums over a 3x3 window of one vector of channels
     depthwise.py    convolutions a channel at a time
@@ -29,7 +32,7 @@ is computed here.  Numbers agree with it to rounding, on any number of threads t
 """
 
 from ... import compiling  # noqa: F401 - before numba: it decides on the pool of threads
-from . import block, convolution, dense, depthwise, normalization, pooling, update
+from . import block, convolution, dense, depthwise, normalization, pooled, pooling, update
 from .threads import one_at_a_time
 
 conv2d_forward = one_at_a_time(convolution.conv2d_forward)
@@ -37,6 +40,8 @@ conv2d_relu_forward = one_at_a_time(convolution.conv2d_relu_forward)
 conv2d_backward = one_at_a_time(convolution.conv2d_backward)
 block_forward = one_at_a_time(block.block_forward)
 block_backward = one_at_a_time(block.block_backward)
+conv2d_maxpool2d_forward = one_at_a_time(pooled.conv2d_maxpool2d_forward)
+conv2d_maxpool2d_backward = one_at_a_time(pooled.conv2d_maxpool2d_backward)
 maxpool2d_forward = one_at_a_time(pooling.maxpool2d_forward)
 maxpool2d_backward = one_at_a_time(pooling.maxpool2d_backward)
 averagepool2d_forward = one_at_a_time(pooling.averagepool2d_forward)
@@ -48,6 +53,9 @@ depthwise_conv2d_backward = one_at_a_time(depthwise.depthwise_conv2d_backward)
 batchnorm_forward = one_at_a_time(normalization.batchnorm_forward)
 batchnorm_backward = one_at_a_time(normalization.batchnorm_backward)
 batchnorm_inference = one_at_a_time(normalization.batchnorm_inference)
+batchnorm_relu_forward = one_at_a_time(normalization.batchnorm_relu_forward)
+batchnorm_relu_backward = one_at_a_time(normalization.batchnorm_relu_backward)
+batchnorm_relu_inference = one_at_a_time(normalization.batchnorm_relu_inference)
 add = one_at_a_time(normalization.add)
 relu_forward = one_at_a_time(pooling.relu_forward)
 relu_backward = one_at_a_time(pooling.relu_backward)
@@ -56,8 +64,9 @@ adam_step = one_at_a_time(update.adam_step)
 
 __all__ = [
     "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward",
-    "batchnorm_forward", "batchnorm_inference", "block_backward", "block_forward", "conv2d_backward",
-    "conv2d_forward", "conv2d_relu_forward", "dense_backward", "dense_forward",
+    "batchnorm_forward", "batchnorm_inference", "batchnorm_relu_backward", "batchnorm_relu_forward",
+    "batchnorm_relu_inference", "block_backward", "block_forward", "conv2d_backward", "conv2d_forward",
+    "conv2d_maxpool2d_backward", "conv2d_maxpool2d_forward", "conv2d_relu_forward", "dense_backward", "dense_forward",
     "depthwise_conv2d_backward", "depthwise_conv2d_forward", "maxpool2d_backward", "maxpool2d_forward",
     "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip

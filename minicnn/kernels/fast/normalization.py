@@ -2,7 +2,10 @@
 
 Statistics are sums of a few rows at a time, in the type of x while these rows are in the first cache, then added in
 float64: mean and squared distances from it come from one pass without losing digits.  Each of PIECES runs of rows has
-sums of its own, added in their order: the same bits on any number of threads.  The equations are in `reference`.
+sums of its own, added in their order: the same bits on any number of threads.  Where channels are few, several rows
+are taken as one wide row, so that vectors are filled.  The equations are in `reference`.
+
+A ReLU behind it is cut in the same pass; backward finds out again where, by the same sum, and reads nothing more.
 Also here: `add`, where two ways through a network meet.
 """
 
@@ -13,30 +16,35 @@ from ...compiling import njit, plain
 from .memory import PIECES, empty
 
 CACHED = 1 << 12  # values of the rows that are summed together
+WIDE = 128  # values of a row, at least, where several rows of few channels can be one
 
 
 def batchnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y, and the mean and variance of each channel over the batch."""
-    C = x.shape[-1]
-    rows = plain(x).reshape(-1, C)
-    sums, squares = np.zeros((PIECES, C)), np.zeros((PIECES, C))
-    _moments(rows, sums, squares)
-    total, square = _merge(sums, squares, _pieces(len(rows)))
-    mean, variance = (total / len(rows)).astype(x.dtype), (square / len(rows)).astype(x.dtype)
-    return batchnorm_inference(x, gamma, beta, mean, variance, epsilon), mean, variance
+    return _forward(x, gamma, beta, epsilon, False)
+
+
+def batchnorm_relu_forward(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same with y = max(0, .)."""
+    return _forward(x, gamma, beta, epsilon, True)
 
 
 def batchnorm_inference(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
 ) -> np.ndarray:
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta."""
-    C = x.shape[-1]
-    y = empty(x.shape, x.dtype)
-    scale = gamma / np.sqrt(variance + x.dtype.type(epsilon))
-    _normalize(plain(x).reshape(-1, C), plain(mean), scale, plain(beta), y.reshape(-1, C))
-    return y
+    return _apply(x, gamma, beta, mean, variance, epsilon, False)
+
+
+def batchnorm_relu_inference(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
+) -> np.ndarray:
+    """The same with y = max(0, .)."""
+    return _apply(x, gamma, beta, mean, variance, epsilon, True)
 
 
 def batchnorm_backward(
@@ -49,19 +57,21 @@ def batchnorm_backward(
     need_dx: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """dx, dgamma and dbeta."""
-    C = x.shape[-1]
-    dy, rows, mean = plain(dy).reshape(-1, C), plain(x).reshape(-1, C), plain(mean)
-    sums, products = np.zeros((PIECES, C)), np.zeros((PIECES, C))
-    _gradient_sums(dy, rows, mean, sums, products)
-    inverse = 1 / np.sqrt(variance.astype("float64") + epsilon)
-    dbeta, dgamma = sums.sum(0), products.sum(0) * inverse
-    dx = None
-    if need_dx:
-        # dx = gamma / deviation (dy - dbeta / n - (x - mean) dgamma / (n deviation))
-        terms = gamma * inverse, dbeta / len(rows), dgamma * inverse / len(rows)
-        dx = empty(x.shape, x.dtype)
-        _dx(dy, rows, mean, *(term.astype(x.dtype) for term in terms), dx.reshape(-1, C))
-    return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+    return _backward(dy, x, gamma, gamma, mean, variance, epsilon, need_dx, False)
+
+
+def batchnorm_relu_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    epsilon: float,
+    need_dx: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """The same through the ReLU: dy counts where y is above 0."""
+    return _backward(dy, x, gamma, beta, mean, variance, epsilon, need_dx, True)
 
 
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -71,27 +81,55 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return y
 
 
-def _pieces(n):
-    """How many of n rows each piece has."""
-    ends = np.arange(PIECES + 1) * n // PIECES
-    return np.diff(ends)
+def _forward(x, gamma, beta, epsilon, relu):
+    n, rows, times = _rows(x)
+    sums, squares = np.zeros((2, PIECES, rows.shape[1]))
+    _moments(rows, sums, squares)
+    total = sums.reshape(-1, times, len(gamma)).sum((0, 1))
+    # of each run its own squares, and those of its mean's distance from the mean of all
+    counts = np.diff(np.arange(PIECES + 1) * len(rows) // PIECES)[:, None]
+    apart = sums / np.maximum(counts, 1) - np.tile(total / n, times)
+    square = (squares + counts * apart**2).reshape(-1, times, len(gamma)).sum((0, 1))
+    mean, variance = (total / n).astype(x.dtype), (square / n).astype(x.dtype)
+    return _apply(x, gamma, beta, mean, variance, epsilon, relu), mean, variance
 
 
-def _merge(sums, squares, counts):
-    """Sums, and sums of squared distances from the mean, of all pieces; each has squares about its own mean.
+def _apply(x, gamma, beta, mean, variance, epsilon, relu):
+    _, rows, times = _rows(x)
+    y = empty(x.shape, x.dtype)
+    terms = [np.tile(term, times) for term in (mean, _scale(gamma, variance, epsilon), beta)]
+    _normalize(rows, *terms, relu, y.reshape(rows.shape))
+    return y
 
-    Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", equation 2.1.
-    """
-    total, square, before = sums[0], squares[0], counts[0]
-    for piece in range(1, PIECES):
-        here = counts[piece]
-        if before and here:
-            distance = total * (here / before) - sums[piece]
-            square = square + squares[piece] + distance**2 * (before / (here * (before + here)))
-        else:
-            square = square + squares[piece]
-        total, before = total + sums[piece], before + here
-    return total, square
+
+def _backward(dy, x, gamma, beta, mean, variance, epsilon, need_dx, relu):
+    n, rows, times = _rows(x)
+    dy, scale = plain(dy).reshape(rows.shape), _scale(gamma, variance, epsilon)
+    known = [np.tile(term, times) for term in (mean, scale, beta)]
+    sums, products = np.zeros((2, PIECES, rows.shape[1]))
+    _gradient_sums(dy, rows, *known, relu, sums, products)
+    inverse = 1 / np.sqrt(variance.astype("float64") + epsilon)
+    dbeta, product = (part.reshape(-1, times, len(gamma)).sum((0, 1)) for part in (sums, products))
+    dgamma, dx = product * inverse, None
+    if need_dx:
+        # dx = gamma / deviation (dy - dbeta / n - (x - mean) dgamma / (n deviation))
+        shift, slope = (np.tile(term.astype(x.dtype), times) for term in (dbeta / n, dgamma * inverse / n))
+        dx = empty(x.shape, x.dtype)
+        _dx(dy, rows, *known, relu, shift, slope, dx.reshape(rows.shape))
+    return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+
+
+def _rows(x):
+    """How many rows of channels x has, x as rows, and how many of the first are one of the second."""
+    C = x.shape[-1]
+    n, times = x.size // C, 1
+    while times * C < WIDE and n % (2 * times) == 0:
+        times *= 2
+    return n, plain(x).reshape(-1, times * C), times
+
+
+def _scale(gamma, variance, epsilon):
+    return gamma / np.sqrt(variance + variance.dtype.type(epsilon))
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -126,22 +164,27 @@ def _moments(x, sums, squares):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _normalize(x, mean, scale, beta, y):
+def _normalize(x, mean, scale, beta, relu, y):
     N, C = x.shape
-    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+    flat_x, flat_y, zero = x.reshape(-1), y.reshape(-1), x.dtype.type(0)
     for piece in prange(PIECES):
         for row in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            at = row * C
             for c in range(C):
-                distance = flat_x[np.uintp(at + c)] - mean[np.uintp(c)]
-                flat_y[np.uintp(at + c)] = distance * scale[np.uintp(c)] + beta[np.uintp(c)]
+                value = _value(flat_x, row * C, mean, scale, beta, c)
+                flat_y[np.uintp(row * C + c)] = zero if relu and value <= zero else value
+
+
+@njit(cache=False, inline="always")
+def _value(x, at, mean, scale, beta, c):
+    """What comes out of the normalisation; to the bit the same wherever it is asked."""
+    return (x[np.uintp(at + c)] - mean[np.uintp(c)]) * scale[np.uintp(c)] + beta[np.uintp(c)]
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _gradient_sums(dy, x, mean, sums, products):
+def _gradient_sums(dy, x, mean, scale, beta, relu, sums, products):
     """Of each piece's rows: the sums of dy and of dy (x - mean)."""
     N, C = x.shape
-    flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
+    flat_x, flat_dy, zero = x.reshape(-1), dy.reshape(-1), x.dtype.type(0)
     step = max(1, CACHED // C)
     for piece in prange(PIECES):
         total, product = np.empty(C, x.dtype), np.empty(C, x.dtype)
@@ -150,26 +193,30 @@ def _gradient_sums(dy, x, mean, sums, products):
             total[:] = 0
             product[:] = 0
             for row in range(start, min(start + step, last)):
+                at = row * C
                 for c in range(C):
-                    gradient = flat_dy[np.uintp(row * C + c)]
+                    alive = not relu or _value(flat_x, at, mean, scale, beta, c) > zero
+                    gradient = flat_dy[np.uintp(at + c)] if alive else zero
                     total[np.uintp(c)] += gradient
-                    product[np.uintp(c)] += gradient * (flat_x[np.uintp(row * C + c)] - mean[np.uintp(c)])
+                    product[np.uintp(c)] += gradient * (flat_x[np.uintp(at + c)] - mean[np.uintp(c)])
             for c in range(C):
                 sums[piece, c] += total[c]
                 products[piece, c] += product[c]
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _dx(dy, x, mean, scale, shift, slope, dx):
+def _dx(dy, x, mean, scale, beta, relu, shift, slope, dx):
     """dx = scale (dy - shift - (x - mean) slope)."""
     N, C = x.shape
-    flat_x, flat_dy, flat_dx = x.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+    flat_x, flat_dy, flat_dx, zero = x.reshape(-1), dy.reshape(-1), dx.reshape(-1), x.dtype.type(0)
     for piece in prange(PIECES):
         for row in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             at = row * C
             for c in range(C):
+                alive = not relu or _value(flat_x, at, mean, scale, beta, c) > zero
+                gradient = flat_dy[np.uintp(at + c)] if alive else zero
                 distance = flat_x[np.uintp(at + c)] - mean[np.uintp(c)]
-                gradient = flat_dy[np.uintp(at + c)] - shift[np.uintp(c)] - distance * slope[np.uintp(c)]
+                gradient = gradient - shift[np.uintp(c)] - distance * slope[np.uintp(c)]
                 flat_dx[np.uintp(at + c)] = scale[np.uintp(c)] * gradient
 
 

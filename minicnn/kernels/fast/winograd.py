@@ -98,43 +98,40 @@ def transform_weights(packed, U):
 
 
 @njit(cache=True, nogil=True)
-def transform_pictures(V, source, s0, row, C, rows, columns):
-    """V[PLACES, tile, c] = B^T d B for the tiles of `rows` x `columns` outputs; returns how many tiles.
+def transform_pictures(V, tile, tiles, source, s0, row, C, rows, columns):
+    """V[PLACES, tile, c] = B^T d B for the tiles of `rows` x `columns` outputs, from number `tile` on of `tiles`.
 
     The last tile of an odd row or column overlaps the one before.
     """
     lanes = VECTOR_BYTES // V.itemsize
     length = -(-C // lanes) * lanes
     down, across = -(-rows // STEP), -(-columns // STEP)
-    size = down * across * length
-    tile = 0
+    size = tiles * length
     for i in range(down):
         for j in range(across):
             x0 = s0 + min(STEP * i, rows - STEP) * row + min(STEP * j, columns - STEP) * C
             for c in range(0, C, lanes):
                 picture_transform(V, tile * length + c, SIDE * size, size, source, x0 + c, row, C)
             tile += 1
-    return tile
 
 
 @njit(cache=True, nogil=True)
-def winograd(out, pitch, V, M, U, u0, C, width, rows, columns):
-    """out[row*pitch + column, :width] = the convolution, from transformed pieces V and weights U."""
+def winograd(out, pitch, V, M, U, u0, C, width, rows, columns, pictures):
+    """out[p, row*pitch + column, :width] = the convolution of picture p, from transformed pieces V and weights U."""
     lanes = VECTOR_BYTES // V.itemsize
     length = -(-C // lanes) * lanes
     down, across = -(-rows // STEP), -(-columns // STEP)
-    tiles = down * across
+    tiles = pictures * down * across
     for k in range(PLACES):
         product(M, k * tiles * width, width, V, k * tiles * length, length, 0, 1,
                 U, u0 + k * C * width, 0, width, 1, C, tiles)  # fmt: skip
     size = tiles * width
-    tile = 0
-    for i in range(down):
-        for j in range(across):
-            o0 = (min(STEP * i, rows - STEP) * pitch + min(STEP * j, columns - STEP)) * width
-            for v in range(0, width, lanes):
-                sum_transform(out, o0 + v, pitch * width, width, M, tile * width + v, SIDE * size, size)
-            tile += 1
+    for tile in range(tiles):
+        i, j = tile // across % down, tile % across
+        o0 = tile // (down * across) * out.shape[1]
+        o0 += (min(STEP * i, rows - STEP) * pitch + min(STEP * j, columns - STEP)) * width
+        for v in range(0, width, lanes):
+            sum_transform(out, o0 + v, pitch * width, width, M, tile * width + v, SIDE * size, size)
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,61 @@
+"""The largest of four neighbouring outputs of a convolution, and who it was, while they are in the cache.
+
+    y[v] = the largest of a, b, c, d,   each the convolution's output + bias[v]
+    winner[v] = which of the four it was: the first, row by row
+
+for one pooled place and the tile's width of channels: `pool.py` without its ReLU, so somebody always wins.  A NaN is
+larger than any number, as in `reference`.  Called by `forward.py`.
+"""
+
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .cpu import VECTORS
+from .vectors import Vectors
+
+
+def make_largest(vectors: int = VECTORS) -> Callable:
+    """The choice as a function that numba compiles into its caller."""
+
+    @intrinsic
+    def largest(typing_context, out, above, below, width, bias, o0, y, winner, y0, w0):
+        n = types.intp
+        signature = types.void(out, n, n, n, bias, n, y, winner, n, n)
+
+        def codegen(context, builder, sig, arguments):
+            out, above, below, width, bias, o0, y, winner, y0, w0 = arguments
+            e, b = Vectors(context, builder, sig.args[0].dtype), builder
+            above, below = (e.pointer(sig.args[0], out, place) for place in (above, below))
+            four = above, e.move(above, width), below, e.move(below, width)
+            bias, y = e.pointer(sig.args[4], bias, o0), e.pointer(sig.args[6], y, y0)
+            byte = ir.IntType(8)
+            winner = context.make_array(sig.args[7])(context, builder, winner).data
+            winner = b.gep(winner, [w0], source_etype=byte)
+            bytes_ = ir.VectorType(byte, e.lanes)
+
+            def better(one, other):
+                """Of two pairs of value and name, in each lane."""
+                first = b.or_(b.fcmp_ordered(">=", one[0], other[0]), b.fcmp_unordered("uno", one[0], one[0]))
+                return [b.select(first, mine, yours) for mine, yours in zip(one, other, strict=True)]
+
+            for v in range(vectors):
+                shift = e.load(bias, v)
+                p, q, r, s = (
+                    (b.fadd(e.load(place, v), shift), ir.Constant(bytes_, [who] * e.lanes))
+                    for who, place in enumerate(four)
+                )
+                best, who = better(better(p, q), better(r, s))
+                e.store(best, y, v)
+                where = b.gep(winner, [e.constant(v * e.lanes)], source_etype=byte)
+                b.store(who, b.bitcast(where, bytes_.as_pointer()), align=1)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return largest
+
+
+largest = make_largest()

@@ -1,0 +1,174 @@
+"""Steps of several layers, and routes that take several pictures at once, against `reference` layer by layer."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn.kernels import fast, reference
+from minicnn.kernels.fast import winograd_dweight
+
+HALVES, NONE, ONE = (2, 2), ((0, 0), (0, 0)), ((1, 1), (1, 1))
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+# H, W, C, kernel, strides, pads, filters
+WINDOWS = [
+    (8, 7, 3, (3, 3), (1, 1), ONE, 16),
+    (9, 9, 1, (2, 4), (2, 1), NONE, 3),
+    (12, 11, 5, (1, 1), (1, 1), NONE, 37),
+    (11, 8, 24, (3, 3), (1, 1), ONE, 37),
+    (9, 6, 16, (3, 3), (1, 1), ((2, 0), (1, 2)), 4),
+    (11, 13, 4, (3, 3), (2, 2), ((1, 1), (0, 1)), 40),
+]
+
+
+def close(got, wanted, dtype):
+    assert got.dtype == np.dtype(dtype) and got.shape == wanted.shape
+    scale = max(1.0, float(np.abs(wanted).max(initial=0)))
+    np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
+
+
+def conv_pool(x, weight, bias, strides, pads):
+    """y, winner and a function that gives the gradients from dy."""
+    z = reference.conv2d_forward(x, weight, bias, strides, pads)
+    y, winner = reference.maxpool2d_forward(z, HALVES, HALVES, NONE)
+
+    def back(dy):
+        dz = reference.maxpool2d_backward(dy, winner, z.shape, HALVES, HALVES, NONE)
+        return reference.conv2d_backward(dz, x, weight, strides, pads)
+
+    return y, winner, back
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_a_convolution_with_its_pool_is_its_two_layers_in_a_row(window, batch, dtype, rng):
+    H, W, C, kernel, strides, pads, filters = window
+    shapes = (batch, H, W, C), (*kernel, C, filters), filters
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    y, winner, back = conv_pool(x, weight, bias, strides, pads)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    got, won = fast.conv2d_maxpool2d_forward(x, weight, bias, strides, pads)
+    close(got, y, dtype)
+    wanted = back(dy)
+    for value, other in zip(
+        fast.conv2d_maxpool2d_backward(dy, winner.astype("uint8"), x, weight, strides, pads),
+        wanted,
+        strict=True,
+    ):
+        close(value, other, dtype)
+    dx, *others = fast.conv2d_maxpool2d_backward(dy, won, x, weight, strides, pads, need_dx=False)
+    assert dx is None and (won < 4).all()
+    for value, other in zip(others, wanted[1:], strict=True):
+        close(value, other, dtype)
+
+
+def test_ties_go_to_the_first(rng):
+    """Small whole numbers tie in most windows, and are exact."""
+    shapes = (2, 9, 8, 2), (2, 2, 2, 3), 3
+    x, weight, bias = (rng.integers(-1, 2, shape).astype("float64") for shape in shapes)
+    y, winner, _ = conv_pool(x, weight, bias, (1, 1), NONE)
+    got, won = fast.conv2d_maxpool2d_forward(x, weight, bias, (1, 1), NONE)
+    np.testing.assert_array_equal(got, y)
+    np.testing.assert_array_equal(won, winner)
+    assert len(set(winner.ravel())) == 4
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", ["x", "bias", "weight", "dy"])
+@pytest.mark.parametrize("C", [3, 16])
+def test_nan_and_infinity_travel_through_a_convolution_with_its_pool(bad, place, C, rng):
+    x, weight, bias, dy = (rng.standard_normal(s) for s in ((2, 9, 9, C), (3, 3, C, 16), 16, (2, 3, 3, 16)))
+    array, where = {
+        "x": (x, (0, 2, 3, 1)), "bias": (bias, 0), "weight": (weight, (1, 2, 0, 3)), "dy": (dy, (1, 1, 2))
+    }[place]  # fmt: skip
+    array[where] = bad
+    with np.errstate(invalid="ignore"):
+        y, winner, back = conv_pool(x, weight, bias, (1, 1), NONE)
+        wanted = back(dy)
+    got, won = fast.conv2d_maxpool2d_forward(x, weight, bias, (1, 1), NONE)
+    np.testing.assert_allclose(got, y, rtol=1e-11, atol=1e-12)
+    np.testing.assert_array_equal(won, winner)
+    for need_dx in (True, False):
+        gradients = fast.conv2d_maxpool2d_backward(dy, won, x, weight, (1, 1), NONE, need_dx)
+        for one, other in zip(gradients, wanted, strict=True):
+            if one is not None:
+                np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+
+
+# ---------------------------------------------------------------- several pieces and pictures
+@pytest.mark.parametrize("side", [2, 3, 4, 7, (3, 9)])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_small_pictures_that_go_together(side, dtype, rng, monkeypatch):
+    """More of them than one unit holds; backward, in one group of pieces and in many."""
+    H, W = side if isinstance(side, tuple) else (side, side)
+    x, weight, dy = (
+        rng.standard_normal(s).astype(dtype) for s in ((37, H, W, 17), (3, 3, 17, 35), (37, H, W, 35))
+    )
+    close(
+        fast.conv2d_forward(x, weight, None, (1, 1), ONE),
+        reference.conv2d_forward(x, weight, None, (1, 1), ONE),
+        dtype,
+    )
+    wanted = reference.conv2d_backward(dy, x, weight, (1, 1), ONE)
+    for group in (winograd_dweight.GROUP, 1):
+        monkeypatch.setattr(winograd_dweight, "GROUP", group)
+        for got, other in zip(fast.conv2d_backward(dy, x, weight, (1, 1), ONE), wanted, strict=True):
+            close(got, other, dtype)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("place", ["x", "dy"])
+def test_nan_and_infinity_do_not_spread_over_the_nine_weights(bad, place, rng):
+    arrays = {"x": rng.standard_normal((3, 6, 6, 16)), "dy": rng.standard_normal((3, 4, 4, 16))}
+    arrays[place][1, 0, 0, 5] = bad  # of x, only one of the nine weights sees it
+    weight = rng.standard_normal((3, 3, 16, 16))
+    arguments = arrays["dy"], arrays["x"], weight, (1, 1), NONE
+    wanted = reference.conv2d_backward(*arguments)
+    for got, other in zip(fast.conv2d_backward(*arguments), wanted, strict=True):
+        np.testing.assert_allclose(got, other, rtol=1e-11, atol=1e-11)
+    assert np.isfinite(wanted[1]).any() and not np.isfinite(wanted[1]).all()
+
+
+# ----------------------------------------------------------------------- normalisation and ReLU
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.sampled_from([1, 2, 3, 16, 37]),
+    st.integers(0, 999),
+    st.sampled_from(list(TOLERANCE)),
+)
+def test_a_normalisation_with_its_relu_is_its_two_layers_in_a_row(axes, C, seed, dtype):
+    rng = np.random.default_rng(seed)
+    x, dy, gamma, beta = (rng.standard_normal(s).astype(dtype) for s in ((*axes, C), (*axes, C), C, C))
+    z, mean, variance = reference.batchnorm_forward(x, gamma, beta, 0.1)
+    got = fast.batchnorm_relu_forward(x, gamma, beta, 0.1)
+    for value, other in zip(got, (reference.relu_forward(z), mean, variance), strict=True):
+        np.testing.assert_allclose(value, other, rtol=TOLERANCE[dtype], atol=50 * TOLERANCE[dtype])
+    _, mean, variance = got
+    z = reference.batchnorm_inference(x, gamma, beta, mean, variance, 0.1)
+    y = reference.relu_forward(z)
+    close(fast.batchnorm_relu_inference(x, gamma, beta, mean, variance, 0.1), y, dtype)
+    wanted = reference.batchnorm_backward(reference.relu_backward(dy, y), x, gamma, mean, variance, 0.1)
+    arguments = dy, x, gamma, beta, mean, variance, 0.1
+    for value, other in zip(fast.batchnorm_relu_backward(*arguments), wanted, strict=True):
+        close(value, other, dtype)
+    assert fast.batchnorm_relu_backward(*arguments, need_dx=False)[0] is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_travel_through_a_normalisation_with_its_relu(bad, rng):
+    x, dy = rng.standard_normal((2, 3, 8, 4))
+    gamma, beta, mean = rng.standard_normal((3, 4))
+    x[1, 2, 0] = bad
+    with np.errstate(invalid="ignore"):
+        y, *statistics = fast.batchnorm_relu_forward(x, gamma, beta, 0.1)
+        z, *wanted = reference.batchnorm_forward(x, gamma, beta, 0.1)
+        np.testing.assert_allclose(y, reference.relu_forward(z), rtol=1e-11)
+        np.testing.assert_allclose(statistics, wanted, rtol=1e-11)
+        known = gamma, beta, mean, np.ones(4)
+        y = reference.relu_forward(reference.batchnorm_inference(x, *known, 0.1))
+        np.testing.assert_allclose(fast.batchnorm_relu_inference(x, *known, 0.1), y, rtol=1e-11)
+        got = fast.batchnorm_relu_backward(dy, x, *known, 0.1)
+        wanted = reference.batchnorm_backward(reference.relu_backward(dy, y), x, gamma, *known[2:], 0.1)
+    for value, other in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-11)
