@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,8 @@ def test_help_lists_every_recipe(catdog_options):
     assert str(catdog_options.OWN["label_smoothing"]) in table.split("--label-smoothing")[1].split("--")[0]
 
 
-def test_the_examples_in_its_docstrings(catdog_options):
+def test_the_examples_in_its_docstrings(catdog_options, monkeypatch):
+    # doctest looks there to see whose a function is
+    monkeypatch.setitem(sys.modules, "catdog_options", catdog_options)
     tried = doctest.testmod(catdog_options)
     assert tried.attempted >= 3 and tried.failed == 0
