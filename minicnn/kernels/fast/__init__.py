@@ -9,7 +9,6 @@
     winograd.py     the same for 3x3 kernels, with less than half the multiplications
     winograd_rows.py  the same for kernels 3 wide over few channels, as the first convolution has
     pool.py         the pool of a fused block: the largest of four, and who it was
-    largest.py      the same without a ReLU
     forward.py      the forward pass: bands, then bias, ReLU or pool while they are in the cache
     winograd_dweight.py     dweight of a 3x3 convolution: Winograd's route backwards
     convolution.py  dx and dweight of any convolution

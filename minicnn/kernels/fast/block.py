@@ -11,7 +11,7 @@ import numpy as np
 from ...compiling import plain
 from ..geometry import Padding, Pair, output_sizes
 from .convolution import conv2d_backward
-from .forward import POOL, forward
+from .forward import RELU_POOL, forward
 from .memory import all_finite, tile_width
 from .pick import pick_dweight, possible
 from .winners import dense_dweight, winners_dweight, winners_dx
@@ -28,7 +28,7 @@ def block_forward(
     winner : array of the same shape, uint8
         0 to 3: the first largest of the four, row by row; 4: none of them is above 0.
     """
-    return forward(x, weight, bias, strides, padding, POOL)
+    return forward(x, weight, bias, strides, padding, RELU_POOL)
 
 
 def block_backward(

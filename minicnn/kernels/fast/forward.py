@@ -17,15 +17,13 @@ from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
-from .largest import largest
 from .memory import PIECES, copy_rows, empty, pack
-from .pool import pool
+from .pool import pool, relu_pool
 from .winograd import PLACES, SIDE, STEP, finite, transform_pictures, transform_weights, winograd
 from .winograd_rows import ABREAST, row_weights, transform_rows, winograd_rows
 
-LINEAR, RELU, POOL, LARGEST = range(
-    4
-)  # what follows the convolution: nothing, a ReLU, that and a pool, a pool
+# what follows the convolution
+LINEAR, RELU, RELU_POOL, POOL = range(4)
 DIRECT, SQUARES, ROWS = 0, 1, 2  # routes: band.py, winograd.py, winograd_rows.py
 RUN = 512  # outputs of a band, about: with 32 channels 64 KB, half of which leaves the first cache
 TILES = 16  # pieces of a band for Winograd's route, about
@@ -41,7 +39,7 @@ def forward(
     x, weight = plain(x), plain(weight)
     shape, size, cut, route, copied = _plan(x.shape, weight.shape, strides, padding, then, x.itemsize)
     y = empty(shape, x.dtype)
-    winner = empty(shape if then >= POOL else (1, 1, 1, 1), np.uint8)
+    winner = empty(shape if then >= RELU_POOL else (1, 1, 1, 1), np.uint8)
     packed = pack(weight.reshape(-1, weight.shape[3]))
     U = empty(_transformed(packed.shape, weight.shape, route), x.dtype)
     if route == SQUARES:
@@ -63,9 +61,9 @@ def _plan(x_shape, weight_shape, strides, padding, then, itemsize):
     pictures there are, the route, and whether a band is copied first, into a border or for whole vectors."""
     (N, _, W, C), (KH, KW, _, OC) = x_shape, weight_shape
     OH, OW = output_sizes(x_shape, (KH, KW), strides, padding)
-    if then >= POOL:
+    if then >= RELU_POOL:
         OH, OW = OH // 2 * 2, OW // 2 * 2
-    shape = (N, OH // 2, OW // 2, OC) if then >= POOL else (N, OH, OW, OC)
+    shape = (N, OH // 2, OW // 2, OC) if then >= RELU_POOL else (N, OH, OW, OC)
     route = _route(weight_shape, strides, OH, OW, itemsize)
     rows = TILES * STEP * STEP // OW if route == SQUARES else RUN // (W + sum(padding[1]))
     least = STEP if route == SQUARES else 2
@@ -156,9 +154,9 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, cut,
                         good = winograd_rows(out, pitch, V, flat_U, j * KH * C * SIDE * width, KH, SH, C, width,
                                              band, OW, doubt)  # fmt: skip
                     if not good:
-                        source, s0 = (
-                            (buffers[n - first], 0) if copied else (flat_x, (n * H + oh * SH) * W * C)
-                        )
+                        source, s0 = flat_x, (n * H + oh * SH) * W * C
+                        if copied:
+                            source, s0 = buffers[n - first], 0
                         direct(out, pitch, source, s0, WP * C, C, packed, j, (KH, KW), (SH, SW), band, OW)
                     _finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, j * width, then)
 
@@ -170,17 +168,17 @@ def _finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, o0, t
     width = len(some_y)
     here = min(width, OC - o0)
     flat_y, flat_winner = y.reshape(-1), winner.reshape(-1)
-    if then >= POOL:
+    if then >= RELU_POOL:
         for r in range(band // 2):
             for pw in range(OW):
                 above = (2 * r * pitch + 2 * pw) * width
                 below = above + pitch * width
                 y0 = ((n * OH + oh // 2 + r) * OW + pw) * OC + o0
                 target, won, at = (flat_y, flat_winner, y0) if here == width else (some_y, some_winner, 0)
-                if then == POOL:
-                    pool(out, above, below, width, bias, o0, target, won, at, at)
+                if then == RELU_POOL:
+                    relu_pool(out, above, below, width, bias, o0, target, won, at, at)
                 else:
-                    largest(out, above, below, width, bias, o0, target, won, at, at)
+                    pool(out, above, below, width, bias, o0, target, won, at, at)
                 if here < width:
                     copy_rows(flat_y, y0, 0, some_y, 0, 0, 1, here)
                     copy_rows(flat_winner, y0, 0, some_winner, 0, 0, 1, here)

@@ -3,7 +3,8 @@
     y[v] = max(0, the largest of a, b, c, d),   each the convolution's output + bias[v]
     winner[v] = which of the four it was: the first, row by row; NOBODY if none is above 0
 
-for one pooled place and the tile's width of channels.  A NaN among the four is the result, and nobody wins.
+for one pooled place and the tile's width of channels; `pool` without the ReLU, where somebody always wins.  A NaN is
+larger than any number, as in `reference`, and a ReLU lets nobody win there.
 The same loop, written for numba, takes twice the time: it mixes bytes with wider numbers.
 Called by `forward.py`.
 """
@@ -20,7 +21,7 @@ from .vectors import Vectors
 NOBODY = 4  # the winner of a pooled value where no output was above 0
 
 
-def make_pool(vectors: int = VECTORS) -> Callable:
+def make_pool(relu: bool, vectors: int = VECTORS) -> Callable:
     """The pool as a function that numba compiles into its caller."""
 
     @intrinsic
@@ -34,30 +35,29 @@ def make_pool(vectors: int = VECTORS) -> Callable:
             above, below = (e.pointer(sig.args[0], out, place) for place in (above, below))
             four = above, e.move(above, width), below, e.move(below, width)
             bias, y = e.pointer(sig.args[4], bias, o0), e.pointer(sig.args[6], y, y0)
-            winner = b.gep(
-                context.make_array(sig.args[7])(context, builder, winner).data,
-                [w0],
-                source_etype=ir.IntType(8),
-            )
+            byte = ir.IntType(8)
+            winner = context.make_array(sig.args[7])(context, builder, winner).data
+            winner = b.gep(winner, [w0], source_etype=byte)
             zero = ir.Constant(e.vector, [0.0] * e.lanes)
 
-            def byte(value):
-                return ir.Constant(ir.VectorType(ir.IntType(8), e.lanes), [value] * e.lanes)
+            def name(value):
+                return ir.Constant(ir.VectorType(byte, e.lanes), [value] * e.lanes)
+
+            def better(one, other):
+                """Of two pairs of value and name, in each lane."""
+                first = b.or_(b.fcmp_ordered(">=", one[0], other[0]), b.fcmp_unordered("uno", one[0], one[0]))
+                return [b.select(first, mine, yours) for mine, yours in zip(one, other, strict=True)]
 
             for v in range(vectors):
                 shift = e.load(bias, v)
-                p, q, r, s = (b.fadd(e.load(place, v), shift) for place in four)
-                left, right = b.fcmp_ordered(">=", p, q), b.fcmp_ordered(">=", r, s)
-                top, bottom = b.select(left, p, q), b.select(right, r, s)
-                upper = b.fcmp_ordered(">=", top, bottom)
-                best = b.select(upper, top, bottom)
-                who = b.select(upper, b.select(left, byte(0), byte(1)), b.select(right, byte(2), byte(3)))
-                for one, other in ((p, q), (r, s)):  # a sum with a NaN is one
-                    best = b.select(b.fcmp_unordered("uno", one, other), b.fadd(one, other), best)
-                alive = b.fcmp_ordered(">", best, zero)
-                e.store(b.select(b.fcmp_ordered("<=", best, zero), zero, best), y, v)
-                where = b.gep(winner, [e.constant(v * e.lanes)], source_etype=ir.IntType(8))
-                b.store(b.select(alive, who, byte(NOBODY)), b.bitcast(where, who.type.as_pointer()), align=1)
+                p, q, r, s = ((b.fadd(e.load(place, v), shift), name(who)) for who, place in enumerate(four))
+                best, who = better(better(p, q), better(r, s))
+                if relu:
+                    who = b.select(b.fcmp_ordered(">", best, zero), who, name(NOBODY))
+                    best = b.select(b.fcmp_ordered("<=", best, zero), zero, best)
+                e.store(best, y, v)
+                where = b.gep(winner, [e.constant(v * e.lanes)], source_etype=byte)
+                b.store(who, b.bitcast(where, who.type.as_pointer()), align=1)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -65,4 +65,4 @@ def make_pool(vectors: int = VECTORS) -> Callable:
     return pool
 
 
-pool = make_pool()
+relu_pool, pool = make_pool(True), make_pool(False)

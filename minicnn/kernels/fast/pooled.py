@@ -12,7 +12,7 @@ import numpy as np
 from ...compiling import plain
 from ..geometry import Padding, Pair, output_sizes
 from .convolution import conv2d_backward
-from .forward import LARGEST, forward
+from .forward import POOL, forward
 from .pick import pick_dweight, possible
 from .pooling import maxpool2d_backward
 
@@ -30,7 +30,7 @@ def conv2d_maxpool2d_forward(
     winner : array of the same shape, uint8
         0 to 3: the first largest of the four, row by row.
     """
-    return forward(x, weight, bias, strides, padding, LARGEST)
+    return forward(x, weight, bias, strides, padding, POOL)
 
 
 def conv2d_maxpool2d_backward(

@@ -91,14 +91,10 @@ class Vectors:
             if coefficient == 0:
                 continue
             factor = ir.Constant(self.vector, [coefficient] * self.lanes)
-            if total is None:
-                total = (
-                    value
-                    if coefficient == 1
-                    else b.fneg(value)
-                    if coefficient == -1
-                    else b.fmul(factor, value)
-                )
+            if total is None and abs(coefficient) == 1:
+                total = value if coefficient == 1 else b.fneg(value)
+            elif total is None:
+                total = b.fmul(factor, value)
             elif coefficient == 1:
                 total = b.fadd(total, value)
             elif coefficient == -1:
