@@ -18,7 +18,15 @@ from .layers import BatchNormalization, Conv2D, Layer, MaxPool2D, ReLU, Residual
 
 
 class Fused:
-    """Layers that are walked through in one step; the first keeps what backward needs."""
+    """Layers that are walked through in one step; the first keeps what backward needs.
+
+    Attributes
+    ----------
+    forward_kernel : str
+        The function of the kernel set without which they are walked through one by one.
+    """
+
+    forward_kernel: str
 
     def __init__(self, *layers: Layer):
         self.layers = layers
@@ -35,25 +43,7 @@ class Fused:
         return " + ".join(layer.name for layer in self.layers)
 
 
-class FusedConvolution(Fused):
-    """The first is a convolution."""
-
-    def __init__(self, *layers: Layer):
-        super().__init__(*layers)
-        self.convolution = layers[0]
-
-    def _arguments(self):
-        layer = self.convolution
-        bias = layer.bias.value if layer.use_bias else None
-        return layer.weight.value, bias, layer.strides, layer.pads
-
-    def _keep_gradients(self, dweight, dbias):
-        self.convolution.weight.grad = dweight
-        if self.convolution.use_bias:
-            self.convolution.bias.grad = dbias
-
-
-class Block(FusedConvolution):
+class Block(Fused):
     """A convolution, its ReLU and its pool.
 
     Notes
@@ -61,71 +51,54 @@ class Block(FusedConvolution):
     Keeps x and one byte for each pooled value, in place of the convolution's whole output.
     """
 
+    forward_kernel, backward_kernel = "block_forward", "block_backward"
+
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """y = pool(relu(conv(x)))."""
-        y, winner = self.convolution.kernels.block_forward(x, *self._arguments())
-        self.convolution.keep(training, x, winner)
+        layer = self.layers[0]
+        y, winner = getattr(layer.kernels, self.forward_kernel)(x, *layer.arguments)
+        layer.keep(training, x, winner)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """dx, and the convolution's gradients, from the winners alone."""
-        layer = self.convolution
+        layer = self.layers[0]
         x, winner = layer.kept()
-        dx, dweight, dbias = layer.kernels.block_backward(
+        dx, dweight, dbias = getattr(layer.kernels, self.backward_kernel)(
             dy, winner, x, layer.weight.value, layer.strides, layer.pads, layer.needs_dx
         )
-        self._keep_gradients(dweight, dbias)
+        layer.keep_gradients(dweight, dbias)
         return dx
 
 
-class ConvolutionReLU(FusedConvolution):
+class ConvolutionReLU(Fused):
     """A convolution and its ReLU."""
+
+    forward_kernel = "conv2d_relu_forward"
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """y = relu(conv(x))."""
-        y = self.convolution.kernels.conv2d_relu_forward(x, *self._arguments())
-        self.convolution.keep(training, x, y)
+        layer = self.layers[0]
+        y = layer.kernels.conv2d_relu_forward(x, *layer.arguments)
+        layer.keep(training, x, y)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """dx, and the convolution's gradients."""
-        layer = self.convolution
+        layer = self.layers[0]
         x, y = layer.kept()
+        dz = layer.kernels.relu_backward(dy, y)
         dx, dweight, dbias = layer.kernels.conv2d_backward(
-            layer.kernels.relu_backward(dy, y),
-            x,
-            layer.weight.value,
-            layer.strides,
-            layer.pads,
-            layer.needs_dx,
+            dz, x, layer.weight.value, layer.strides, layer.pads, layer.needs_dx
         )
-        self._keep_gradients(dweight, dbias)
+        layer.keep_gradients(dweight, dbias)
         return dx
 
 
-class ConvolutionPool(FusedConvolution):
-    """A convolution and its pool.
+class ConvolutionPool(Block):
+    """A convolution and its pool: the same without the ReLU."""
 
-    Notes
-    -----
-    Keeps x and one byte for each pooled value, in place of the convolution's whole output.
-    """
-
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """y = pool(conv(x))."""
-        y, winner = self.convolution.kernels.conv2d_maxpool2d_forward(x, *self._arguments())
-        self.convolution.keep(training, x, winner)
-        return y
-
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx, and the convolution's gradients."""
-        layer = self.convolution
-        x, winner = layer.kept()
-        dx, dweight, dbias = layer.kernels.conv2d_maxpool2d_backward(
-            dy, winner, x, layer.weight.value, layer.strides, layer.pads, layer.needs_dx
-        )
-        self._keep_gradients(dweight, dbias)
-        return dx
+    forward_kernel, backward_kernel = "conv2d_maxpool2d_forward", "conv2d_maxpool2d_backward"
 
 
 class NormalizationReLU(Fused):
@@ -135,6 +108,8 @@ class NormalizationReLU(Fused):
     -----
     Keeps x and two numbers a channel, and no output: where the ReLU cut is computed again.
     """
+
+    forward_kernel = "batchnorm_relu_forward"
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """y = relu(normalized x)."""
@@ -158,12 +133,12 @@ class NormalizationReLU(Fused):
         return dx
 
 
-# What stands in a row, the function without which it is walked through one by one, and the step; longest first.
+# What stands in a row, and its step; longest first.
 PLANS = (
-    ((Conv2D, ReLU, MaxPool2D), "block_forward", Block),
-    ((Conv2D, ReLU), "conv2d_relu_forward", ConvolutionReLU),
-    ((Conv2D, MaxPool2D), "conv2d_maxpool2d_forward", ConvolutionPool),
-    ((BatchNormalization, ReLU), "batchnorm_relu_forward", NormalizationReLU),
+    ((Conv2D, ReLU, MaxPool2D), Block),
+    ((Conv2D, ReLU), ConvolutionReLU),
+    ((Conv2D, MaxPool2D), ConvolutionPool),
+    ((BatchNormalization, ReLU), NormalizationReLU),
 )
 
 
@@ -180,9 +155,9 @@ def plan(layers: Sequence[Layer]) -> list[Layer | Fused]:
     """
     steps, place = [], 0
     while place < len(layers):
-        for kinds, function, make in PLANS:
+        for kinds, make in PLANS:
             row = layers[place : place + len(kinds)]
-            if _is_row(row, kinds) and hasattr(row[0].kernels, function):
+            if _is_row(row, kinds) and hasattr(row[0].kernels, make.forward_kernel):
                 steps.append(make(*row))
                 break
         else:

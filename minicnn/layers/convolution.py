@@ -1,6 +1,7 @@
 """Conv2D: slide small filters over the picture; each output is one filter's match at one place.
 
-The arithmetic is in `kernels/` (start with `kernels/reference.py`); here are its shapes and weights.
+The arithmetic is in `kernels/` (start with `kernels/reference.py`); here are its shapes and weights.  `Convolution` is
+what it shares with its relatives in depthwise.py.
 """
 
 import math
@@ -14,7 +15,42 @@ from ..kernels.geometry import check_padding, pair, place_windows
 from .base import Layer, Shape
 
 
-class Conv2D(Layer):
+class Convolution(Layer):
+    """Where a window stands, and a bias that may be missing: what all convolutions have; a subclass adds its sum."""
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
+        padding: str | int | Sequence,
+        use_bias: bool,
+    ):
+        super().__init__()
+        where = type(self).__name__
+        self.kernel_size = pair(kernel_size, f"{where} kernel_size")
+        self.strides = pair(strides, f"{where} strides")
+        self.padding = check_padding(padding, f"{where} padding")
+        self.use_bias = bool(use_bias)
+
+    def place_windows(self, input_shape: Shape) -> tuple[int, int]:
+        """Output height and width; keeps the zeros to add on each side as `pads`."""
+        where = type(self).__name__
+        self.pads, sizes = place_windows(input_shape, self.kernel_size, self.strides, self.padding, where)
+        return sizes
+
+    @property
+    def arguments(self) -> tuple:
+        """What the forward kernels take beside x: weight, bias or None, strides, zeros on each side."""
+        return self.weight.value, self.bias.value if self.use_bias else None, self.strides, self.pads
+
+    def keep_gradients(self, dweight: np.ndarray, dbias: np.ndarray) -> None:
+        """Write what the backward kernels found to the parameters."""
+        self.weight.grad = dweight
+        if self.use_bias:
+            self.bias.grad = dbias
+
+
+class Conv2D(Convolution):
     """Two-dimensional convolution (cross-correlation) over NHWC pictures.
 
     y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, oc] + bias[oc]
@@ -61,18 +97,12 @@ class Conv2D(Layer):
         use_bias: bool = True,
         kernel_initializer: str = "glorot_uniform",
     ):
-        super().__init__()
         self.filters = check_int(filters, "Conv2D filters")
-        self.kernel_size = pair(kernel_size, "Conv2D kernel_size")
-        self.strides = pair(strides, "Conv2D strides")
-        self.padding = check_padding(padding, "Conv2D padding")
-        self.use_bias = bool(use_bias)
+        super().__init__(kernel_size, strides, padding, use_bias)
         self.kernel_initializer = check_name(kernel_initializer, "Conv2D kernel_initializer")
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        self.pads, (OH, OW) = place_windows(
-            input_shape, self.kernel_size, self.strides, self.padding, "Conv2D"
-        )
+        OH, OW = self.place_windows(input_shape)
         C, OC = input_shape[2], self.filters
         self.parameters = []
         self.weight = self.parameter(
@@ -84,16 +114,14 @@ class Conv2D(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x)
-        bias = self.bias.value if self.use_bias else None
-        return self.kernels.conv2d_forward(x, self.weight.value, bias, self.strides, self.pads)
+        return self.kernels.conv2d_forward(x, *self.arguments)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         (x,) = self.kept()
-        dx, self.weight.grad, dbias = self.kernels.conv2d_backward(
+        dx, dweight, dbias = self.kernels.conv2d_backward(
             dy, x, self.weight.value, self.strides, self.pads, self.needs_dx
         )
-        if self.use_bias:
-            self.bias.grad = dbias
+        self.keep_gradients(dweight, dbias)
         return dx
 
     @property

@@ -11,13 +11,13 @@ import numpy as np
 
 from ..errors import check_int
 from ..initializers import check_name
-from ..kernels.geometry import check_padding, pair, place_windows
-from .base import Layer, Shape
+from .base import Shape
+from .convolution import Convolution
 
 NO_PADDING = ((0, 0), (0, 0))
 
 
-class DepthwiseConv2D(Layer):
+class DepthwiseConv2D(Convolution):
     """Convolution of each channel with filters of its own; channels do not mix.
 
     y[n, oh, ow, c*M + m] = sum over kh, kw of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, m] + bias[c*M + m]
@@ -59,19 +59,13 @@ class DepthwiseConv2D(Layer):
         use_bias: bool = True,
         depthwise_initializer: str = "glorot_uniform",
     ):
-        super().__init__()
+        super().__init__(kernel_size, strides, padding, use_bias)
         where = "DepthwiseConv2D"
-        self.kernel_size = pair(kernel_size, f"{where} kernel_size")
-        self.strides = pair(strides, f"{where} strides")
-        self.padding = check_padding(padding, f"{where} padding")
         self.depth_multiplier = check_int(depth_multiplier, f"{where} depth_multiplier")
-        self.use_bias = bool(use_bias)
         self.depthwise_initializer = check_name(depthwise_initializer, f"{where} depthwise_initializer")
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        self.pads, (OH, OW) = place_windows(
-            input_shape, self.kernel_size, self.strides, self.padding, "DepthwiseConv2D"
-        )
+        OH, OW = self.place_windows(input_shape)
         C, M = input_shape[2], self.depth_multiplier
         self.parameters = []
         self.weight = self.parameter(
@@ -83,16 +77,14 @@ class DepthwiseConv2D(Layer):
 
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         self.keep(training, x)
-        bias = self.bias.value if self.use_bias else None
-        return self.kernels.depthwise_conv2d_forward(x, self.weight.value, bias, self.strides, self.pads)
+        return self.kernels.depthwise_conv2d_forward(x, *self.arguments)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         (x,) = self.kept()
-        dx, self.weight.grad, dbias = self.kernels.depthwise_conv2d_backward(
+        dx, dweight, dbias = self.kernels.depthwise_conv2d_backward(
             dy, x, self.weight.value, self.strides, self.pads, self.needs_dx
         )
-        if self.use_bias:
-            self.bias.grad = dbias
+        self.keep_gradients(dweight, dbias)
         return dx
 
     @property
@@ -107,7 +99,7 @@ class DepthwiseConv2D(Layer):
         }
 
 
-class SeparableConv2D(Layer):
+class SeparableConv2D(Convolution):
     """A depthwise convolution without bias, then a 1x1 convolution: first where, then what.
 
     z = depthwise(x, depthwise_weight);  y = conv(z, pointwise_weight) + bias
@@ -154,21 +146,15 @@ class SeparableConv2D(Layer):
         depthwise_initializer: str = "glorot_uniform",
         pointwise_initializer: str = "glorot_uniform",
     ):
-        super().__init__()
         where = "SeparableConv2D"
         self.filters = check_int(filters, f"{where} filters")
-        self.kernel_size = pair(kernel_size, f"{where} kernel_size")
-        self.strides = pair(strides, f"{where} strides")
-        self.padding = check_padding(padding, f"{where} padding")
+        super().__init__(kernel_size, strides, padding, use_bias)
         self.depth_multiplier = check_int(depth_multiplier, f"{where} depth_multiplier")
-        self.use_bias = bool(use_bias)
         self.depthwise_initializer = check_name(depthwise_initializer, f"{where} depthwise_initializer")
         self.pointwise_initializer = check_name(pointwise_initializer, f"{where} pointwise_initializer")
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        self.pads, (OH, OW) = place_windows(
-            input_shape, self.kernel_size, self.strides, self.padding, "SeparableConv2D"
-        )
+        OH, OW = self.place_windows(input_shape)
         C, M, OC = input_shape[2], self.depth_multiplier, self.filters
         self.parameters = []
         self.depthwise_weight = self.parameter(

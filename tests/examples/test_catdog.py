@@ -46,25 +46,14 @@ def succeeded(done):
     return done.stdout
 
 
+SHORT = ["--network", "two-block", "--image-size", "24", "--epochs", "3", "--augment", "--dropout", "0.2"]
+
+
 @pytest.fixture(scope="module")
 def trained(catdog, drawn, tmp_path_factory):
     """One short training run, with all that it left behind and printed."""
     out = tmp_path_factory.mktemp("run")
-    done = catdog(
-        "--data",
-        drawn,
-        "--network",
-        "two-block",
-        "--image-size",
-        24,
-        "--epochs",
-        3,
-        "--augment",
-        "--dropout",
-        0.2,
-        "--out",
-        out,
-    )
+    done = catdog("--data", drawn, *SHORT, "--out", out)
     return out, succeeded(done)
 
 
@@ -411,23 +400,7 @@ def test_names_that_the_terminal_cannot_show_do_not_end_the_run(root, trained, d
 
 
 def test_the_same_seed_gives_the_same_weights_in_another_process(trained, catdog, drawn, tmp_path):
-    succeeded(
-        catdog(
-            "--data",
-            drawn,
-            "--network",
-            "two-block",
-            "--image-size",
-            24,
-            "--epochs",
-            3,
-            "--augment",
-            "--dropout",
-            0.2,
-            "--out",
-            tmp_path,
-        )
-    )
+    succeeded(catdog("--data", drawn, *SHORT, "--out", tmp_path))
     assert (tmp_path / "model.safetensors").read_bytes() == (trained[0] / "model.safetensors").read_bytes()
 
 
