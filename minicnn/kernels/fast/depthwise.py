@@ -12,7 +12,7 @@ from numba import prange
 from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from ..im2col import a_filter_a_channel, a_sum_a_channel
-from .band import copy_band, crop_picture
+from .band import bordered_picture, crop_picture
 from .memory import PIECES, all_finite, bordered, empty
 from .window import KERNEL, LANES, TAPS, window_gradient, window_sum
 
@@ -71,15 +71,12 @@ def _forward(x, weight, bias, y, pictures, strides, padding, lanes):
     (_, OH, OW, _), (KH, KW, _) = y.shape, weight.shape
     (SH, SW), ((top, bottom), (left, right)) = strides, padding
     HP, WP = H + top + bottom, W + left + right
-    flat_x, flat_y, flat_weight = x.reshape(-1), y.reshape(-1), weight.reshape(-1)
+    flat_y, flat_weight = y.reshape(-1), weight.reshape(-1)
     for piece in prange(PIECES):
         picture = pictures[piece]
         picture[:] = 0
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            source, s0 = flat_x, n * H * W * C
-            if len(picture) > 0:
-                copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
-                source, s0 = picture, 0
+            source, s0 = bordered_picture(picture, x, n, HP, ((top, bottom), (left, right)))
             for oh in range(OH):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
                 if lanes:
@@ -109,17 +106,14 @@ def _dweight(dy, x, parts, pictures, kernel, strides, padding, lanes):
     _, OH, OW, _ = dy.shape
     (KH, KW), (SH, SW), ((top, bottom), (left, right)) = kernel, strides, padding
     HP, WP = H + top + bottom, W + left + right
-    flat_x, flat_dy = x.reshape(-1), dy.reshape(-1)
+    flat_dy = dy.reshape(-1)
     for piece in prange(PIECES):
         picture = pictures[piece]
         picture[:] = 0
         vectors = np.zeros(-(-C // lanes) * (TAPS + 1) * lanes if lanes else 1, x.dtype)
         sums = np.zeros((KH * KW + 1) * C, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            source, s0 = flat_x, n * H * W * C
-            if len(picture) > 0:
-                copy_band(picture, x, n, 0, HP, ((top, bottom), (left, right)))
-                source, s0 = picture, 0
+            source, s0 = bordered_picture(picture, x, n, HP, ((top, bottom), (left, right)))
             for oh in range(OH):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
                 if lanes:

@@ -11,17 +11,17 @@ convolution: no columns are written.  The sum has two levels, a row of the kerne
 values that lie side by side under it (k).
 
 Numba's own loops keep these accumulators in memory; so the tile is written here as LLVM instructions, one
-`intrinsic` for each number of rows.  Called by `product.py`, which covers a long product with tiles.
+`intrinsic` for each number of rows; the loops over o and k are `Vectors.sums`.  Called by `product.py`, which covers
+a long product with tiles.
 """
 
 from collections.abc import Callable
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from .cpu import HEIGHTS, VECTORS
-from .vectors import INDEX, Vectors
+from .vectors import Vectors
 
 
 def make_tile(rows: int, vectors: int = VECTORS) -> Callable:
@@ -40,48 +40,21 @@ def make_tile(rows: int, vectors: int = VECTORS) -> Callable:
                 e.pointer(sig.args[3], A, a0),
                 e.pointer(sig.args[8], B, b0),
             )
-            start, outer, inner, next_o, done = b.block, *(b.append_basic_block() for _ in range(4))
             row_of_a = [b.mul(a_m, e.constant(m)) for m in range(rows)]
-            b.branch(outer)
 
-            b.position_at_end(outer)  # for o in range(O)
-            o, a_of_o, w_of_o = b.phi(INDEX), b.phi(a.type), b.phi(w.type)
-            sums_of_o = [b.phi(e.vector) for _ in range(rows * vectors)]
-            b.branch(inner)
+            def add(pointers, sums):
+                a, w = pointers
+                right, new = [e.load(w, v) for v in range(vectors)], []
+                for m in range(rows):
+                    left = e.broadcast(e.move(a, row_of_a[m]))
+                    new += [e.multiply_add(left, right[v], sums[m * vectors + v]) for v in range(vectors)]
+                return new
 
-            b.position_at_end(inner)  # for k in range(K)
-            k, a_of_k, w_of_k = b.phi(INDEX), b.phi(a.type), b.phi(w.type)
-            sums = [b.phi(e.vector) for _ in range(rows * vectors)]
-            right = [e.load(w_of_k, v) for v in range(vectors)]
-            new = []
-            for m in range(rows):
-                left = e.broadcast(e.move(a_of_k, row_of_a[m]))
-                new += [e.multiply_add(left, right[v], sums[m * vectors + v]) for v in range(vectors)]
-            next_k = b.add(k, e.constant(1))
-            next_a, next_w = e.move(a_of_k, a_k), e.move(w_of_k, b_k)
-            b.cbranch(b.icmp_signed("<", next_k, K), inner, next_o)
-
-            b.position_at_end(next_o)
-            o_plus_1, a_plus, w_plus = b.add(o, e.constant(1)), e.move(a_of_o, a_o), e.move(w_of_o, b_o)
-            b.cbranch(b.icmp_signed("<", o_plus_1, O), outer, done)
-
-            zero = ir.Constant(e.vector, [0.0] * e.lanes)
-            first = [(o, e.constant(0), o_plus_1), (a_of_o, a, a_plus), (w_of_o, w, w_plus)]
-            for phi, before, after in first + [
-                (s, zero, value) for s, value in zip(sums_of_o, new, strict=True)
-            ]:
-                phi.add_incoming(before, start)
-                phi.add_incoming(after, next_o)
-            first = [(k, e.constant(0), next_k), (a_of_k, a_of_o, next_a), (w_of_k, w_of_o, next_w)]
-            for phi, before, after in first + list(zip(sums, sums_of_o, new, strict=True)):
-                phi.add_incoming(before, outer)
-                phi.add_incoming(after, inner)
-
-            b.position_at_end(done)
+            sums = e.sums((O, K), (a, w), ((a_o, a_k), (b_o, b_k)), rows * vectors, add)
             for m in range(rows):
                 row = e.move(c, b.mul(c_m, e.constant(m)))
                 for v in range(vectors):
-                    e.store(new[m * vectors + v], row, v)
+                    e.store(sums[m * vectors + v], row, v)
             return context.get_dummy_value()
 
         return signature, codegen

@@ -6,7 +6,7 @@ into the processor's own registers.  Used by `tile.py` (products), `gather.py` (
 (transforms).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -102,3 +102,50 @@ class Vectors:
             else:
                 total = self.multiply_add(factor, value, total)
         return total
+
+    def sums(
+        self,
+        counts: tuple[ir.Value, ir.Value],
+        pointers: Sequence[ir.Value],
+        steps: Sequence[tuple[ir.Value, ir.Value]],
+        number: int,
+        add: Callable[[Sequence[ir.Value], Sequence[ir.Value]], list[ir.Value]],
+    ) -> list[ir.Value]:
+        """So many sums over o < O and k < K, in registers: `add(pointers, sums)` gives what they are one k later.
+
+        `counts` are O and K; `steps` says of each pointer how many elements it moves with each o and each k.
+        """
+        b, zero = self.builder, ir.Constant(self.vector, [0.0] * self.lanes)
+        start, outer, inner, next_o, done = b.block, *(b.append_basic_block() for _ in range(4))
+        b.branch(outer)
+
+        b.position_at_end(outer)  # for o in range(O)
+        o, of_o = b.phi(INDEX), [b.phi(pointer.type) for pointer in pointers]
+        sums_of_o = [b.phi(self.vector) for _ in range(number)]
+        b.branch(inner)
+
+        b.position_at_end(inner)  # for k in range(K)
+        k, of_k = b.phi(INDEX), [b.phi(pointer.type) for pointer in pointers]
+        sums = [b.phi(self.vector) for _ in range(number)]
+        new = add(of_k, sums)
+        next_k = b.add(k, self.constant(1))
+        after_k = [self.move(pointer, by_k) for pointer, (_, by_k) in zip(of_k, steps, strict=True)]
+        b.cbranch(b.icmp_signed("<", next_k, counts[1]), inner, next_o)
+
+        b.position_at_end(next_o)
+        o_plus_1 = b.add(o, self.constant(1))
+        after_o = [self.move(pointer, by_o) for pointer, (by_o, _) in zip(of_o, steps, strict=True)]
+        b.cbranch(b.icmp_signed("<", o_plus_1, counts[0]), outer, done)
+
+        values = [o, *of_o, *sums_of_o]
+        begin, again = [self.constant(0), *pointers, *[zero] * number], [o_plus_1, *after_o, *new]
+        for phi, before, after in zip(values, begin, again, strict=True):
+            phi.add_incoming(before, start)
+            phi.add_incoming(after, next_o)
+        values = [k, *of_k, *sums]
+        begin, again = [self.constant(0), *of_o, *sums_of_o], [next_k, *after_k, *new]
+        for phi, before, after in zip(values, begin, again, strict=True):
+            phi.add_incoming(before, outer)
+            phi.add_incoming(after, inner)
+        b.position_at_end(done)
+        return new

@@ -12,13 +12,12 @@ The matrices are those of `winograd.py`, and so is the source: section 4.1.  Cal
 import functools
 from collections.abc import Callable
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from ...compiling import njit
 from .cpu import REGISTERS, VECTOR_BYTES, VECTORS
-from .vectors import INDEX, Vectors
+from .vectors import Vectors
 from .winograd import AT, BT, SIDE, STEP, G
 
 ABREAST = 2 if REGISTERS == 32 else 1  # pieces of a tile: 24 or 12 sums
@@ -59,53 +58,27 @@ def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
             e, b = Vectors(context, builder, sig.args[0].dtype), builder
             o, doubt = e.pointer(sig.args[0], out, o0), e.pointer(sig.args[2], doubt, e.constant(0))
             d, w = e.pointer(sig.args[3], V, v0), e.pointer(sig.args[7], U, u0)
-            start, outer, inner, next_row, done = b.block, *(b.append_basic_block() for _ in range(4))
             places = [b.mul(v_place, e.constant(i)) for i in range(SIDE)]
             pieces = [b.mul(C, e.constant(STEP * t)) for t in range(abreast)]
-            b.branch(outer)
+            step = e.constant(SIDE * vectors * e.lanes)
 
-            b.position_at_end(outer)  # for kh in range(KH)
-            kh, d_of_row, w_of_row = b.phi(INDEX), b.phi(d.type), b.phi(w.type)
-            sums_of_row = [b.phi(e.vector) for _ in range(SIDE * abreast * vectors)]
-            b.branch(inner)
+            def add(pointers, sums):
+                d, w = pointers
+                new = []
+                for i in range(SIDE):
+                    weights = [e.load(w, i * vectors + v) for v in range(vectors)]
+                    place = e.move(d, places[i])
+                    for t in range(abreast):
+                        value = e.broadcast(e.move(place, pieces[t]))
+                        new += [e.multiply_add(value, weights[v], sums[len(new) + v]) for v in range(vectors)]
+                return new
 
-            b.position_at_end(inner)  # for c in range(C)
-            c, d_of_c, w_of_c = b.phi(INDEX), b.phi(d.type), b.phi(w.type)
-            sums = [b.phi(e.vector) for _ in sums_of_row]
-            new = []
-            for i in range(SIDE):
-                weights = [e.load(w_of_c, i * vectors + v) for v in range(vectors)]
-                place = e.move(d_of_c, places[i])
-                for t in range(abreast):
-                    value = e.broadcast(e.move(place, pieces[t]))
-                    new += [
-                        e.multiply_add(value, weight, sums[len(new) + v]) for v, weight in enumerate(weights)
-                    ]
-            next_c, next_d = b.add(c, e.constant(1)), e.move(d_of_c, e.constant(1))
-            next_w = e.move(w_of_c, e.constant(SIDE * vectors * e.lanes))
-            b.cbranch(b.icmp_signed("<", next_c, C), inner, next_row)
-
-            b.position_at_end(next_row)
-            next_kh, d_plus = b.add(kh, e.constant(1)), e.move(d_of_row, v_row)
-            b.cbranch(b.icmp_signed("<", next_kh, KH), outer, done)
-
-            zero = ir.Constant(e.vector, [0.0] * e.lanes)
-            first = [(kh, e.constant(0), next_kh), (d_of_row, d, d_plus), (w_of_row, w, next_w)]
-            for phi, before, after in first + [
-                (s, zero, value) for s, value in zip(sums_of_row, new, strict=True)
-            ]:
-                phi.add_incoming(before, start)
-                phi.add_incoming(after, next_row)
-            first = [(c, e.constant(0), next_c), (d_of_c, d_of_row, next_d), (w_of_c, w_of_row, next_w)]
-            for phi, before, after in first + list(zip(sums, sums_of_row, new, strict=True)):
-                phi.add_incoming(before, outer)
-                phi.add_incoming(after, inner)
-
-            b.position_at_end(done)
+            steps = (v_row, e.constant(1)), (b.mul(C, step), step)
+            sums = e.sums((KH, C), (d, w), steps, SIDE * abreast * vectors, add)
             seen = e.load(doubt)
             for t in range(abreast):
                 for v in range(vectors):
-                    line = [new[(i * abreast + t) * vectors + v] for i in range(SIDE)]
+                    line = [sums[(i * abreast + t) * vectors + v] for i in range(SIDE)]
                     outputs = [e.combine(row, line) for row in AT]
                     for m, output in enumerate(outputs):
                         e.store(output, o, (STEP * t + m) * vectors + v)
