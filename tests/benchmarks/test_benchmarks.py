@@ -113,7 +113,7 @@ def test_a_loss_that_depends_on_threads_is_refused(programs):
         scaling.same_losses({one: [{"loss": 0.5}], two: [{"loss": np.nextafter(0.5, 1)}]})
 
 
-@pytest.mark.parametrize("name", ["measuring", "scaling"])
+@pytest.mark.parametrize("name", ["ablations", "measuring", "scaling"])
 def test_examples_in_docstrings_hold(programs, name):
     result = doctest.testmod(programs(name))
     assert result.attempted and not result.failed

@@ -1,0 +1,131 @@
+"""What each part of the recipe is worth: training with one part changed, against training with all as they are.
+
+    python benchmarks/ablations.py PHOTOS [CHANGE ...]
+
+PHOTOS is a folder with the photographs of Kaggle's "Dogs vs. Cats": `small/train` to learn from, `val/` to judge by.
+Each row is examples/catdog.py in a process of its own, on one thread, two at a time; what it answered is kept in
+benchmarks/results/ablations.json, the table of all that are kept is ablations.md beside it.  About four minutes a row.
+
+A difference is that of the answers to the same pictures, and so is its standard error.  It leaves out that another
+seed gives another network: rows of a second seed say how much that is.
+"""
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from measuring import RESULTS
+
+import minicnn as mc
+from minicnn import data
+
+CATDOG = Path(__file__).resolve().parent.parent / "examples" / "catdog.py"
+WHOLE = "the recipe"
+CHANGES = {
+    WHOLE: [],
+    "another seed": ["--seed", "1"],
+    "no augmentation": ["--augment", "none"],
+    "light augmentation": ["--augment", "light"],
+    "no decay of weights": ["--weight-decay", "0"],
+    "four times the decay": ["--weight-decay", "0.2"],
+    "constant rate": ["--schedule", "constant", "--warm-up", "0"],
+    "half the rate": ["--learning-rate", "1e-3"],
+    "no average": ["--average", "0"],
+    "no label smoothing": ["--label-smoothing", "0"],
+    "mixup of 0.2": ["--mixup", "0.2"],
+    "dropout of 0.3": ["--dropout", "0.3"],
+    "half the epochs": ["--progressive", "64:40"],
+    "network two-block": ["--network", "two-block"],
+}
+# The pictures are small, so that a row takes minutes.  --val-limit: nobody looks at the epochs in between.
+COMMON = [
+    "--data", "PHOTOS/small/train", "--val-data", "PHOTOS/val", "--val-limit", "32",
+    "--image-size", "80", "--progressive", "64:80", "--threads", "1",
+]  # fmt: skip
+
+
+def main() -> None:
+    photos, *names = sys.argv[1:] or sys.exit(__doc__)
+    photos, kept = Path(photos).resolve(), RESULTS / "ablations.json"
+    rows = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    with ThreadPoolExecutor(2) as pool:
+        for name, row in pool.map(lambda name: (name, run(name, photos)), names or CHANGES):
+            rows[name] = row
+            kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            print(f"{name}: {row['right']} of {row['pictures']} right", flush=True)
+    text = table(rows)
+    (RESULTS / "ablations.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def run(name: str, photos: Path) -> dict:
+    """Train with one change, and say which pictures of `val/` are told wrongly, with and without the mirror image."""
+    changes = CHANGES[name]
+    arguments = [word.replace("PHOTOS", str(photos)) for word in COMMON + changes]  # the last of two wins
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-X", "utf8", str(CATDOG), "train", *arguments, "--out", out]
+        process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+        if process.returncode:
+            sys.exit(f"{name} ended with status {process.returncode}: {process.stderr}")
+        report = json.loads((Path(out) / "report.json").read_text(encoding="utf-8"))
+        model = mc.load_model(Path(out) / "model.safetensors")
+    mc.set_threads(1)
+    loader = data.Loader.from_files(data.find_pictures(photos / "val"), data.Preprocessing.of(model))
+    plain, mirrored = (model.predict(pictures).ravel() for pictures in (loader.x, loader.x[:, :, ::-1]))
+    wrong = [np.flatnonzero((p > 0.5) != loader.y.ravel()).tolist() for p in (plain, (plain + mirrored) / 2)]
+    return {
+        "command": ["python", "examples/catdog.py", *COMMON, *changes],
+        "pictures": len(plain),
+        "right": len(plain) - len(wrong[0]),
+        "training_accuracy": report["training_accuracy"],
+        "seconds": report["seconds"],
+        "wrong": wrong[0],
+        "wrong_flip": wrong[1],
+    }
+
+
+def compare(row: dict, other: dict) -> tuple[float, float]:
+    """How many points more of the pictures `row` tells rightly than `other` does, and the standard error.
+
+    With a picture's difference d = 1, 0 or -1, the error is that of their mean: sqrt((mean d^2 - (mean d)^2) / n).
+
+    Examples
+    --------
+    >>> some, more = {"pictures": 100, "wrong": [3, 7]}, {"pictures": 100, "wrong": [7, 8, 9, 11]}
+    >>> [round(value, 2) for value in compare(some, more)]
+    [2.0, 1.99]
+    """
+    n, wrong, others = row["pictures"], set(row["wrong"]), set(other["wrong"])
+    gained, lost = len(others - wrong), len(wrong - others)
+    mean, square = (gained - lost) / n, (gained + lost) / n
+    return 100 * mean, 100 * math.sqrt((square - mean**2) / n)
+
+
+def table(rows: dict) -> str:
+    """The rows in Markdown, each against the recipe."""
+    whole = rows[WHOLE]
+    lines = [
+        "| change | accuracy | against the recipe, points | with the mirror image | training accuracy | minutes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in (name for name in CHANGES if name in rows):
+        row = rows[name]
+        n = row["pictures"]
+        accuracy = row["right"] / n
+        error = math.sqrt(accuracy * (1 - accuracy) / n)
+        against = "" if row is whole else "{:+.1f} ± {:.1f}".format(*compare(row, whole))
+        lines.append(
+            f"| {name} | {100 * accuracy:.1f} ± {100 * error:.1f} % | {against} "
+            f"| {100 - 100 * len(row['wrong_flip']) / n:.1f} % | {100 * row['training_accuracy']:.1f} % "
+            f"| {row['seconds'] / 60:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What a part of the recipe is worth: differences and their errors, and changes that catdog.py understands."""
+
+import sys
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def ablations(programs):
+    return programs("ablations")
+
+
+def row(right):
+    """A row of the results, from which pictures were told rightly."""
+    return {"pictures": len(right), "wrong": np.flatnonzero(~right).tolist()}
+
+
+def test_a_difference_and_its_error_are_those_of_the_paired_answers(ablations, rng):
+    one, other = rng.random(200) < 0.9, rng.random(200) < 0.8
+    d = one.astype(float) - other
+    expected = 100 * d.mean(), 100 * d.std() / np.sqrt(len(d))
+    np.testing.assert_allclose(ablations.compare(row(one), row(other)), expected, rtol=1e-12)
+    assert ablations.compare(row(one), row(one)) == (0, 0)
+
+
+def test_every_change_is_one_that_catdog_understands_and_changes_something(ablations, root, monkeypatch):
+    monkeypatch.syspath_prepend(root / "examples")
+    import catdog_options
+
+    def settled(changes):
+        options = catdog_options.parser("what\n\nhow", root).parse_args(
+            ["train", *ablations.COMMON, *changes]
+        )
+        catdog_options.settle(options, 2000)
+        return vars(options)
+
+    whole = settled(ablations.CHANGES[ablations.WHOLE])
+    for name, changes in ablations.CHANGES.items():
+        assert (settled(changes) == whole) == (name == ablations.WHOLE), name
+
+
+def test_the_table_compares_each_row_with_the_recipe(ablations):
+    def result(wrong):
+        return {"pictures": 100, "right": 100 - len(wrong), "wrong": wrong, "wrong_flip": wrong[1:],
+                "training_accuracy": 0.9, "seconds": 90.0}  # fmt: skip
+
+    text = ablations.table({"no average": result([1, 2, 3]), ablations.WHOLE: result([1])})
+    _, _, whole, other = text.splitlines()
+    assert whole.startswith("| the recipe | 99.0 ± 1.0 % |  | 100.0 % | 90.0 % | 1.5 |")
+    assert other.startswith("| no average | 97.0 ± 1.7 % | -2.0 ± 1.4 | 98.0 %")
+
+
+def test_nothing_is_trained_without_photographs(ablations, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ablations.py"])
+    with pytest.raises(SystemExit, match="PHOTOS"):
+        ablations.main()
