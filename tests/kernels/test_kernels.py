@@ -96,16 +96,23 @@ def test_convolution_agrees_with_reference(window, batch, filters, seed, dtype):
     x, weight, bias, dy = draw_arrays(
         seed, dtype, (batch, *shape), (*kernel, shape[2], filters), filters, (batch, *size, filters)
     )
+    check_convolution("conv2d", (x, weight, bias, dy), strides, pads, dtype)
+
+
+def check_convolution(name, arrays, strides, pads, dtype):
+    """All sets against reference: with and without a bias, with and without dx."""
+    x, weight, bias, dy = arrays
     for with_bias in (bias, None):
-        wanted, *others = (kernels.conv2d_forward(x, weight, with_bias, strides, pads) for kernels in SETS)
+        wanted, *others = (getattr(k, f"{name}_forward")(x, weight, with_bias, strides, pads) for k in SETS)
         for got in others:
             close(got, wanted, dtype)
-    wanted, *others = (kernels.conv2d_backward(dy, x, weight, strides, pads) for kernels in SETS)
+    backward = [getattr(kernels, f"{name}_backward") for kernels in SETS]
+    wanted, *others = (function(dy, x, weight, strides, pads) for function in backward)
     for got in others:
         for value, other in zip(got, wanted, strict=True):
             close(value, other, dtype)
-    for kernels in OTHERS:
-        assert kernels.conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
+    for function in backward:
+        assert function(dy, x, weight, strides, pads, need_dx=False)[0] is None
 
 
 # --------------------------------------------------------------------- depthwise convolution
@@ -149,16 +156,7 @@ def test_depthwise_agrees_with_reference(window, batch, multiplier, seed, dtype)
         C * multiplier,
         (batch, *size, C * multiplier),
     )
-    for with_bias in (bias, None):
-        wanted, *others = (k.depthwise_conv2d_forward(x, weight, with_bias, strides, pads) for k in SETS)
-        for got in others:
-            close(got, wanted, dtype)
-    wanted, *others = (k.depthwise_conv2d_backward(dy, x, weight, strides, pads) for k in SETS)
-    for got in others:
-        for value, other in zip(got, wanted, strict=True):
-            close(value, other, dtype)
-    for kernels in SETS:
-        assert kernels.depthwise_conv2d_backward(dy, x, weight, strides, pads, need_dx=False)[0] is None
+    check_convolution("depthwise_conv2d", (x, weight, bias, dy), strides, pads, dtype)
 
 
 @pytest.mark.parametrize("C", [8, 16, 19, 40])
@@ -168,15 +166,8 @@ def test_depthwise_in_vectors_of_channels(C, strides, dtype, rng):
     """3x3 with channels that fill vectors, overlap in the last one or are too few, and any stride."""
     pads = ((1, 1), (0, 1))
     x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 7, 6, C), (3, 3, C, 1), C))
-    y = reference.depthwise_conv2d_forward(x, weight, bias, strides, pads)
-    close(fast.depthwise_conv2d_forward(x, weight, bias, strides, pads), y, dtype)
-    dy = rng.standard_normal(y.shape).astype(dtype)
-    for got, wanted in zip(
-        fast.depthwise_conv2d_backward(dy, x, weight, strides, pads),
-        reference.depthwise_conv2d_backward(dy, x, weight, strides, pads),
-        strict=True,
-    ):
-        close(got, wanted, dtype)
+    dy = rng.standard_normal(reference.depthwise_conv2d_forward(x, weight, bias, strides, pads).shape)
+    check_convolution("depthwise_conv2d", (x, weight, bias, dy.astype(dtype)), strides, pads, dtype)
 
 
 # ----------------------------------------------------------------------- batch normalisation
