@@ -33,7 +33,7 @@ RUNS = {
     ],
     "catdog-hour-and-a-half": [
         "--data", "PHOTOS/train", "--val-data", "PHOTOS/val", "--image-size", "160",
-        "--progressive", "64:30,96:22,128:28", "--flip",
+        "--progressive", "72:26,96:20,128:26", "--flip",
     ],
     "catdog-small": ["--data", "PHOTOS/small/train", "--val-data", "PHOTOS/small/validation"],
 }  # fmt: skip
