@@ -33,7 +33,7 @@ RUNS = {
     ],
     "catdog-hour-and-a-half": [
         "--data", "PHOTOS/train", "--val-data", "PHOTOS/val", "--image-size", "160",
-        "--progressive", "72:26,96:20,128:26", "--flip",
+        "--progressive", "72:22,96:18,128:24", "--flip",
     ],
     "catdog-small": ["--data", "PHOTOS/small/train", "--val-data", "PHOTOS/small/validation"],
 }  # fmt: skip
