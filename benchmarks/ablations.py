@@ -40,6 +40,7 @@ CHANGES = {
     "mixup of 0.2": ["--mixup", "0.2"],
     "dropout of 0.3": ["--dropout", "0.3"],
     "half the epochs": ["--progressive", "64:40"],
+    "batches of 64": ["--batch-size", "64"],
     "network two-block": ["--network", "two-block"],
 }
 # The pictures are small, so that a row takes minutes.  --val-limit: nobody looks at the epochs in between.

@@ -2,7 +2,7 @@
 
     python benchmarks/gradients.py
 
-Each layer and loss element by element, and the two networks at full size along random directions.  Prints a
+Each layer and loss element by element, and the three networks at full size along random directions.  Prints a
 table, writes benchmarks/results/gradients.md, and ends with status 1 if an error is above 1e-6.  About two
 minutes on one core, nearly all of it the reference kernels on the 150-pixel network.
 """
@@ -39,7 +39,7 @@ LAYERS = [
     (lambda: mc.Sigmoid(), (30,)),
     (lambda: mc.Softmax(), (6,)),
 ]
-NETWORKS = [(networks.two_block, 64), (networks.four_block, 150)]
+NETWORKS = [(networks.two_block, 64), (networks.four_block, 150), (networks.catdog, 64)]
 
 
 def losses():

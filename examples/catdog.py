@@ -14,13 +14,14 @@ minicnn/plots.py, the reading of folders in minicnn/data/.
 
 import json
 import sys
+import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import catdog_options
 import numpy as np
-from catdog_options import AUGMENTATIONS, NETWORKS
+from catdog_options import AUGMENTATIONS, NETWORKS, RECIPES
 
 import minicnn as mc
 from minicnn import data, metrics, reports, schedules
@@ -66,6 +67,9 @@ def train(options) -> int:
     print("; ".join(f"class {k} is {name}" for k, name in enumerate(names)))
     catdog_options.settle(options, len(training_files))
     make_optimizer(options, 1)  # refuses what is wrong before anything is decoded
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=options.out):
+        pass  # a folder that cannot be written ends the run here, not after its first epoch
     size, epochs = options.image_size, options.epochs
     preprocessing = data.Preprocessing(size, size, draft=DRAFT)
     print(catdog_options.describe(options))
@@ -91,21 +95,24 @@ def train(options) -> int:
     model_file = options.out / "model.safetensors"
     pattern = str(model_file).replace("{", "{{").replace("}", "}}")
     saved_best = mc.ModelCheckpoint(pattern, "val_accuracy", save_best_only=options.keep == "best")
-    patience = epochs if options.keep == "last" else options.patience or catdog_options.PATIENCE
-    stopping = mc.EarlyStopping("val_accuracy", patience=patience)
     log = mc.CSVLogger(options.out / "history.csv")
     run = mc.Checkpoint(options.out / "checkpoint.safetensors", options.checkpoint_every, options.resume)
     callbacks = [mc.MovingAverage(options.average)] if options.average else []
     if options.progressive:
         callbacks.append(mc.ProgressiveSize(options.progressive, training, validation))
-    callbacks += [saved_best, stopping, log, run]
+    if options.keep == "best":
+        callbacks.append(
+            mc.EarlyStopping("val_accuracy", patience=options.patience or catdog_options.PATIENCE)
+        )
+    callbacks += [saved_best, log, run]
     interrupted = False
     try:
         print(f"Training on {training.samples} pictures, validating on {validation.samples}", flush=True)
         model.fit(training, validation_data=validation, epochs=epochs, callbacks=callbacks)
     except KeyboardInterrupt:
         interrupted = True
-        print("\nInterrupted: training ends here; --resume goes on from its last checkpoint", flush=True)
+        hint = "; --resume goes on from its last checkpoint" if run.saved else ""
+        print(f"\nInterrupted: training ends here{hint}", flush=True)
     if saved_best.saved_epoch is None:
         print("Not one epoch was finished: nothing is saved, and what was there before is kept")
         return 130
@@ -122,7 +129,7 @@ def train(options) -> int:
     reports.draw_samples(options.out / "samples.png", training, names, AUGMENTATIONS["light"])
     reports.draw_results(options.out, model.history, saved_best.saved_epoch, validation, prediction, names)
     report["seconds"] = round(time.perf_counter() - start, 1)
-    (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    mc.files.replace(options.out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
     print(reports.table(report))
     print(f"In {report['seconds']:.0f} s. Weights, history, report and pictures: {options.out}")
     print(f"Next: python examples/catdog.py predict PHOTO --model {model_file}")
@@ -238,12 +245,15 @@ def predict(options) -> int:
 
 
 def load_trained(options) -> mc.Sequential:
-    """The model that --model names, or else the one that ships."""
+    """The model that --model names, or else the one that ships; decides on --flip where nobody did."""
     if options.model is None and not SHIPPED.is_file():
         expected = "the model that ships with the project"
         repair = "Train one, and name its file with --model."
         raise mc.ModelFileError(str(SHIPPED), expected, "nothing there", repair)
-    return mc.load_model(options.model or SHIPPED)
+    model = mc.load_model(options.model or SHIPPED)
+    if options.flip is None:
+        options.flip = RECIPES.get(model.name, catdog_options.PLAIN)["flip"]
+    return model
 
 
 def ask(model, loader, flip: bool) -> np.ndarray:

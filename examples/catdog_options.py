@@ -41,9 +41,9 @@ PLAIN = {
 # What this project's own network learns photographs best with.
 OWN = PLAIN | {
     "image_size": 128,
-    "epochs": lambda pictures: min(max(round(480_000 / pictures), 10), 140),  # 24 for 20,000 photographs
+    "epochs": lambda pictures: min(max(round(480_000 / pictures), 10), 200),  # 24 for 20,000 photographs
     "progressive": ((64, 10), (96, 10), (112, 4)),  # stretched to --epochs and --image-size
-    "batch_size": 64,
+    "batch_size": lambda pictures: 32 if pictures < 10_000 else 64,  # a few need more steps
     "learning_rate": 2e-3,
     "schedule": "cosine",
     "warm_up": 1.0,
@@ -52,6 +52,7 @@ OWN = PLAIN | {
     "augment": "strong",
     "label_smoothing": 0.1,
     "keep": "last",
+    "flip": True,
 }
 RECIPES = {"two-block": PLAIN, "four-block": PLAIN | {"image_size": 150}, "catdog": OWN}
 FOR_DRAWN, FOR_PHOTOGRAPHS = "two-block", "catdog"
@@ -85,7 +86,7 @@ def parser(description: str, shipped: Path) -> argparse.ArgumentParser:
         add("--cache-dir", type=Path, metavar="DIR", help="where; else MINICNN_CACHE_DIR, or the user's cache")
 
     def add_flip():
-        mean = "judge by the mean over each picture and its mirror image"
+        mean = "judge by the mean over each picture and its mirror image; else as the network's recipe does"
         add("--flip", action=argparse.BooleanOptionalAction, help=mean)
 
     add = command("train", "train a network (the default)", epilog=recipe_table())
@@ -174,13 +175,16 @@ def recipe_table() -> str:
     for name in PLAIN:
         cells = (f"{_words(recipe[name]):>22}" for recipe in RECIPES.values())
         lines.append(f"--{name.replace('_', '-'):16}{''.join(cells)}")
-    lines += ["", "The fewer photographs, the more epochs, where there is a choice; the sizes share them."]
+    lines += [
+        "",
+        "The fewer photographs, the more epochs and steps, where there is a choice; the sizes share epochs.",
+    ]
     return "\n".join([*lines, f"Drawn animals get {DRAWN['epochs'](1)}."])
 
 
 def _words(value):
     if callable(value):  # of the number of pictures
-        most, least = value(1), value(10**9)
+        least, most = sorted((value(1), value(10**9)))
         return str(most) if most == least else f"{least} to {most}"
     if isinstance(value, tuple):
         return ",".join(f"{size}:{epochs}" for size, epochs in value) or "off"
@@ -207,7 +211,7 @@ def settle(options: Any, pictures: int) -> None:
     usual = RECIPES[options.network] | ({} if options.data else DRAWN)
     for name, value in usual.items():
         if getattr(options, name) is None and name not in ("epochs", "progressive"):
-            setattr(options, name, value)
+            setattr(options, name, value(pictures) if callable(value) else value)
     if options.progressive and options.epochs is not None:
         found = f"{_words(options.progressive)} and --epochs {options.epochs}"
         raise mc.ArgumentError("--progressive", "no --epochs beside it", found, "Drop one of the two.")

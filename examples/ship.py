@@ -37,7 +37,7 @@ def main(arguments=None) -> int:
     options = parser.parse_args(arguments)
     try:
         ship(options.run, options.photos, options.source, options.out)
-    except mc.MinicnnError as error:
+    except (mc.MinicnnError, OSError) as error:  # such as a folder in which no run has ended
         print(f"ship: {error}", file=sys.stderr)
         return 2
     return 0
@@ -68,8 +68,8 @@ def ship(run: Path, photos: Path, source: str, out: Path) -> None:
         )
     text = card(report, measured, reports.judge(loader.y, after, model.class_names), changed, size, source)
     text += confidences(loader.y, after) + mistakes(loader, after, model.class_names) + limits(report)
+    mc.files.replace(out.with_suffix(".md"), text.encode())
     model.save(out, dtype="float16")
-    out.with_suffix(".md").write_text(text, encoding="utf-8")
     print(f"{out}: {size / 1e6:.2f} MB, {changed} of {loader.samples} answers changed by half precision")
 
 

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, ShapeError, check_int
 
+FINGERPRINT = 64  # samples, spread over all, that are looked at to recognise the rest
+
 
 class ArrayBatches:
     """Batches of arrays in memory; the last one may be short.
@@ -75,14 +77,17 @@ class ArrayBatches:
 
     @property
     def settings(self) -> dict:
-        """What the batches of every epoch follow from, besides the samples; a run is only resumed with the same."""
-        labels = None if self.y is None else zlib.crc32(np.ascontiguousarray(self.y))
-        return {
-            "samples": self.samples,
-            "labels' checksum": labels,
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            "seed": self.seed,
+        """What the batches of every epoch follow from; a run is only resumed with the same."""
+        return self.fingerprint | {"batch_size": self.batch_size, "shuffle": self.shuffle, "seed": self.seed}
+
+    @property
+    def fingerprint(self) -> dict:
+        """By which other samples are recognised: how many, checksums of some of them, of all labels and weights."""
+        some = self.x[:: -(-self.samples // FINGERPRINT)]
+        arrays = {"samples": some, "labels": self.y, "weights": self.sample_weight}
+        return {"number of samples": self.samples} | {
+            f"{name}' checksum": None if array is None else zlib.crc32(np.ascontiguousarray(array))
+            for name, array in arrays.items()
         }
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[tuple]:

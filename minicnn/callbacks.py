@@ -125,6 +125,12 @@ class Monitoring(Callback):
     settings: tuple = ()
     remembers = ("best",)
 
+    def __repr__(self) -> str:
+        """With all that decides on the course of training; where something is saved does not."""
+        hidden = ("model", "run", "monitor", "path", *self.remembers)
+        chosen = (f"{name}={value!r}" for name, value in vars(self).items() if name not in hidden)
+        return f"{type(self).__name__}({', '.join(chosen)})"
+
     def on_train_begin(self) -> None:
         self.monitor = Monitor(*self.settings)
 

@@ -36,8 +36,8 @@ class Checkpoint(Callback):
     path : str or Path
         Of the newest checkpoint; the one before it is kept beside it as ``NAME-previous.SUFFIX``.
     seconds : float, at least 0
-        A checkpoint is written after the first batch that ends so many seconds after the one before, and at the
-        end of training.  0 writes one after every batch.
+        A checkpoint is written after the first batch that ends so many seconds after the one before, after the first
+        epoch and at the end of training.  0 writes one after every batch.
     resume : bool
         Go on from the newest checkpoint that is whole; without one, begin at the beginning.
 
@@ -45,6 +45,8 @@ class Checkpoint(Callback):
     ----------
     resumed : (epoch, batch) or None
         Where the last `fit` went on, both counted from 0; None if it began at the beginning.
+    saved : bool
+        Whether the file is of this run; until its first checkpoint it may be of another.
 
     Raises
     ------
@@ -72,6 +74,7 @@ class Checkpoint(Callback):
 
     last = True  # so that what the other callbacks did with a batch or an epoch is in it
     resumed: tuple[int, int] | None = None
+    saved = False
 
     def __init__(self, path: str | Path, seconds: float = 60.0, resume: bool = False):
         if not seconds >= 0:
@@ -86,7 +89,7 @@ class Checkpoint(Callback):
             self._check(state)
             self._restore(state)
             self.resumed = self.run.epoch, self.run.batch
-        self.within = state if self.run.batch else None
+        self.within, self.saved = state if self.run.batch else None, state is not None
         if self.resume and self.run.verbose:
             place = f"{self.run.epoch} epochs and {self.run.batch} of {len(self.run.batches)} batches"
             found = "No checkpoint yet" if state is None else f"Resumed after {place}"
@@ -104,13 +107,16 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         ended = self.run.epoch == self.run.epochs or self.model.stop_training
-        if ended or time.monotonic() - self.written >= self.seconds:
+        if ended or not self.saved or time.monotonic() - self.written >= self.seconds:
             self.write()
 
     def write(self) -> None:
-        """Save the run as it stands; the checkpoint before takes the other name."""
-        write(self.path, {"settings": self.settings} | _state(self.run), self.previous)
-        self.written = time.monotonic()
+        """Save the run as it stands; the checkpoint before takes the other name, if it is of the same run."""
+        state = {"settings": self.settings} | _state(self.run)
+        write(self.path, state, self.previous if self.saved else None)
+        if not self.saved:
+            self.previous.unlink(missing_ok=True)
+        self.saved, self.written = True, time.monotonic()
 
     def _read(self):
         """The newest state that is whole, or None where there is no file."""
@@ -155,7 +161,7 @@ class Checkpoint(Callback):
 
 def settings(run: Any) -> dict:
     """What must not change when a run is resumed, in words."""
-    model = run.model
+    model, validation = run.model, None if run.validation is None else run.validation.fingerprint
     return {
         "layers": ", ".join(map(repr, model.layers)),
         "input_shape": str(model.input_shape),
@@ -167,6 +173,7 @@ def settings(run: Any) -> dict:
         "metrics": ", ".join(model.metrics),
         "class_weight": str(run.class_weight),
         "callbacks": ", ".join(map(_without_address, run.callbacks)),
+        "validation": str(validation),
     } | {name: str(value) for name, value in run.batches.settings.items()}
 
 

@@ -2,7 +2,7 @@
 
 The bytes go to a temporary file beside it, down to the disk, and take the name in one step: a process that is
 killed, a computer that loses power or a disk that is full leaves the old file as it was.
-Called by serialization.py, checkpoints.py and the log in callbacks.py; what the bytes mean is theirs to know.
+Called by serialization.py, plots.py, the log in callbacks.py and the examples; what the bytes mean is theirs to know.
 """
 
 import errno
@@ -36,7 +36,7 @@ def replace(path: str | Path, content: bytes, previous: Path | None = None) -> N
     Raises
     ------
     DiskFullError
-        If there is no room; then nothing is changed.
+        If there is no room; then the file that was at `path` is kept, there or at `previous`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,8 @@ from .batches import ArrayBatches
 from .errors import ArgumentError, NonFiniteError, StateError, check_int
 
 SMOOTHING = 0.9  # of the losses' moving average, as in Smith's and others' finders
-EXPLODED = 4.0  # times the least loss: then nothing more is learned
+SETTLING = 10  # steps until that average stands on more than a few batches
+EXPLODED = 4.0  # times the least average: then nothing more is learned
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ def find_learning_rate(
     References
     ----------
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
+
+    Examples
+    --------
+    >>> import minicnn as mc
+    >>> x = np.sign(np.random.default_rng(0).standard_normal((64, 1)))
+    >>> model = mc.Sequential([mc.Dense(1, use_bias=False)]).build((1,))
+    >>> model.compile("sgd", "mean_squared_error")
+    >>> 0.001 < find_learning_rate(model, ArrayBatches(x, x, batch_size=8)).suggestion < 1
+    True
     """
     if not 0 < lowest < highest < math.inf:
         raise ArgumentError(
@@ -73,7 +83,7 @@ def find_learning_rate(
         raise StateError("find_learning_rate", "a compiled model", "one that is not", "Call compile first.")
     optimizer = model.optimizer
     state, schedule = model.state, optimizer.schedule
-    rates, losses = np.geomspace(lowest, highest, steps), []
+    rates, losses, smoothed, average = np.geomspace(lowest, highest, steps), [], [], 0.0
     try:
         for rate, (x, y, weight) in zip(rates, _endless(batches), strict=False):
             optimizer.learning_rate = float(rate)
@@ -81,7 +91,9 @@ def find_learning_rate(
                 losses.append(model.train_step(x, y, weight)[0])
             except NonFiniteError:
                 break
-            if losses[-1] > EXPLODED * min(losses):
+            average = SMOOTHING * average + (1 - SMOOTHING) * losses[-1]
+            smoothed.append(average / (1 - SMOOTHING ** len(losses)))  # the zero it began with weighs nothing
+            if len(losses) > SETTLING and smoothed[-1] > EXPLODED * min(smoothed):
                 break
     finally:
         optimizer.schedule, model.state = schedule, state
@@ -89,24 +101,14 @@ def find_learning_rate(
         raise ArgumentError(
             "find_learning_rate lowest", "a rate that can be trained with", str(lowest), "Lower it."
         )
-    smoothed = _smooth(losses)
     rates = rates[: len(losses)]
     slope = np.gradient(smoothed, np.log(rates))
-    usable = slice(
-        0, max(2, int(np.argmin(smoothed)) + 1)
-    )  # what comes after the least loss is on its way up
-    return Finding(rates, np.array(losses), smoothed, float(rates[usable][np.argmin(slope[usable])]))
+    least = int(np.argmin(smoothed))  # what comes after it is on its way up
+    first = min(SETTLING, least)  # what comes before it is noise
+    suggestion = float(rates[first + np.argmin(slope[first : least + 1])])
+    return Finding(rates, np.array(losses), np.array(smoothed), suggestion)
 
 
 def _endless(batches) -> Iterator[tuple]:
     for epoch in count():
         yield from batches.batches(epoch)
-
-
-def _smooth(losses):
-    """The moving average, without the weight of the zero that it begins with."""
-    average, smoothed = 0.0, []
-    for number, loss in enumerate(losses, 1):
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss
-        smoothed.append(average / (1 - SMOOTHING**number))
-    return np.array(smoothed)

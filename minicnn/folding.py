@@ -6,7 +6,8 @@ When a network only predicts, BatchNormalization multiplies each channel by a fi
     scale * (x @ weight + bias) + shift  =  x @ (weight * scale) + (bias * scale + shift)
 
 So a convolution or dense layer can do it at no cost.  `fold_batchnorm` gives a new model; the one it was made from
-stays as it is, can be trained further and folded again.
+stays as it is, can be trained further and folded again.  For whoever predicts much with one model; training never
+calls it.
 """
 
 from collections.abc import Sequence
@@ -92,9 +93,9 @@ def _host(made, scale):
     """The place of the layer that can scale its outputs instead; None if there is none."""
     for place in reversed(range(len(made))):
         layer = made[place][0]
-        if isinstance(layer, HOSTS):
+        if type(layer) in HOSTS:  # not a subclass, which may do something else with its weights
             return place
-        if not (isinstance(layer, AVERAGES) or (isinstance(layer, MaxPool2D) and (scale >= 0).all())):
+        if not (type(layer) in AVERAGES or (type(layer) is MaxPool2D and (scale >= 0).all())):
             return None
     return None
 

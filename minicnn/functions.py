@@ -1,4 +1,4 @@
-"""The two functions that layers and losses share, each written so that it cannot overflow."""
+"""The two functions that layers/activations.py and losses.py share, each written so that it cannot overflow."""
 
 import numpy as np
 

@@ -5,7 +5,7 @@ the batch size N; layers never do.  `from_logits=True` means that the prediction
 Sigmoid or Softmax yet: the two together are simpler and exact where the pair in sequence overflows
 (logit -50 with label 1 costs 50 with gradient -1; through a clipped probability it costs 16.1 and teaches
 nothing).  `Sequential.compile` uses that form by itself when the network ends in the right activation.
-Formulas are Keras's.  Nothing here knows of layers.
+Formulas are Keras's.  Called by `Sequential.compute_gradients`; nothing here knows of layers.
 """
 
 from dataclasses import dataclass, replace
@@ -138,6 +138,9 @@ class BinaryCrossEntropy(Loss):
     def __post_init__(self):
         _check_smoothing(self)
 
+    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        return _check_shares(self, super().prepare(target, prediction))
+
     def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = prediction.shape[1]
         target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
@@ -177,6 +180,9 @@ class CategoricalCrossEntropy(Loss):
 
     def __post_init__(self):
         _check_smoothing(self)
+
+    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        return _check_shares(self, super().prepare(target, prediction))
 
     def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = prediction.shape[1]
@@ -223,6 +229,14 @@ def _clipped(p):
     """Probabilities inside [epsilon, 1 - epsilon], and where they were inside before."""
     inside = (p > EPSILON) & (p < 1 - EPSILON) | np.isnan(p)
     return np.clip(p, EPSILON, 1 - EPSILON), inside
+
+
+def _check_shares(loss, target):
+    """Targets, if they are in [0, 1]; beyond, the loss has no least value."""
+    if (target < 0).any() or (target > 1).any():
+        found = f"{target.min():g} to {target.max():g}"
+        raise ArgumentError(f"{loss.name} targets", "numbers in [0, 1]", found, "Number the classes 0 and 1.")
+    return target
 
 
 def _check_smoothing(loss):

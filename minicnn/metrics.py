@@ -77,7 +77,7 @@ def labels(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     Raises
     ------
     ShapeError
-        If there are not as many targets as predictions.
+        If there are not as many targets as predictions, or a class has no prediction.
     """
     target, prediction = np.asarray(target), np.asarray(prediction)
     if len(target) != len(prediction):
@@ -85,7 +85,17 @@ def labels(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
             "metrics", f"{len(prediction)} targets", f"{len(target)}", "Give one target for each prediction."
         )
     one_hot = target.ndim == 2 and target.shape[1] > 1
-    return target.argmax(1) if one_hot else np.rint(target.reshape(-1)).astype(np.int64)
+    true = target.argmax(1) if one_hot else np.rint(target.reshape(-1)).astype(np.int64)
+    K = _count(prediction)
+    if len(true) and not 0 <= true.min() <= true.max() < K:
+        found = f"{true.min()} to {true.max()}"
+        raise ShapeError("metrics", f"class numbers from 0 to {K - 1}", found, "Check the labels.")
+    return true
+
+
+def _count(prediction):
+    """Of classes: one output tells two apart."""
+    return max(2, prediction.shape[1] if prediction.ndim == 2 else 2)
 
 
 def accuracy(target: ArrayLike, prediction: ArrayLike) -> Proportion:
@@ -110,16 +120,8 @@ def confusion_matrix(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
            [1, 2]])
     """
     prediction = np.asarray(prediction)
-    K = max(2, prediction.shape[1] if prediction.ndim == 2 else 2)
-    true, counts = labels(target, prediction), np.zeros((K, K), np.int64)
-    if len(true) and not 0 <= true.min() <= true.max() < K:
-        raise ShapeError(
-            "metrics",
-            f"class numbers from 0 to {K - 1}",
-            f"{true.min()} to {true.max()}",
-            "Check the labels.",
-        )
-    np.add.at(counts, (true, classes(prediction)), 1)
+    counts = np.zeros((_count(prediction), _count(prediction)), np.int64)
+    np.add.at(counts, (labels(target, prediction), classes(prediction)), 1)
     return counts
 
 

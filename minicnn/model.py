@@ -122,11 +122,12 @@ class Sequential:
             raise ShapeError("Sequential.build", "at least one size", "none", "Give for example (64, 64, 3).")
         if self.input_shape is not None:
             self.optimizer = None  # its moments belong to the weights that are replaced here
-        self.dtype, self.input_shape = np.dtype(dtype), shape
+        self.dtype, self.input_shape = np.dtype(dtype), None  # not built, until nothing more can fail
         rng = None if seed is None else np.random.default_rng(check_int(seed, "seed", least=0))
         build_chain(self.layers, shape, rng, self.dtype, kernel_set(self.kernels_name), needs_dx=False)
         self.output_shapes = [layer.output_shape for layer in self.layers]
-        self.steps = plan(self.layers)
+        self._first = next(iter(self.parameters), None)
+        self.steps, self.input_shape = plan(self.layers), shape
         return self
 
     @property
@@ -194,7 +195,20 @@ class Sequential:
         return self._run(self.steps, self._input(x), training)
 
     def backward(self, dy: np.ndarray) -> None:
-        """From the gradient of the output to the `.grad` of every parameter, last layer first."""
+        """From the gradient of the output to the `.grad` of every parameter, last layer first.
+
+        Raises
+        ------
+        ShapeError
+            If the gradient does not have the shape of an output.
+        """
+        self._need_build("backward")
+        dy, wanted = np.asarray(dy, self.dtype), self.output_shapes[-1]
+        if dy.ndim == 0 or dy.shape[1:] != wanted:
+            raise ShapeError(
+                "backward", "(N, " + ", ".join(map(str, wanted)) + ")", str(dy.shape),
+                "Give the loss's gradient for each output; targets (N,) beside predictions (N, 1) blow up to (N, N).",
+            )  # fmt: skip
         self._run_back(self.steps, dy)
 
     # ------------------------------------------------------------------------------- training
@@ -373,7 +387,7 @@ class Sequential:
             If something could not be loaded again: a layer that is not of minicnn, class names that
             are not as many as the outputs, a weight that `dtype` cannot hold.
         """
-        self._need_build("save")
+        self._need_weights("save")
         description = {
             "name": self.name,
             "input_shape": self.input_shape,
@@ -401,7 +415,7 @@ class Sequential:
         return loss, last.forward(logits), dlogits, head
 
     def _input(self, x):
-        self._need_build("forward")
+        self._need_weights("forward")
         x = np.asarray(x)
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             raise ShapeError(
@@ -424,6 +438,13 @@ class Sequential:
     def _need_build(self, what):
         if self.input_shape is None:
             raise StateError(what, "a built model", "one that is not", "Call build(input_shape) first.")
+
+    def _need_weights(self, what):
+        self._need_build(what)
+        if self._first is not None and self._first.value is None:
+            raise StateError(
+                what, "a model with weights", "none: seed=None", "Set them, or build with a seed."
+            )
 
     def _need_compile(self, what):
         self._need_build(what)
@@ -484,13 +505,17 @@ def load_model(path: str | Path, kernels: str | None = None) -> Sequential:
 
 
 def _check_names(names, output_shape):
-    """None, or a name for each output; two for a single one."""
+    """None, or a list with a name for each output; two for a single one."""
     count = max(2, output_shape[-1])
-    if names is not None and (
-        not isinstance(names, list) or len(names) != count or not all(isinstance(n, str) for n in names)
+    if names is None:
+        return None
+    if (
+        not isinstance(names, list | tuple)
+        or len(names) != count
+        or not all(isinstance(n, str) for n in names)
     ):
-        raise ArgumentError("class_names", f"{count} names", repr(names), "Save it again with minicnn.")
-    return names
+        raise ArgumentError("class_names", f"{count} names", repr(names), "Give a list of as many strings.")
+    return list(names)
 
 
 def _check_preprocessing(preprocessing):

@@ -1,6 +1,7 @@
 """The networks of the cat-and-dog example: two as Keras's well-known projects draw them, and one of this library's own.
 
 Each returns a new `Sequential` that is not built yet.  Two classes end in one sigmoid, more in a softmax.
+Called by examples/catdog.py; what each is trained with is in examples/catdog_options.py.
 """
 
 from .layers import (
@@ -25,10 +26,10 @@ def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> 
 
     Parameters
     ----------
-    classes : int
+    classes : int, at least 2
     dropout : float in [0, 1)
         Before the last layer; 0 leaves it out.
-    kernels : str
+    kernels : {"fast", "im2col", "reference"}
 
     Examples
     --------

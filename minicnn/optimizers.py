@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
+from .errors import ArgumentError, ShapeError
 
 Rate = float | Callable[[int], float]  # a number, or a schedule
 
@@ -69,11 +69,20 @@ class Optimizer:
         ------
         ArgumentError
             If two parameters have one name: their state is kept by name.
+        ShapeError
+            If a gradient is missing or does not have the shape of what it moves; then nothing is moved.
         """
         names = [parameter.name for parameter in parameters]
         if len(set(names)) < len(names):
             raise ArgumentError("step", "parameters of different names", ", ".join(names), "Name them apart.")
         parameters = [parameter for parameter in parameters if parameter.trainable]
+        for parameter in parameters:
+            if np.shape(parameter.grad) != parameter.value.shape:
+                found = "none" if parameter.grad is None else str(np.shape(parameter.grad))
+                wanted = f"a gradient of shape {parameter.value.shape}"
+                raise ShapeError(
+                    parameter.name, wanted, found, "Go backward first, with a gradient for each output."
+                )
         scale = self._clip_scale(parameters)
         for parameter in parameters:
             grad = parameter.grad if scale == 1 else parameter.grad * np.asarray(scale, parameter.grad.dtype)

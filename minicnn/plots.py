@@ -5,6 +5,7 @@ Colours are Okabe and Ito's, which the colour-blind can tell apart; right and wr
 Called by examples/catdog.py.
 """
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from . import files
 from .metrics import Proportion
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -178,5 +180,6 @@ def _grid(count, columns):
 
 
 def _save(figure, path):
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=100, format=Path(path).suffix[1:] or "png")
+    files.replace(path, picture.getvalue())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .callbacks import Callback
-from .errors import ArgumentError, ShapeError, check_int
+from .errors import ArgumentError, ShapeError, StateError, check_int
 
 
 def resize(model: Any, height: int, width: int) -> None:
@@ -23,6 +23,8 @@ def resize(model: Any, height: int, width: int) -> None:
 
     Raises
     ------
+    StateError
+        If the model is not built.
     ShapeError
         If a weight would need another shape; then nothing is changed.
 
@@ -34,14 +36,19 @@ def resize(model: Any, height: int, width: int) -> None:
     >>> model.input_shape, model.output_shapes[0]
     ((12, 10, 3), (10, 8, 4))
     """
+    if model.input_shape is None:
+        raise StateError("resize", "a built model", "one that is not", "Call build(input_shape) first.")
     old, wanted = model.input_shape, (height, width, *model.input_shape[2:])
     if old == wanted:
         return
     state, optimizer = model.state, model.optimizer
+    trainable = [parameter.trainable for parameter in model.parameters]
 
     def rebuild(shape):
         model.build(shape, seed=None, dtype=model.dtype)
         model.optimizer, model.state = optimizer, state
+        for parameter, moves in zip(model.parameters, trainable, strict=True):
+            parameter.trainable = moves
 
     try:
         rebuild(wanted)

@@ -43,9 +43,18 @@ def write(
     DiskFullError
         If there is no room; then the old file is kept.
     """
-    metadata = {KEY: json.dumps({"version": VERSION} | description)}  # one key: several have no fixed order
+    # One key: several have no fixed order.
+    metadata = {KEY: json.dumps({"version": VERSION} | description, default=_plain)}
     content = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
     files.replace(path, content, previous)
+
+
+def _plain(value):
+    """A NumPy number as one of Python's, which JSON can hold."""
+    if isinstance(value, np.generic):
+        return value.item()
+    expected = "numbers, strings, lists and dictionaries"
+    raise ArgumentError("description of a model", expected, repr(value), "Put what it says into these.")
 
 
 def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np.ndarray], dict]:

@@ -64,16 +64,16 @@ def prepare_pool() -> None:
         _check(_threads, "set_threads")  # again: numba may have been imported since
     elif text:
         _threads = _check(int(text) if text.isdecimal() else text, "MINICNN_THREADS")
-    if _threads is not None and _pool() is None and _threads > _cores():
+    if _threads is not None and _pool() is None and _threads > cores():
         os.environ["NUMBA_NUM_THREADS"] = str(_threads)
 
 
 def _check(n, where):
     n, pool = check_int(n, where), _pool()
-    if n <= (PER_CORE * _cores() if pool is None else pool):
+    if n <= (PER_CORE * cores() if pool is None else pool):
         return n
     if pool is None:
-        expected, repair = PER_CORE * _cores(), f"There are {_cores()} cores here."
+        expected, repair = PER_CORE * cores(), f"There are {cores()} cores here."
     elif "numba" in sys.modules:
         expected, repair = pool, f"numba's pool is made: set MINICNN_THREADS={n} before Python starts."
     else:
@@ -89,6 +89,6 @@ def _pool():
     return int(text) if text.isdecimal() else None
 
 
-def _cores():
+def cores() -> int:
     """How many cores this process may use, counted as numba does."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,7 +26,7 @@ class Run:
 
     Attributes
     ----------
-    model, batches, callbacks, epochs, class_weight, verbose
+    model, batches, validation, callbacks, epochs, class_weight, verbose
         What it works on, as `fit` was given it.
     epoch, batch : int
         The next batch, both counted from 0.
@@ -42,12 +42,13 @@ class Run:
         self,
         model: Any,
         batches: ArrayBatches,
+        validation: ArrayBatches | None,
         callbacks: Sequence[Callback],
         epochs: int,
         class_weight: dict[int, float] | None,
         verbose: int,
     ):
-        self.model, self.batches, self.epochs = model, batches, epochs
+        self.model, self.batches, self.validation, self.epochs = model, batches, validation, epochs
         self.class_weight, self.verbose = class_weight, verbose
         self.callbacks = sorted(callbacks, key=lambda callback: callback.last)
         self.history, self.epoch = History(), 0
@@ -139,7 +140,7 @@ def fit(
         If a class is weighted that the network does not know.
     """
     _check_class_weight(model, class_weight or {})
-    run = Run(model, batches, callbacks, epochs, class_weight, _resolve(verbose))
+    run = Run(model, batches, validation, callbacks, epochs, class_weight, _resolve(verbose))
     model.history = run.history  # there too, for who interrupts training and wants to see it
     model.stop_training = False
     for callback in run.callbacks:

@@ -42,9 +42,9 @@ MAY_IMPORT = {
     "folding": {"layers", "model"},
     "networks": {"layers", "model"},
     "gradient_check": {"errors", "kernels"},
-    "plots": {"metrics"},
+    "plots": {"files", "metrics"},
     "reports": {"data", "metrics", "plots"},
-    "data": {"batches", "compiling", "errors"},
+    "data": {"batches", "compiling", "errors", "threads"},
 }  # fmt: skip
 ONLY_IN = {
     "PIL": {"data"},

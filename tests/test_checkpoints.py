@@ -48,7 +48,7 @@ def compiled():
 
 callbacks = [
     mc.ModelCheckpoint(folder / "model.safetensors", save_best_only=True),
-    mc.EarlyStopping(patience=epochs, restore_best_weights=True),
+    mc.EarlyStopping(patience=99, restore_best_weights=True),
     mc.ReduceLROnPlateau(patience=2, factor=0.9),
     mc.CSVLogger(folder / "history.csv"),
 ]
@@ -222,7 +222,7 @@ def path(tmp_path):
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, path):
     train(path, place, seconds=seconds)
-    assert path.exists() == (seconds == 0)
+    assert path.exists() == (seconds == 0 or place[0] > 0)
     assert same(train(path, seconds=seconds), train())
 
 
@@ -346,17 +346,33 @@ def test_without_resume_a_run_begins_anew_and_the_last_one_waits_for_its_first_c
     assert same(train(path, resume=False), train())
 
 
+def test_the_first_epoch_of_a_run_begun_anew_takes_the_place_of_all_that_was_there(path):
+    train(path)
+    previous = path.with_stem(f"{path.stem}-previous")
+    assert previous.exists()
+    train(path, (1, 0), resume=False, seconds=1e9)
+    assert not previous.exists() and same(train(path), train())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"batch_size": 5}, "received batch_size 5 in place of 4. Give the same"),
         ({"seed": 9}, "received seed 9 in place of 0"),
         ({"class_weight": {1: 2.0}}, r"class_weight \{1: 2.0\} in place of None"),
+        (
+            {"validation_data": problem(11)},
+            r"received validation .*'number of samples': 11, .* in place of .*: 12",
+        ),
+        ({"sample_weight": np.full(20, 2.0)}, r"received weights' checksum \d+ in place of None"),
         ({"optimizer": mc.SGD(0.02)}, r"received optimizer SGD\(.* in place of Adam\("),
         ({"optimizer": mc.Adam(0.03)}, "received learning_rate 0.03 in place of 0.02"),
         ({"optimizer": mc.Adam(mc.CosineDecay(0.02, 9))}, r"CosineDecay\(.*decay_steps=9.* in place of 0.02"),
         ({"callbacks": [mc.MovingAverage(0.9)]}, r"callbacks BreakOff, MovingAverage\(0.9\), Checkpoint"),
-        ({"callbacks": [mc.EarlyStopping()]}, "callbacks BreakOff, EarlyStopping, Checkpoint in place of"),
+        (
+            {"callbacks": [mc.EarlyStopping(patience=3)]},
+            r"callbacks BreakOff, EarlyStopping\(.*patience=3.*\), Check",
+        ),
     ],
 )
 def test_another_run_is_not_resumed(change, message, path):

@@ -66,11 +66,11 @@ def test_processes_that_start_at_once_compile_later_ones_find_it_and_a_damaged_f
 
 def test_a_change_in_a_file_that_a_kernel_is_built_from_is_seen(copy, tmp_path):
     assert run(tmp_path / "cache", copy)[0] == ANSWER
-    tile = copy / "minicnn" / "kernels" / "fast" / "tile.py"
-    source = tile.read_text(encoding="utf-8")
-    start_of_sums = "zero = ir.Constant(e.vector, [0.0] * e.lanes)"
+    vectors = copy / "minicnn" / "kernels" / "fast" / "vectors.py"
+    source = vectors.read_text(encoding="utf-8")
+    start_of_sums = "zero = self.builder, ir.Constant(self.vector, [0.0] * self.lanes)"
     assert source.count(start_of_sums) == 1
-    tile.write_text(source.replace(start_of_sums, start_of_sums.replace("0.0", "100.0")), encoding="utf-8")
+    vectors.write_text(source.replace(start_of_sums, start_of_sums.replace("0.0", "100.0")), encoding="utf-8")
     answer, lines = run(tmp_path / "cache", copy)
     assert (
         answer == "[306.0, 315.0]" and len(lines) == 1

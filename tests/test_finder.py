@@ -28,17 +28,40 @@ def test_a_parabola_explodes_where_theory_says_and_the_suggestion_lies_below(rng
         error *= 1 - 2 * rate
 
 
+def test_noise_at_the_lowest_rates_is_no_suggestion():
+    """Losses that jump by 2 % while nothing is learned yet, then fall by nine tenths; whatever the noise."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = np.sign(rng.standard_normal((1024, 1)))
+        model = mc.Sequential([mc.Dense(1, use_bias=False)]).build((1,), dtype="float64")
+        model.set_weights([np.array([[5.0]])])
+        model.compile(mc.SGD(0.01), "mean_squared_error")
+        weight = np.repeat(rng.uniform(0.9, 1.1, 128), 8)
+        finding = mc.find_learning_rate(model, ArrayBatches(x, x, weight, batch_size=8), 1e-6, 10, steps=100)
+        assert 1e-3 < finding.suggestion < 1, seed
+
+
+def test_one_bad_batch_is_no_explosion(rng):
+    model, batches = problem(rng)
+    model.compile(mc.SGD(0.01), "mean_squared_error")
+    weight = np.ones(64)
+    weight[24:32] = 10
+    noisy = ArrayBatches(batches.x, batches.y, weight, batch_size=8)
+    assert len(mc.find_learning_rate(model, noisy, 1e-6, 1e-4, steps=20).rates) == 20
+
+
 def test_everything_is_put_back(rng):
     model, batches = problem(rng)
     for x, y, _ in batches.batches():
         model.train_step(x, y)
     weights, state, schedule = model.get_weights(), model.optimizer.state, mc.CosineDecay(0.1, 100)
+    generators = repr([layer.state for layer in model.layers])
     model.optimizer.learning_rate = schedule
     mc.find_learning_rate(model, batches, steps=20)
     assert model.optimizer.schedule is schedule and model.optimizer.steps == state["steps"]
     np.testing.assert_array_equal(model.get_weights()[0], weights[0])
     after = model.optimizer.state
-    assert after.keys() == state.keys()
+    assert after.keys() == state.keys() and repr([layer.state for layer in model.layers]) == generators
     for name in set(state) - {"learning_rate"}:
         np.testing.assert_array_equal(after[name], state[name])
 

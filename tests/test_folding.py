@@ -119,3 +119,15 @@ def test_it_is_saved_like_any_other(tmp_path, rng):
 def test_a_model_that_is_not_built_is_refused():
     with pytest.raises(mc.StateError, match="Call build"):
         mc.fold_batchnorm(mc.Sequential([mc.BatchNormalization()]))
+
+
+def test_a_subclass_which_may_do_something_else_with_its_weights_keeps_its_normalisation(rng):
+    class Doubled(mc.Conv2D):
+        def forward(self, x, training=False):
+            return 2 * super().forward(x, training)
+
+    model = mc.Sequential([Doubled(3, 3), mc.BatchNormalization()]).build((6, 6, 2))
+    model.set_weights([rng.random(parameter.shape) for parameter in model.parameters])
+    x = rng.random((2, 6, 6, 2))
+    assert len(mc.fold_batchnorm(model).layers) == 2
+    np.testing.assert_array_equal(mc.fold_batchnorm(model).predict(x), model.predict(x))

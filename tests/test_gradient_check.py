@@ -59,8 +59,10 @@ def test_the_array_is_put_back():
 
 
 @pytest.mark.parametrize("kernels", NAMES)
-@pytest.mark.parametrize(("network", "size"), [(networks.two_block, 22), (networks.four_block, 48)])
-def test_both_networks(network, size, kernels, rng):
+@pytest.mark.parametrize(
+    ("network", "size"), [(networks.two_block, 22), (networks.four_block, 48), (networks.catdog, 32)]
+)
+def test_each_network(network, size, kernels, rng):
     """At a small size here; benchmarks/gradients.py does it at full size."""
     model = network(kernels=kernels, dropout=0.3).build((size, size, 3), dtype="float64")
     model.compile("adam", "binary_crossentropy")

@@ -157,3 +157,10 @@ def test_bad_weights_and_smoothing_are_refused():
         mc.MeanSquaredError()(np.zeros(4), np.zeros((4, 1)), np.ones((4, 1)))
     with pytest.raises(mc.ArgumentError, match="label_smoothing"):
         mc.BinaryCrossEntropy(label_smoothing=1.0)
+
+
+@pytest.mark.parametrize("loss", [mc.BinaryCrossEntropy(), mc.CategoricalCrossEntropy(label_smoothing=0.1)])
+@pytest.mark.parametrize("target", [[[-1.0, 1.0]], [[0.0, 2.0]]])
+def test_targets_that_are_no_shares_are_refused(loss, target):
+    with pytest.raises(mc.ArgumentError, match=r"expected numbers in \[0, 1\]"):
+        loss(target, np.array([[0.4, 0.6]]))

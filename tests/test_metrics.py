@@ -80,3 +80,12 @@ def test_unknown_metrics_and_unequal_lengths_are_refused():
         metrics.find_metrics(["speed"])
     with pytest.raises(ShapeError, match="3 targets"):
         metrics.accuracy([0, 1], np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("wrong", [-1, 2])
+@pytest.mark.parametrize(
+    "metric", [metrics.accuracy, metrics.log_loss, metrics.roc_auc, metrics.confusion_matrix]
+)
+def test_a_class_that_has_no_prediction_is_refused(metric, wrong):
+    with pytest.raises(ShapeError, match="class numbers from 0 to 1"):
+        metric([0, wrong], np.array([[0.2], [0.7]]))

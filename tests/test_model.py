@@ -40,6 +40,62 @@ def test_building_again_begins_again():
     assert model.parameters[0].name == "conv2d_1/weight"
 
 
+def test_a_build_that_fails_leaves_no_built_model(rng):
+    model = mc.Sequential([mc.Conv2D(2, 9), mc.Flatten(), mc.Dense(1)])
+    for _ in range(2):
+        with pytest.raises(mc.ShapeError):
+            model.build((4, 4, 1))
+        with pytest.raises(mc.StateError, match="a built model"):
+            model.predict(rng.random((2, 4, 4, 1)))
+        model.build((9, 9, 1))  # the second failure is one of building again
+
+
+def test_without_weights_nothing_is_predicted_or_saved(rng, tmp_path):
+    model = network().build((8, 8, 1), seed=None)
+    for use in (
+        lambda: model.predict(rng.random((2, 8, 8, 1))),
+        lambda: model.save(tmp_path / "m.safetensors"),
+    ):
+        with pytest.raises(mc.StateError, match="expected a model with weights, received none: seed=None"):
+            use()
+    model.set_weights(network().build((8, 8, 1)).get_weights())
+    assert model.predict(rng.random((2, 8, 8, 1))).shape == (2, 1)
+
+
+def test_a_description_may_hold_tuples_and_numpys_numbers(tmp_path):
+    model = network().build((8, 8, 1))
+    model.class_names, model.preprocessing = ("cat", "dog"), {"height": np.int64(8), "scale": np.float32(0.5)}
+    model.save(tmp_path / "m.safetensors")
+    again = mc.load_model(tmp_path / "m.safetensors")
+    assert again.class_names == ["cat", "dog"] and again.preprocessing == {"height": 8, "scale": 0.5}
+    model.preprocessing["by"] = object()
+    with pytest.raises(mc.ArgumentError, match="numbers, strings"):
+        model.save(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("kernels", NAMES)
+@pytest.mark.parametrize("shape", [(4, 4), (4,), (), (1, 4, 1)])
+def test_a_gradient_of_another_shape_is_refused(kernels, shape, rng):
+    """(N, N) is what p - y gives with predictions (N, 1) and targets (N,)."""
+    model = network(kernels=kernels).build((8, 8, 1))
+    model.forward(rng.random((4, 8, 8, 1)), training=True)
+    with pytest.raises(mc.ShapeError, match=r"expected \(N, 1\)"):
+        model.backward(np.ones(shape))
+
+
+@pytest.mark.parametrize("kernels", NAMES)
+def test_a_gradient_of_another_type_is_cast(kernels, rng):
+    x, dy = rng.random((4, 8, 8, 1)), rng.random((4, 1))
+    gradients = []
+    for given in (dy, dy.astype("float32")):
+        model = network(kernels=kernels).build((8, 8, 1))
+        model.forward(x, training=True)
+        model.backward(given)
+        gradients.append([parameter.grad for parameter in model.parameters])
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_loop_written_by_hand_is_what_fit_does(rng):
     x, y = rng.random((12, 8, 8, 1)).astype("float32"), rng.integers(0, 2, 12)
     fitted = network().build((8, 8, 1))

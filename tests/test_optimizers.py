@@ -160,3 +160,12 @@ def test_state_is_a_copy():
 def test_settings_out_of_range_are_refused(make):
     with pytest.raises(mc.ArgumentError):
         make()
+
+
+@pytest.mark.parametrize("grad", [None, np.ones(2), np.ones((3, 2))])
+def test_a_gradient_that_is_missing_or_of_another_shape_moves_nothing(grad):
+    good, bad = Parameter("good", (2,), np.zeros(2)), Parameter("bad", (2, 3), np.zeros((2, 3)))
+    good.grad, bad.grad = np.ones(2), grad
+    with pytest.raises(mc.ShapeError, match=r"bad: expected a gradient of shape \(2, 3\)"):
+        mc.Adam(0.1).step([good, bad])
+    assert not good.value.any()

@@ -97,3 +97,15 @@ def test_stages_are_checked():
     for stages in ([], [(0, 3)], [(8, 0)]):
         with pytest.raises(mc.ArgumentError):
             mc.ProgressiveSize(stages)
+
+
+def test_what_is_frozen_stays_frozen():
+    model = mc.Sequential([mc.Conv2D(4, 3), mc.GlobalAveragePool2D(), mc.Dense(1)]).build((8, 8, 3))
+    model.parameters[0].trainable = False
+    mc.resize(model, 12, 12)
+    assert [parameter.trainable for parameter in model.parameters] == [False, True, True, True]
+
+
+def test_a_model_that_is_not_built_has_no_size():
+    with pytest.raises(mc.StateError, match="a built model"):
+        mc.resize(mc.Sequential([mc.GlobalAveragePool2D()]), 12, 12)

@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import astuple
@@ -134,10 +135,10 @@ class PictureCache:
             If it cannot be written, or is larger than the limit; and whatever `pieces` raises.  Then nothing is left.
         """
         self._make_room(count * int(np.prod(shape)) + count + DIGEST().digest_size)
-        handle, name = tempfile.mkstemp(".unfinished", f"{key}.", self.folder)
-        unfinished, masks = Path(name), []
+        unfinished = self.folder / f"{key}.{uuid.uuid4().hex}.unfinished"
+        masks = []
         try:
-            with os.fdopen(handle, "wb") as file:
+            with unfinished.open("xb") as file:  # who else may read it is what the user's mask says
                 for pictures, readable in pieces:
                     file.write(pictures)
                     masks.append(readable)
@@ -185,6 +186,7 @@ class PictureCache:
         self._remove(dead)
         entries = sorted(entry for entry in entries if entry not in dead)
         excess = sum(size for _, size, _ in entries) + needed - self.limit
+        excess = max(excess, needed - shutil.disk_usage(self.folder).free)
         for entry in entries:
             if excess > 0 and entry[2].suffix != ".unfinished":
                 excess -= self._remove([entry])

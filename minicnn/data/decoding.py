@@ -5,6 +5,7 @@ filter (`resizing.py`), whole picture squashed to the size asked.  A file that c
 its name and the reason.  Many files: `reading.py`.  Batches: `loader.py`.
 """
 
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,19 +122,22 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
                 extent = _draft(image, size, preprocessing.draft)
             image.load()
             turn = _turn(image)
-            picture = _rgb(image)
-        return turn(resize(words(picture), *(size[::-1] if turn in LYING else size), extent))
+            picture = words(_rgb(image))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds, from OSError to struct.error
         raise DataError(
             str(path), "a picture", _reason(Path(path), error), "Replace or remove the file."
         ) from error
+    return turn(resize(picture, *(size[::-1] if turn in LYING else size), extent))
 
 
 def _turn(image):
-    """What undoes the camera's orientation."""
-    return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation), np.asarray)
+    """What undoes the camera's orientation; nothing where its EXIF block is broken."""
+    try:
+        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation), np.asarray)
+    except (SyntaxError, ValueError, KeyError, struct.error):
+        return np.asarray
 
 
 def _draft(image, size, draft):

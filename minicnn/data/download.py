@@ -133,6 +133,7 @@ def download(archive: Archive, folder: str | Path, attempts: int = 5, wait: floa
     with _alone(folder / f".{archive.name}.lock"):
         if final.is_dir():
             print(f"Already there: {final}")
+            file.unlink(missing_ok=True)  # from a process that was killed when all else was done
         else:
             _fetch(archive, file, attempts, wait)
             _unpack(archive, file, final, _check(archive, file))

@@ -6,6 +6,7 @@ Classes and files are sorted, so that class 0 is the same everywhere.  No pictur
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,7 +209,7 @@ def _by_name(loose):
     """Loose pictures by the class in front of their name, and those whose name has none."""
     by_class, unlabelled = {}, []
     for path in loose:
-        match = CLASS_AND_NUMBER.fullmatch(path.stem)
+        match = CLASS_AND_NUMBER.fullmatch(_composed(path.stem))
         if match:
             by_class.setdefault(match[1], []).append(path)
         else:
@@ -227,7 +228,7 @@ def _by_folder(folder):
             f"folders {shorten(sorted(divided))}",
             f"Give one of them, for example {folder / sorted(divided)[0]}.",
         )
-    return {path.name: _pictures(path.rglob("*"), below=path) for path in folders}
+    return {_composed(path.name): _pictures(path.rglob("*"), below=path) for path in folders}
 
 
 def _refuse_empty(folder, by_class):
@@ -273,8 +274,13 @@ def _match(folder, found, class_names):
     return {name: known[_stem(name)] for name in found}
 
 
+def _composed(name):
+    """An accent and its letter as one character: some systems store them as two."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _stem(name):
-    return name.casefold().removesuffix("s")
+    return _composed(name).casefold().removesuffix("s")
 
 
 def _check_fraction(fraction):

@@ -4,7 +4,6 @@ What a file becomes is decided in `decoding.py`, how decoded pictures are kept i
 Called by `Loader.from_files` in loader.py.
 """
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import DataError
+from ..threads import cores
 from .cache import PictureCache
 from .decoding import Preprocessing, decode
 
@@ -93,11 +93,17 @@ def _find(cache, key, paths, preprocessing, bad):
         try:
             decode(paths[place], preprocessing)
         except DataError as error:
-            bad.append(error)
+            bad.append(_alone(error))
         else:
             bad.clear()
             return None
     return found
+
+
+def _alone(error):
+    """Without the frames that it came through: these hold on to pictures."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _keep(cache, key, paths, preprocessing, reading, bad):
@@ -143,7 +149,7 @@ def _read(paths, preprocessing, skip_bad, progress, bad) -> Iterator[tuple[np.nd
                 pictures.append(decode(path, preprocessing))
                 errors.append(None)
             except DataError as error:
-                errors.append(error)
+                errors.append(_alone(error))
         shape = (-1, preprocessing.height, preprocessing.width, 3)
         return np.array(pictures, np.uint8).reshape(shape), errors
 
@@ -151,7 +157,7 @@ def _read(paths, preprocessing, skip_bad, progress, bad) -> Iterator[tuple[np.nd
     bar = tqdm(
         desc="Reading", total=len(paths), unit="picture", leave=False, disable=None if progress else True
     )
-    with bar, ThreadPoolExecutor(os.cpu_count()) as threads:
+    with bar, ThreadPoolExecutor(cores()) as threads:
         for pictures, errors in threads.map(some, range(0, len(paths), TOGETHER)):
             failures = [error for error in errors if error is not None]
             bad.extend(failures)

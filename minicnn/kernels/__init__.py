@@ -31,6 +31,15 @@ batchnorm takes any number of axes, of which the last is the channels.  The cont
     sgd_step(weight, grad, velocity, rate, momentum, nesterov)       in place
     adam_step(weight, grad, m, v, rate, beta_1, beta_2, epsilon, decay)   in place
 
+What a set may have beside these, and `fusion.py` then walks through in one step; y is as if each had been done alone,
+and the pool is 2x2 with stride 2:
+
+    conv2d_relu_forward(x, weight, bias, strides, padding)           -> y
+    conv2d_maxpool2d_forward(x, weight, bias, strides, padding)      -> y, winner
+    conv2d_maxpool2d_backward(dy, winner, x, weight, strides, padding, need_dx)    -> dx or None, dweight, dbias
+    block_forward, block_backward: convolution, ReLU and pool        as conv2d_maxpool2d
+    batchnorm_relu_forward, _backward, _inference: as batchnorm, and backward takes beta behind gamma
+
 `bias` may be None.  No function but the last two changes its inputs; float32 and float64 keep their type; NaN and
 infinity travel as in `reference`.
 """

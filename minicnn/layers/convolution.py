@@ -16,7 +16,10 @@ from .base import Layer, Shape
 
 
 class Convolution(Layer):
-    """Where a window stands, and a bias that may be missing: what all convolutions have; a subclass adds its sum."""
+    """Where a window stands, and a bias that may be missing; a subclass adds its sum.
+
+    `arguments` and `keep_gradients` are for those with one `weight`.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,12 @@ class Conv2D(Convolution):
     """Two-dimensional convolution (cross-correlation) over NHWC pictures.
 
     y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, oc] + bias[oc]
+
+    Backward, each product above asked for its other factors:
+
+    dx[n, oh*SH + kh, ow*SW + kw, c] += dy[n, oh, ow, oc] * weight[kh, kw, c, oc]
+    dweight[kh, kw, c, oc] = sum over n, oh, ow of x[n, oh*SH + kh, ow*SW + kw, c] * dy[n, oh, ow, oc]
+    dbias[oc] = sum over n, oh, ow of dy[n, oh, ow, oc]
 
     Parameters
     ----------

@@ -22,6 +22,9 @@ class DepthwiseConv2D(Convolution):
 
     y[n, oh, ow, c*M + m] = sum over kh, kw of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, m] + bias[c*M + m]
 
+    dx[n, oh*SH + kh, ow*SW + kw, c] += dy[n, oh, ow, c*M + m] * weight[kh, kw, c, m]
+    dweight[kh, kw, c, m] = sum over n, oh, ow of x[n, oh*SH + kh, ow*SW + kw, c] * dy[n, oh, ow, c*M + m]
+
     Parameters
     ----------
     kernel_size : int or (KH, KW)
@@ -103,6 +106,7 @@ class SeparableConv2D(Convolution):
     """A depthwise convolution without bias, then a 1x1 convolution: first where, then what.
 
     z = depthwise(x, depthwise_weight);  y = conv(z, pointwise_weight) + bias
+    dz, dpointwise_weight from dy and z as in `Conv2D`;  dx, ddepthwise_weight from dz and x as in `DepthwiseConv2D`
 
     Parameters
     ----------

@@ -17,6 +17,9 @@ class BatchNormalization(Layer):
     In training, mean and variance are those of the batch: dx also goes through them.  Otherwise they are the moving
     averages of what training has seen, a = share * batch + (1 - share) * a with share = 1 - momentum.
 
+    With z the normalised x:  dgamma = sum of dy z;  dbeta = sum of dy;  and through mean and variance
+    dx = gamma / sqrt(variance + epsilon) * (dy - mean of dy - z * mean of dy z).
+
     Parameters
     ----------
     momentum : float in [0, 1)
@@ -34,7 +37,8 @@ class BatchNormalization(Layer):
     The averages begin at mean 0 and variance 1, which nobody has measured: with a momentum of 0.99 a fifth of
     that would still be in them after 150 steps.  So what is left of the beginning is divided out: share =
     (1 - momentum) / (1 - momentum^step), as Adam does.  The first batch is taken whole, and validation can be
-    trusted from the first epoch.  Averages that were set or loaded count as measured, and move as in Keras.
+    trusted from the first epoch.  Averages that were set or loaded count as measured, unless they are 0 and 1, and
+    move as in Keras.
     An average of 0.99 lies about 100 steps behind the weights; 0.9 follows closer, and suits short epochs.
 
     The averages move in `backward`: a batch whose loss is not finite leaves no trace.  The variance is that of
@@ -102,13 +106,20 @@ class BatchNormalization(Layer):
     def follow(self, mean: np.ndarray, variance: np.ndarray) -> None:
         """Let the moving averages take their share of a batch's statistics; `backward` does, here and in fusion.py."""
         moving = self.moving_mean, self.moving_variance
-        if any(p.value is not own for p, own in zip(moving, self._averages, strict=True)):
+        if not self._are_own():
             self.unmeasured = 0.0  # somebody else put them there: they are a measurement
         unmeasured = self.unmeasured * self.momentum
         share = (1 - self.momentum) / (1 - unmeasured)
         for parameter, batch in zip(moving, (mean, variance), strict=True):
             parameter.value = (1 - share) * parameter.value + share * batch
         self._begin(unmeasured)
+
+    def _are_own(self):
+        """Whether the averages are as this layer left them: 0 and 1 at the beginning, then its own arrays."""
+        mean, variance = self.moving_mean.value, self.moving_variance.value
+        if self.unmeasured == 1:
+            return not mean.any() and (variance == 1).all()
+        return mean is self._averages[0] and variance is self._averages[1]
 
     @property
     def state(self) -> dict:

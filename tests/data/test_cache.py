@@ -78,6 +78,28 @@ def test_the_entries_longest_unused_make_room(tmp_path):
     assert cache.size == 3 * BYTES
 
 
+def test_a_disk_with_little_room_lets_the_longest_unused_go(cache, monkeypatch):
+    usage = type("Usage", (), {"free": 10_000})
+    monkeypatch.setattr("minicnn.data.cache.shutil.disk_usage", lambda _: usage)
+    for number in range(3):
+        store(cache, KEYS[number])
+        os.utime(cache.folder / f"{KEYS[number]}.pictures", (number, number))
+    usage.free = BYTES - 1  # a byte short: one entry has to go
+    with pytest.raises(OSError, match="No space left"):  # for what is free here does not grow
+        store(cache, KEYS[3])
+    assert [found(cache, key) is None for key in KEYS[:3]] == [True, False, False]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such mask")
+def test_who_may_read_an_entry_is_what_the_users_mask_says(cache):
+    before = os.umask(0o022)
+    try:
+        store(cache, KEYS[0])
+    finally:
+        os.umask(before)
+    assert next(cache.folder.iterdir()).stat().st_mode & 0o777 == 0o644
+
+
 def test_what_a_killed_process_left_goes_after_an_hour_and_nothing_of_others_ever(cache):
     store(cache, KEYS[0])
     old, new = (cache.folder / f"{KEYS[1]}.{name}.unfinished" for name in ("old", "new"))

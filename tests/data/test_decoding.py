@@ -113,6 +113,16 @@ def test_a_draft_of_other_formats_is_the_full_decoding(tmp_path, scene):
         np.testing.assert_array_equal(decode(path, replace(SIZE, draft=1)), decode(path, SIZE))
 
 
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
+def test_a_broken_exif_block_only_loses_the_orientation(tmp_path, scene, ending):
+    for name, extra in (("plain", {}), ("broken", {"exif": b"Exif\x00\x00garbage", "dpi": (72, 72)})):
+        scene.save(tmp_path / f"{name}{ending}", **extra)
+    plain, broken = (
+        decode(tmp_path / f"{name}{ending}", Preprocessing(8, 8)) for name in ("plain", "broken")
+    )
+    np.testing.assert_array_equal(plain, broken)
+
+
 def test_one_pixel_fills_the_picture(tmp_path):
     got = decode(saved(Image.new("RGB", (1, 1), (9, 8, 7)), tmp_path / "x.png"), SIZE)
     assert (got == (9, 8, 7)).all()

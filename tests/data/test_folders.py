@@ -60,6 +60,13 @@ def test_the_class_in_front_of_the_name(tmp_path):
     assert sorted(path.name for path in files.unlabelled) == ["Maine Coon (2).jpg", "portrait.jpg"]
 
 
+def test_an_accent_may_be_a_character_of_its_own(tmp_path):
+    make(tmp_path, "Ku\u0308he.1.jpg", "K\u00fche.2.jpg", "Hund (3).jpg")
+    files = find_pictures(tmp_path)
+    assert files.class_names == ["Hund", "K\u00fche"] and files.labels.tolist() == [0, 1, 1]
+    assert find_pictures(tmp_path, ["hund", "ku\u0308he"]).labels.tolist() == [0, 1, 1]
+
+
 def test_loose_pictures_beside_class_folders_are_listed_not_learned(tmp_path):
     make(tmp_path, "cats/1.jpg", "dogs/1.jpg", "IMG_1.jpg", "photo2.jpg", "cats/.ipynb_checkpoints/1.jpg")
     files = find_pictures(tmp_path)

@@ -151,3 +151,9 @@ def test_files_that_change_while_they_are_read_are_not_kept(paths, cache, capfd,
     np.testing.assert_array_equal(pictures, right(paths[:4]))
     assert "changed while they were read" in capfd.readouterr().err
     assert not list(cache.folder.iterdir())
+
+
+def test_what_is_said_of_bad_files_holds_on_to_no_picture(paths, cache):
+    for kept in (None, cache, cache):
+        *_, bad = load_pictures(paths, SIZE, skip_bad=True, cache=kept)
+        assert bad and not any(e.__traceback__ or e.__cause__ or e.__context__ for e in bad)

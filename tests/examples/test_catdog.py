@@ -17,6 +17,7 @@ from PIL import Image
 import minicnn as mc
 
 RESULTS = [
+    "checkpoint-previous.safetensors",
     "checkpoint.safetensors",
     "confusion.png",
     "curves.png",
@@ -365,8 +366,10 @@ def interrupt(root, drawn, out, after):
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
 def test_ctrl_c_ends_training_cleanly_with_the_best_weights_saved(root, drawn, tmp_path):
     status, text, errors = interrupt(root, drawn, tmp_path, "Epoch 3/")
-    assert status == 130 and "Interrupted" in text and "Traceback" not in errors
-    assert sorted(path.name for path in tmp_path.iterdir()) == RESULTS[1:]  # too short for a checkpoint
+    assert status == 130 and "--resume goes on from its last checkpoint" in text and "Traceback" not in errors
+    assert (
+        sorted(path.name for path in tmp_path.iterdir()) == RESULTS[1:]
+    )  # one checkpoint, of the first epoch
     assert mc.load_model(tmp_path / "model.safetensors").class_names == ["cat", "dog"]
     report = json.loads((tmp_path / "report.json").read_text())
     with (tmp_path / "history.csv").open(newline="") as file:
@@ -473,6 +476,17 @@ def test_photographs_get_the_projects_own_network(own):
     assert model.input_shape == (48, 48, 3) and model.preprocessing["height"] == 48
 
 
+def test_a_model_is_asked_as_it_was_judged(own, catdog):
+    """By both mirror images, as the recipe of its network has it, unless somebody says otherwise."""
+    out, judged, text = own
+    model = ("--model", out / "model.safetensors")
+    usual, both, once = (
+        succeeded(catdog("evaluate", "--data", judged, *model, *flip)).splitlines()
+        for flip in ((), ("--flip",), ("--no-flip",))
+    )
+    assert usual[-4:] == both[-4:] != once[-4:] and usual[-4] in text
+
+
 @pytest.fixture
 def elsewhere(root, tmp_path):
     """The command in a folder where no model ships with it."""
@@ -528,7 +542,7 @@ def test_the_card_of_a_model_that_ships_says_what_predict_says(own, ship, catdog
     for part in (
         "Drawn heads",
         "48 of them; epochs: 1 at 32x32",
-        "20 others, each once",
+        "20 others, each and its mirror image",
         "--data",
         "## Limits",
     ):

@@ -75,8 +75,9 @@ def test_photographs_get_the_projects_own_network_for_as_many_epochs_as_they_nee
     for options in (few, many):
         assert sum(epochs for _, epochs in options.progressive) == options.epochs
         assert [size for size, _ in options.progressive] == [size for size, _ in own["progressive"]]
-        for name in own.keys() - {"epochs", "progressive"}:
+        for name in own.keys() - {"epochs", "batch_size", "progressive"}:
             assert getattr(options, name) == own[name]
+    assert few.batch_size <= many.batch_size
 
 
 def test_every_choice_of_a_recipe_can_be_made_otherwise(settled, catdog_options):

@@ -115,6 +115,17 @@ def check_convolution(name, arrays, strides, pads, dtype):
         assert function(dy, x, weight, strides, pads, need_dx=False)[0] is None
 
 
+@pytest.mark.parametrize("C", [3, 24])
+@pytest.mark.parametrize("function", ["conv2d_forward", "block_forward", "conv2d_backward"])
+def test_arrays_of_different_float_types_are_refused_in_words(function, C, rng):
+    """A float64 array among float32 ones would be read as if it held twice as many numbers."""
+    x, dy = rng.random((2, 8, 8, C), np.float32), rng.random((2, 6, 6, 20), np.float32)
+    weight, bias = rng.random((3, 3, C, 20)), np.zeros(20, np.float32)
+    arrays = (dy, x, weight) if function == "conv2d_backward" else (x, weight, bias)
+    with pytest.raises(ArgumentError, match=r"arrays of one type.*float32, float64"):
+        getattr(fast, function)(*arrays, (1, 1), ((0, 0), (0, 0)))
+
+
 # --------------------------------------------------------------------- depthwise convolution
 @given(windows(most=5), st.integers(1, 2), st.integers(1, 3), st.integers(0, 99))
 def test_depthwise_is_a_convolution_whose_weights_do_not_mix_channels(window, batch, multiplier, seed):

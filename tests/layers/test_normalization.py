@@ -94,13 +94,32 @@ def test_prediction_can_be_trusted_after_the_first_epoch(rng):
     gaps = []
     for keras in (False, True):
         model = mc.Sequential(small_network()).build((10, 10, 3))
-        if keras:
-            model.set_weights(model.get_weights())
+        for layer in model.layers if keras else ():
+            layer.state |= {"unmeasured": 0.0} if layer.state else {}
         model.compile(mc.Adam(0.01))
         model.fit(x, y, batch_size=16, epochs=1, verbose=0)
         own = model.test_step(x, y, training=True)[0]
         gaps.append(model.evaluate(x, y)["loss"] - own)
     assert abs(gaps[0]) < 0.02 and gaps[1] > 0.3
+
+
+def test_weights_that_were_never_measured_do_not_count_when_they_are_put_back(rng):
+    """As between the trials of a search: get_weights, and set_weights before each."""
+    x = rng.normal(5, 3, (8, 4))
+    plain, put_back = built(channels=4), built(channels=4)
+    for parameter in put_back.parameters:
+        parameter.value = parameter.value.copy()
+    for layer in (plain, put_back):
+        step(layer, x)
+    for one, other in zip(moving(plain), moving(put_back), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_statistics_written_in_place_before_the_first_step_are_a_measurement(rng):
+    layer, x = built(channels=4), rng.normal(5, 3, (8, 4))
+    layer.moving_mean.value[:] = 100
+    step(layer, x)
+    np.testing.assert_allclose(layer.moving_mean.value, 0.99 * 100 + 0.01 * x.mean(0), rtol=1e-6)
 
 
 def test_an_answer_does_not_depend_on_its_batch(rng):

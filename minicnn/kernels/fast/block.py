@@ -3,7 +3,7 @@
 Forward is `forward.py` with the pool at its end; it remembers the winner of each pooled value in a byte.
 Backward is `winners.py`: at least three quarters of the gradient at the convolution's output are 0, and are
 left out.  That is exact as long as what they would be multiplied with is finite; where it is not, the definition's way
-is taken.  Called by `Sequential`, which finds such blocks among its layers (`fusion.py`).
+is taken.  Called by the step `Block` of fusion.py, which finds such rows of layers.
 """
 
 import numpy as np

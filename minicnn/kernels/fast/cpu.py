@@ -1,7 +1,7 @@
 """What the processor's registers are like: how many values one vector holds, and how many vectors there are.
 
 Read from the features that numba compiles for, so NUMBA_CPU_NAME and NUMBA_CPU_FEATURES change it too.
-Used by `tile.py` to choose the shape of the register tile.
+Used by `tile.py` to choose the shape of the register tile, and by all who cut their work into vectors.
 """
 
 from numba.core import config

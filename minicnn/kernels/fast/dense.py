@@ -6,6 +6,7 @@
 
 Weights are by far the largest of these arrays; they are read where they lie.  `reference` leaves all this to NumPy's
 BLAS, whose threads would fight with numba's over the cores; so here only products too small for threads go there.
+Called by `layers/dense.py` through the contract.
 """
 
 import numpy as np

@@ -6,7 +6,8 @@ v runs over a vector of output channels.  A pooled value won in one of two rows 
 the weight (r, k) was multiplied with there lies in one of two rows of the picture, within a few values.  With
 few channels all of them fit into two registers, and AVX-512 can fetch any of their 32 values for each lane
 in one instruction: no lists are written, as `winners.py` must, and no zeros multiplied.
-Other processors have no such instruction; `possible` says so, and `block.py` takes another route.
+Other processors have no such instruction; `possible` says so, and `block.py`,
+which calls this, takes another route.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """Pooling and ReLU, a few pictures for each thread: the loops are those of `im2col`, the cores are all at work.
 
 Pairs are taken apart before each parallel loop and put together in it: numba cannot carry a tuple inside.
+Called by `layers/pooling.py` and `layers/activations.py` through the contract; pools behind a convolution: `pool.py`.
 """
 
 import numpy as np

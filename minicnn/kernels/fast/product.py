@@ -5,7 +5,7 @@
 One column of tiles: `width` is two vectors' values.  The tallest tiles come first; the last is the lowest that
 covers what is left, and overlaps the one before if it must (computing some rows twice is cheaper than a
 short tile).  Indices count elements of flat memory, so any strides fit.
-Called by `convolution.py`, `block.py` and `dense.py`; the tile is in `tile.py`.
+Called by `band.py`, `convolution.py`, `dense.py`, `winners.py` and both files of Winograd; the tile is in `tile.py`.
 """
 
 from ...compiling import njit

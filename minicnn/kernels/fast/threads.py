@@ -10,7 +10,10 @@ import threading
 from collections.abc import Callable
 
 import numba
+import numpy as np
+from numba.core.errors import TypingError
 
+from ...errors import ArgumentError
 from ...threads import get_threads
 
 CORES = threading.Lock()
@@ -22,13 +25,20 @@ def one_at_a_time(function: Callable) -> Callable:
     @functools.wraps(function)
     def alone(*arguments, **options):
         with CORES:
-            if (wanted := get_threads()) is None:
-                return function(*arguments, **options)
-            before = numba.get_num_threads()
-            numba.set_num_threads(wanted)
+            wanted, before = get_threads(), None
+            if wanted is not None:
+                before = numba.get_num_threads()
+                numba.set_num_threads(wanted)
             try:
                 return function(*arguments, **options)
+            except TypingError as error:  # where it was compiled for these: later calls have nothing to check
+                found = ", ".join(str(array.dtype) for array in arguments if isinstance(array, np.ndarray))
+                wanted = "arrays of one type, float32 or float64"
+                raise ArgumentError(
+                    function.__name__, wanted, found, "Cast them to the model's dtype."
+                ) from error
             finally:
-                numba.set_num_threads(before)
+                if before is not None:
+                    numba.set_num_threads(before)
 
     return alone

@@ -2,8 +2,8 @@
 
 Numba's own loops keep long-lived sums in memory and vectorise only what it can prove; so the innermost steps are
 written as LLVM instructions, each an `intrinsic` that numba compiles into its caller.  LLVM turns a vector here
-into the processor's own registers.  Used by `tile.py` (products), `gather.py` (sums over lists) and `winograd.py`
-(transforms).
+into the processor's own registers.  Used by `tile.py` (products), `gather.py` and `lists.py` (lists of winners),
+`pick.py`, `pool.py`, `window.py` (depthwise) and Winograd's transforms.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 
 from .cpu import VECTOR_BYTES
 
@@ -36,7 +37,9 @@ class Vectors:
         return ir.Constant(INDEX, value)
 
     def pointer(self, array_type: types.Array, array: ir.Value, offset: ir.Value) -> ir.Value:
-        """Where element `offset` of an array is."""
+        """Where element `offset` of an array is, which holds what the vectors hold."""
+        if isinstance(array_type.dtype, types.Float) and ELEMENT[array_type.dtype] != self.element:
+            raise TypingError(f"{array_type.dtype} among arrays of {self.element}")
         return self.move(self.context.make_array(array_type)(self.context, self.builder, array).data, offset)
 
     def move(self, pointer: ir.Value, offset: ir.Value) -> ir.Value:

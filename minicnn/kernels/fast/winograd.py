@@ -2,13 +2,13 @@
 
     Y = A^T [ sum over c of (G g G^T) * (B^T d B) ] A
 
-d is a 6x6 piece of the picture, g the 3x3 weights, Y the 4x4 outputs, * multiplies number by number.  For each of
-the 36 places the sum over c is a matrix product, (pieces, C) @ (C, OC), which register tiles do; the transforms
+d is a 6x6 patch of the picture, g the 3x3 weights, Y the 4x4 outputs, * multiplies number by number.  For each of
+the 36 places the sum over c is a matrix product, (patches, C) @ (C, OC), which register tiles do; the transforms
 are a few additions and work on vectors of channels.
 
 The matrices interpolate at 0, 1, -1, 1/2, -2 and infinity.  Their sums round three times as coarsely as the
 definition's in float32, 4e-6 of the largest output at 128 channels; the usual points, with 2 in place of 1/2, reach
-1e-5.  An infinity or NaN would spread over its whole piece; so `finite` looks at what came
+1e-5.  An infinity or NaN would spread over its whole patch; so `finite` looks at what came
 out, and the caller takes the direct route there.
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", sections 4.1 to 4.3; the choice of
 points: Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
@@ -27,7 +27,7 @@ from .memory import PIECES, all_finite
 from .product import product
 from .vectors import Vectors
 
-STEP, SIDE = 4, 6  # outputs and inputs along a side of a piece
+STEP, SIDE = 4, 6  # outputs and inputs along a side of a patch
 PLACES = SIDE * SIDE
 BT = (
     (1, -1.5, -2, 1.5, 1, 0),
@@ -117,7 +117,7 @@ def transform_pictures(V, tile, tiles, source, s0, row, C, rows, columns):
 
 @njit(cache=True, nogil=True)
 def winograd(out, pitch, V, M, U, u0, C, width, rows, columns, pictures):
-    """out[p, row*pitch + column, :width] = the convolution of picture p, from transformed pieces V and weights U."""
+    """out[p, row*pitch + column, :width] = the convolution of picture p, from transformed patches V and weights U."""
     lanes = VECTOR_BYTES // V.itemsize
     length = -(-C // lanes) * lanes
     down, across = -(-rows // STEP), -(-columns // STEP)

@@ -1,14 +1,14 @@
 """dweight of a 3x3 convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3) backwards.
 
-    dg = G^T [ sum over the pieces of (B^T d B) * (A dY A^T) ] G
+    dg = G^T [ sum over the patches of (B^T d B) * (A dY A^T) ] G
 
-is the derivative of the forward pass in `winograd.py` with respect to its weights g: d is a 6x6 piece of the picture,
+is the derivative of the forward pass in `winograd.py` with respect to its weights g: d is a 6x6 patch of the picture,
 dY the gradient at its 4x4 outputs, * multiplies number by number.  For each of the 36 places the sum is a
-matrix product, (C, pieces) @ (pieces, OC).
+matrix product, (C, patches) @ (patches, OC).
 
-The batch is one long list of rows of pieces.  It is taken in groups whose transformed numbers stay in the caches
+The batch is one long list of rows of patches.  It is taken in groups whose transformed numbers stay in the caches
 that the cores share: all threads transform a group, then all multiply, each a few of the places.  So there are
-no partial sums of the weights, which in deep layers are larger than the pictures.  Pieces at the edges are filled
+no partial sums of the weights, which in deep layers are larger than the pictures.  Patches at the edges are filled
 up with zeros.
 
 Rounding is that of the forward pass, 4e-6 of the largest in float32.  An infinity or NaN would spread over all nine
@@ -48,8 +48,8 @@ def winograd_dweight(
     width, lanes = tile_width(x.dtype), tile_width(x.dtype) // 2
     blocks, length = -(-OC // width), -(-C // lanes) * lanes
     across, total = -(-OW // STEP), N * -(-OH // STEP)
-    piece = PLACES * (length + blocks * width) * x.itemsize
-    rows = min(total, max(1, GROUP // (piece * across)))
+    patch = PLACES * (length + blocks * width) * x.itemsize
+    rows = min(total, max(1, GROUP // (patch * across)))
     rows = -(-total // -(-total // rows))  # groups of one size
     V = empty((PLACES, rows * across, length), x.dtype)
     D = empty((PLACES, blocks, rows * across, width), x.dtype)
@@ -63,14 +63,14 @@ def winograd_dweight(
 
 @njit(cache=True, nogil=True, parallel=True)
 def _sums(dy, x, V, D, dU, dbias, rows, padding):
-    """dU[place, j, c, :] = the sum over all pieces of V * D, both transformed; dbias, of each of PIECES, that of dy."""
+    """dU[place, j, c, :] = sum over all patches of V * D, both transformed; dbias of each of PIECES: that of dy."""
     N, H, W, C = x.shape
     _, OH, OW, OC = dy.shape
     (top, bottom), (left, right) = padding
     _, blocks, tiles, width = D.shape
     length, lanes = V.shape[2], VECTOR_BYTES // x.itemsize
     down, across = -(-OH // STEP), -(-OW // STEP)
-    wide = STEP * across + 2  # of a picture with its border, in whole pieces
+    wide = STEP * across + 2  # of a picture with its border, in whole patches
     end = wide - left - W
     flat_V, flat_D, flat_dU = V.reshape(-1), D.reshape(-1), dU.reshape(-1)
     for first in range(0, N * down, rows):

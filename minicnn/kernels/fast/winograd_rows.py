@@ -20,7 +20,7 @@ from .cpu import REGISTERS, VECTOR_BYTES, VECTORS
 from .vectors import Vectors
 from .winograd import AT, BT, SIDE, STEP, G
 
-ABREAST = 2 if REGISTERS == 32 else 1  # pieces of a tile: 24 or 12 sums
+ABREAST = 2 if REGISTERS == 32 else 1  # patches of a tile: 24 or 12 sums
 
 
 def make_line_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
@@ -46,7 +46,7 @@ def make_line_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
 
 
 def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
-    """Outputs of `abreast` pieces of a row; where one of them is not finite, `doubt` becomes NaN."""
+    """Outputs of `abreast` patches of a row; where one of them is not finite, `doubt` becomes NaN."""
 
     @intrinsic
     def row_tile(typing_context, out, o0, doubt, V, v0, v_row, v_place, U, u0, KH, C):
@@ -59,7 +59,7 @@ def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
             o, doubt = e.pointer(sig.args[0], out, o0), e.pointer(sig.args[2], doubt, e.constant(0))
             d, w = e.pointer(sig.args[3], V, v0), e.pointer(sig.args[7], U, u0)
             places = [b.mul(v_place, e.constant(i)) for i in range(SIDE)]
-            pieces = [b.mul(C, e.constant(STEP * t)) for t in range(abreast)]
+            patches = [b.mul(C, e.constant(STEP * t)) for t in range(abreast)]
             step = e.constant(SIDE * vectors * e.lanes)
 
             def add(pointers, sums):
@@ -69,7 +69,7 @@ def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
                     weights = [e.load(w, i * vectors + v) for v in range(vectors)]
                     place = e.move(d, places[i])
                     for t in range(abreast):
-                        value = e.broadcast(e.move(place, pieces[t]))
+                        value = e.broadcast(e.move(place, patches[t]))
                         new += [e.multiply_add(value, weights[v], sums[len(new) + v]) for v in range(vectors)]
                 return new
 
@@ -114,7 +114,7 @@ def row_weights(packed, U, KH, C):
 
 @njit(cache=True, nogil=True)
 def transform_rows(V, source, s0, row, C, rows, columns):
-    """V[r, SIDE, w*C + c] = B^T d for the piece that begins at column w of row r, wherever that is."""
+    """V[r, SIDE, w*C + c] = B^T d for the patch that begins at column w of row r, wherever that is."""
     lanes = VECTOR_BYTES // V.itemsize
     length = (columns - STEP + 1) * C
     for r in range(rows):
