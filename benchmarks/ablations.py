@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def run(name: str, photos: Path) -> dict:
-    """Train with one change, and say which pictures of `val/` are told wrongly, with and without the mirror image."""
+    """Train with one change, and judge."""
     changes = CHANGES[name]
     arguments = [word.replace("PHOTOS", str(photos)) for word in COMMON + changes]  # the last of two wins
     with tempfile.TemporaryDirectory() as out:
@@ -73,16 +73,21 @@ def run(name: str, photos: Path) -> dict:
         process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
         if process.returncode:
             sys.exit(f"{name} ended with status {process.returncode}: {process.stderr}")
-        report = json.loads((Path(out) / "report.json").read_text(encoding="utf-8"))
-        model = mc.load_model(Path(out) / "model.safetensors")
+        return {"command": ["python", "examples/catdog.py", *COMMON, *changes]} | judge(Path(out), photos)
+
+
+def judge(out: Path, photos: Path) -> dict:
+    """Which pictures of `val/` a run's model tells wrongly, by themselves and together with the mirror image."""
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    model = mc.load_model(out / "model.safetensors")
     mc.set_threads(1)
     loader = data.Loader.from_files(data.find_pictures(photos / "val"), data.Preprocessing.of(model))
-    plain, mirrored = (model.predict(pictures).ravel() for pictures in (loader.x, loader.x[:, :, ::-1]))
-    wrong = [np.flatnonzero((p > 0.5) != loader.y.ravel()).tolist() for p in (plain, (plain + mirrored) / 2)]
+    mirrored = data.Loader(loader.x[:, :, ::-1], loader.y)
+    alone, other = (model.predict(pictures).ravel() for pictures in (loader, mirrored))
+    wrong = [np.flatnonzero((p > 0.5) != loader.y).tolist() for p in (alone, (alone + other) / 2)]
     return {
-        "command": ["python", "examples/catdog.py", *COMMON, *changes],
-        "pictures": len(plain),
-        "right": len(plain) - len(wrong[0]),
+        "pictures": len(alone),
+        "right": len(alone) - len(wrong[0]),
         "training_accuracy": report["training_accuracy"],
         "seconds": report["seconds"],
         "wrong": wrong[0],

@@ -149,9 +149,11 @@ def mistakes(loader: data.Loader, prediction: np.ndarray, names: list[str]) -> s
 def limits(report: dict) -> str:
     """What nobody should expect of it."""
     names, pixels = " or ".join(report["class_names"]), report["image_size"]
+    smoothing = report["label_smoothing"]
+    modest = f"\n- Label smoothing of {smoothing} in training keeps its confidences lower than how often it is right."
     return f"""
 ## Limits
-
+{modest if smoothing else ""}
 - Its answer is always {names}, also for a picture of neither, of both or of nothing; its confidence does not say which.
 - It sees the whole picture squashed to {pixels}x{pixels} pixels: a small animal in a wide view has few of them.
 - It was judged on pictures of the same kind as those it learned from. Drawings, night pictures, unusual breeds and
