@@ -114,7 +114,7 @@ def compare(row: dict, other: dict) -> tuple[float, float]:
 
 def table(rows: dict) -> str:
     """The rows in Markdown, each against the recipe."""
-    whole = rows[WHOLE]
+    whole = rows.get(WHOLE)
     lines = [
         "| change | accuracy | against the recipe, points | with the mirror image | training accuracy | minutes |",
         "|---|---|---|---|---|---|",
@@ -124,7 +124,7 @@ def table(rows: dict) -> str:
         n = row["pictures"]
         accuracy = row["right"] / n
         error = math.sqrt(accuracy * (1 - accuracy) / n)
-        against = "" if row is whole else "{:+.1f} ± {:.1f}".format(*compare(row, whole))
+        against = "" if whole is None or row is whole else "{:+.1f} ± {:.1f}".format(*compare(row, whole))
         lines.append(
             f"| {name} | {100 * accuracy:.1f} ± {100 * error:.1f} % | {against} "
             f"| {100 - 100 * len(row['wrong_flip']) / n:.1f} % | {100 * row['training_accuracy']:.1f} % "
