@@ -3,8 +3,8 @@
     python benchmarks/ablations.py PHOTOS [CHANGE ...]
 
 PHOTOS is a folder with the photographs of Kaggle's "Dogs vs. Cats": `small/train` to learn from, `val/` to judge by.
-Each row is examples/catdog.py in a process of its own, on one thread, two at a time; what it answered is kept in
-benchmarks/results/ablations.json, the table of all that are kept is ablations.md beside it.  About four minutes a row.
+Each row is examples/catdog.py in a process of its own, on one thread, two at a time, eight minutes for both; what it
+answered is kept in benchmarks/results/ablations.json, the table of all that are kept is ablations.md beside it.
 
 A difference is that of the answers to the same pictures, and so is its standard error.  It leaves out that another
 seed gives another network: rows of a second seed say how much that is.
@@ -122,11 +122,10 @@ def table(rows: dict) -> str:
     for name in (name for name in CHANGES if name in rows):
         row = rows[name]
         n = row["pictures"]
-        accuracy = row["right"] / n
-        error = math.sqrt(accuracy * (1 - accuracy) / n)
+        accuracy = mc.metrics.Proportion(row["right"], n)
         against = "" if whole is None or row is whole else "{:+.1f} ± {:.1f}".format(*compare(row, whole))
         lines.append(
-            f"| {name} | {100 * accuracy:.1f} ± {100 * error:.1f} % | {against} "
+            f"| {name} | {100 * accuracy:.1f} ± {100 * accuracy.standard_error:.1f} % | {against} "
             f"| {100 - 100 * len(row['wrong_flip']) / n:.1f} % | {100 * row['training_accuracy']:.1f} % "
             f"| {row['seconds'] / 60:.1f} |"
         )

@@ -33,9 +33,9 @@ def one_at_a_time(function: Callable) -> Callable:
                 return function(*arguments, **options)
             except TypingError as error:  # where it was compiled for these: later calls have nothing to check
                 found = ", ".join(str(array.dtype) for array in arguments if isinstance(array, np.ndarray))
-                wanted = "arrays of one type, float32 or float64"
+                expected = "arrays of one type, float32 or float64"
                 raise ArgumentError(
-                    function.__name__, wanted, found, "Cast them to the model's dtype."
+                    function.__name__, expected, found, "Cast them to the model's dtype."
                 ) from error
             finally:
                 if before is not None:
