@@ -3,8 +3,9 @@
     python benchmarks/ablations.py PHOTOS [CHANGE ...]
 
 PHOTOS is a folder with the photographs of Kaggle's "Dogs vs. Cats": `small/train` to learn from, `val/` to judge by.
-Each row is examples/catdog.py in a process of its own, on one thread, two at a time, eight minutes for both; what it
-answered is kept in benchmarks/results/ablations.json, the table of all that are kept is ablations.md beside it.
+Each row is examples/catdog.py, as variants.py runs it, in a process of its own, on one thread, two at a time, eight
+minutes for both; what it answered is kept in benchmarks/results/ablations.json, the table of all that are kept is
+ablations.md beside it.
 
 A difference is that of the answers to the same pictures, and so is its standard error.  It leaves out that another
 seed gives another network: rows of a second seed say how much that is.
@@ -24,7 +25,7 @@ from measuring import RESULTS
 import minicnn as mc
 from minicnn import data
 
-CATDOG = Path(__file__).resolve().parent.parent / "examples" / "catdog.py"
+CATDOG = Path(__file__).resolve().with_name("variants.py")  # examples/catdog.py, and other networks
 WHOLE = "the recipe"
 CHANGES = {
     WHOLE: [],
@@ -40,8 +41,15 @@ CHANGES = {
     "mixup of 0.2": ["--mixup", "0.2"],
     "dropout of 0.3": ["--dropout", "0.3"],
     "half the epochs": ["--progressive", "64:40"],
+    "learned as large as judged, as much work": ["--progressive", "80:51"],
+    "sizes that grow, as much work": ["--progressive", "40:52,48:44,64:35"],
     "batches of 64": ["--batch-size", "64"],
-    "network two-block": ["--network", "two-block"],
+    "network two-block, with its own recipe": ["--network", "two-block"],
+    "no second convolution in a block": ["--network", "no-second-convolutions"],
+    "second convolutions without a shortcut": ["--network", "no-shortcuts"],
+    "two residual convolutions in a block": ["--network", "two-residuals"],
+    "half as wide": ["--network", "half-as-wide"],
+    "pool behind normalisation and ReLU": ["--network", "pool-last"],
 }
 # The pictures are small, so that a row takes minutes.  --val-limit: nobody looks at the epochs in between.
 COMMON = [
@@ -73,7 +81,9 @@ def run(name: str, photos: Path) -> dict:
         process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
         if process.returncode:
             sys.exit(f"{name} ended with status {process.returncode}: {process.stderr}")
-        return {"command": ["python", "examples/catdog.py", *COMMON, *changes]} | judge(Path(out), photos)
+        return {"command": ["python", "benchmarks/variants.py", "train", *COMMON, *changes]} | judge(
+            Path(out), photos
+        )
 
 
 def judge(out: Path, photos: Path) -> dict:
@@ -112,6 +122,11 @@ def compare(row: dict, other: dict) -> tuple[float, float]:
     return 100 * mean, 100 * math.sqrt((square - mean**2) / n)
 
 
+def difference(row: dict, other: dict) -> str:
+    """What `compare` says, in points, with its error."""
+    return "{:+.1f} ± {:.1f}".format(*compare(row, other))
+
+
 def table(rows: dict) -> str:
     """The rows in Markdown, each against the recipe."""
     whole = rows.get(WHOLE)
@@ -123,11 +138,12 @@ def table(rows: dict) -> str:
         row = rows[name]
         n = row["pictures"]
         accuracy = mc.metrics.Proportion(row["right"], n)
-        against = "" if whole is None or row is whole else "{:+.1f} ± {:.1f}".format(*compare(row, whole))
+        against = "" if whole is None or row is whole else difference(row, whole)
+        mirrored = row | {"wrong": row["wrong_flip"]}
         lines.append(
             f"| {name} | {100 * accuracy:.1f} ± {100 * accuracy.standard_error:.1f} % | {against} "
-            f"| {100 - 100 * len(row['wrong_flip']) / n:.1f} % | {100 * row['training_accuracy']:.1f} % "
-            f"| {row['seconds'] / 60:.1f} |"
+            f"| {100 - 100 * len(row['wrong_flip']) / n:.1f} % ({difference(mirrored, row)}) "
+            f"| {100 * row['training_accuracy']:.1f} % | {row['seconds'] / 60:.1f} |"
         )
     return "\n".join(lines) + "\n"
 

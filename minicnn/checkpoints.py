@@ -51,7 +51,8 @@ class Checkpoint(Callback):
     Raises
     ------
     ArgumentError
-        For seconds below 0; in `fit`, if the checkpoint is of a run with other settings (more epochs are allowed).
+        For seconds below 0; in `fit`, if the checkpoint is of a run with other settings; more epochs are allowed
+        where the learning rate does not follow from their number.
     ModelFileError
         In `fit`, if there are checkpoints and none is whole.
     DiskFullError

@@ -55,7 +55,7 @@ def fold_batchnorm(model: Sequential) -> Sequential:
     >>> fold_batchnorm(model).layers[0].use_bias, len(fold_batchnorm(model).layers)
     (True, 1)
     """
-    model._need_build("fold_batchnorm")
+    model._need_weights("fold_batchnorm")
     layers, weights = _fold(model.layers)
     folded = Sequential(layers, model.kernels_name, model.name)
     folded.build(model.input_shape, seed=None, dtype=model.dtype)
@@ -71,9 +71,10 @@ def _fold(layers: Sequence[Layer]) -> tuple[list[Layer], list[np.ndarray]]:
         values = [parameter.value for parameter in layer.parameters]
         if isinstance(layer, Residual):
             (chain, inside), (shortcut, beside) = _fold(layer.layers), _fold(layer.shortcut)
-            made.append((Residual(chain, shortcut), inside + beside))
+            config = layer.config | {"layers": chain, "shortcut": shortcut}
+            made.append((type(layer)(**config), inside + beside))
             continue
-        if isinstance(layer, BatchNormalization):
+        if type(layer) is BatchNormalization:  # a subclass may do something else, as below
             scale, shift = _scale_and_shift(layer)
             if (place := _host(made, scale)) is not None:
                 made[place] = _scaled(*made[place], scale, shift)

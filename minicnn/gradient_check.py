@@ -21,6 +21,7 @@ from .kernels import kernel_set
 STEP = 1e-6  # large against rounding (1e-16 / 1e-6), small against curvature (1e-6 squared)
 STEPS = (1e-6, 1e-7, 1e-8)  # along a direction of a network, which has a million kinks to avoid
 SETTLED = 3e-7  # two steps whose slopes differ by less than this share of the gradient cross no kink
+ATTEMPTS = 5  # directions that are drawn until one has no kink on both sides
 KINK = 1e-3  # one-sided slopes that differ by more than this share of the gradient are a kink
 
 
@@ -179,7 +180,11 @@ def check_model(
     for group in groups:
         name = group[0].name if len(group) == 1 else "all parameters"
         for _ in range(directions):
-            checks.append(_check_direction(name, f, group, [rng.standard_normal(p.shape) for p in group]))
+            for _ in range(ATTEMPTS):
+                check = _check_direction(name, f, group, [rng.standard_normal(p.shape) for p in group])
+                if not check.kinks:
+                    break
+            checks.append(check)
     repeat()
     return checks
 
@@ -230,20 +235,26 @@ def _check_direction(name, f, parameters, directions):
             p.value = value + step * d
         return f()
 
-    def slope(step):
-        above, below = at(step), at(-step)
-        return (above - below) / (2 * step), abs(above - 2 * middle + below) / step
+    def slopes(step):
+        up, down = (at(step) - middle) / step, (middle - at(-step)) / step
+        return np.array([(up + down) / 2, up, down])
 
-    middle, settled = f(), False
+    middle = f()
     for step in STEPS:
-        (numeric, _), (shorter, jump) = slope(step), slope(step / 2)
-        settled = abs(numeric - shorter) <= SETTLED * length and jump <= KINK * length
-        if settled:
+        longer, shorter = slopes(step), slopes(step / 2)
+        both, up, down = abs(longer - shorter) <= SETTLED * length
+        smooth = abs(shorter[1] - shorter[2]) <= KINK * length
+        if both and smooth:
+            numeric, settled = shorter[0], True
             break
+        if (
+            step == STEPS[-1]
+        ):  # a kink nearer than that lies on one side; the slope on the other is the gradient's
+            numeric, settled = shorter[1 if up else 2], up != down and not smooth
     for p, value in zip(parameters, values, strict=True):
         p.value = value
-    error = abs(analytic - shorter) / max(abs(analytic), abs(shorter), length, 1e-300)
-    return GradientCheck(name, error, (), analytic, shorter, 1, 0 if settled else 1)
+    error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), length, 1e-300)
+    return GradientCheck(name, error, (), analytic, float(numeric), 1, 0 if settled else 1)
 
 
 def _compare(name, analytic, numeric, jump):

@@ -169,7 +169,7 @@ BY_NAME = {
     "constant": lambda rate, steps: rate,
     "cosine": CosineDecay,
     "one-cycle": OneCycle,
-    "step": lambda rate, steps: ExponentialDecay(rate, max(1, steps // 3), 0.1, staircase=True),
+    "step": lambda rate, steps: ExponentialDecay(rate, math.ceil(steps / 3), 0.1, staircase=True),
 }
 
 

@@ -116,9 +116,31 @@ def test_it_is_saved_like_any_other(tmp_path, rng):
     assert (again.class_names, again.preprocessing) == (["cat", "dog"], {"height": 12})
 
 
-def test_a_model_that_is_not_built_is_refused():
+def test_a_model_that_is_not_built_or_has_no_weights_is_refused():
+    model = mc.Sequential([mc.Dense(2), mc.BatchNormalization()])
     with pytest.raises(mc.StateError, match="Call build"):
-        mc.fold_batchnorm(mc.Sequential([mc.BatchNormalization()]))
+        mc.fold_batchnorm(model)
+    with pytest.raises(mc.StateError, match="a model with weights"):
+        mc.fold_batchnorm(model.build((3,), seed=None))
+
+
+def test_subclasses_of_the_normalisation_and_of_residual_stay_what_they_are(rng):
+    class Doubled(mc.BatchNormalization):
+        def forward(self, x, training=False):
+            return 2 * super().forward(x, training)
+
+    class Negative(mc.Residual):
+        def forward(self, x, training=False):
+            return -super().forward(x, training)
+
+    inner = [mc.Dense(3), mc.BatchNormalization()]
+    model = mc.Sequential([mc.Dense(3), Doubled(), Negative(inner)]).build((3,), dtype="float64")
+    model.set_weights([rng.random(parameter.shape) for parameter in model.parameters])
+    folded = mc.fold_batchnorm(model)
+    assert [type(layer) for layer in folded.layers] == [mc.Dense, Doubled, Negative]
+    assert len(folded.layers[2].layers) == 1
+    x = rng.random((4, 3))
+    np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-12)
 
 
 def test_a_subclass_which_may_do_something_else_with_its_weights_keeps_its_normalisation(rng):

@@ -48,6 +48,12 @@ def test_one_cycle_is_pytorchs():
     np.testing.assert_allclose(values(mc.OneCycle(2.0, 10), 10), TORCH_ONE_CYCLE, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("steps", "counts"), [(100, [34, 34, 32]), (9, [3, 3, 3]), (4, [2, 2]), (1, [1])])
+def test_steps_are_three_at_most(steps, counts):
+    wanted = np.repeat(0.5 * 0.1 ** np.arange(len(counts)), counts)
+    np.testing.assert_allclose(values(mc.schedules.BY_NAME["step"](0.5, steps), steps), wanted, rtol=1e-12)
+
+
 def test_cosine_and_exponential_decay_are_keras():
     np.testing.assert_allclose(values(mc.CosineDecay(0.5, 8, alpha=0.1), 10), KERAS_COSINE, rtol=1e-6)
     for staircase, wanted in KERAS_DECAY.items():

@@ -63,7 +63,7 @@ class Augmentation:
     index) alone, not on the batch it is in, nor on the number of threads.
 
     A pixel of the result is blended from four of the picture: where that is shrunk to less than half, some of its
-    pixels are never looked at.  Let stored pictures be at most twice as large as those that come out.
+    pixels are never looked at.  Stored pictures should hardly be more than twice as large as those that come out.
 
     References
     ----------
@@ -94,7 +94,7 @@ class Augmentation:
 
     def __post_init__(self):
         for name in ("rotation_range", "shear_range"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ArgumentError(
                     name, "degrees of at least 0", repr(getattr(self, name)), "Give for example 20."
                 )
@@ -104,7 +104,9 @@ class Augmentation:
                     name, "a number in [0, 1)", repr(getattr(self, name)), "Give for example 0.2."
                 )
         for name in ("brightness_range", "contrast_range", "saturation_range"):
-            _check_range(name, getattr(self, name), "0 <= low <= high", lambda low, high: 0 <= low <= high)
+            _check_range(
+                name, getattr(self, name), "0 <= low <= high", lambda low, high: 0 <= low <= high < math.inf
+            )
         _check_range(
             "crop_scale", self.crop_scale, "0 < low <= high <= 1", lambda low, high: 0 < low <= high <= 1
         )

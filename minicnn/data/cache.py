@@ -146,6 +146,7 @@ class PictureCache:
                 file.write(mask + _digest(key, mask))
                 file.flush()
                 os.fsync(file.fileno())
+            self._make_room(0)  # for what others have written meanwhile
             unfinished.replace(self._path(key))
         finally:
             unfinished.unlink(missing_ok=True)

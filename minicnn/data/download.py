@@ -288,16 +288,9 @@ def _unpack(archive, file, final, received):
 
 def _refuse(archive, member):
     """An error for a member that could be written outside of the folder, or is no plain file."""
+    # From Python 3.12 on a second name, in a field of its own, takes the place of the first.
     name, mode = member.orig_filename, member.external_attr >> 16
-    windows = PureWindowsPath(name)
-    if (
-        PurePosixPath(name).is_absolute()
-        or windows.drive
-        or windows.root
-        or not windows.parts
-        or ".." in windows.parts
-        or "\0" in name
-    ):
+    if _leaves(name) or _leaves(name := member.filename):
         what = "one that leaves the folder"
     elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         what = "a link or a device"
@@ -306,6 +299,19 @@ def _refuse(archive, member):
     else:
         return
     raise DataError(f"{archive.address}: {name!r}", "a file of the archive", what, "Nothing was unpacked.")
+
+
+def _leaves(name):
+    """Whether a member of this name would lie outside of the folder, here or on Windows."""
+    windows = PureWindowsPath(name)
+    return (
+        PurePosixPath(name).is_absolute()
+        or windows.drive
+        or windows.root
+        or not windows.parts
+        or ".." in windows.parts
+        or "\0" in name
+    )
 
 
 def _reason(error):

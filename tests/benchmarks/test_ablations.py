@@ -5,6 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+import minicnn as mc
+from minicnn.layers.description import describe
+
 
 @pytest.fixture
 def ablations(programs):
@@ -24,9 +27,32 @@ def test_a_difference_and_its_error_are_those_of_the_paired_answers(ablations, r
     assert ablations.compare(row(one), row(one)) == (0, 0)
 
 
-def test_every_change_is_one_that_catdog_understands_and_changes_something(ablations, root, monkeypatch):
+@pytest.fixture
+def variants(programs, root, monkeypatch):
     monkeypatch.syspath_prepend(root / "examples")
+    return programs("variants")
+
+
+def test_every_variant_is_another_network_and_the_one_they_vary_is_catdog(variants):
+    def drawn(make):
+        return [describe(layer) for layer in make().layers]
+
+    networks = [drawn(make) for make in (variants.network(), *variants.VARIANTS.values())]
+    assert networks[0] == drawn(mc.networks.catdog)
+    assert all(networks.count(network) == 1 for network in networks)
+    for make in variants.VARIANTS.values():
+        model = make(3, 0.5, "im2col").build((32, 32, 3))
+        assert model.output_shapes[-1] == (3,) and model.kernels_name == "im2col"
+
+
+def test_every_change_is_one_that_catdog_understands_and_changes_something(
+    ablations, variants, root, monkeypatch
+):
     import catdog_options
+
+    for name in ("NETWORKS", "RECIPES"):
+        monkeypatch.setattr(catdog_options, name, dict(getattr(catdog_options, name)))
+    variants.introduce()
 
     def settled(changes):
         options = catdog_options.parser("what\n\nhow", root).parse_args(
@@ -47,8 +73,8 @@ def test_the_table_compares_each_row_with_the_recipe(ablations):
 
     text = ablations.table({"no average": result([1, 2, 3]), ablations.WHOLE: result([1])})
     _, _, whole, other = text.splitlines()
-    assert whole.startswith("| the recipe | 99.0 ± 1.0 % |  | 100.0 % | 90.0 % | 1.5 |")
-    assert other.startswith("| no average | 97.0 ± 1.7 % | -2.0 ± 1.4 | 98.0 %")
+    assert whole.startswith("| the recipe | 99.0 ± 1.0 % |  | 100.0 % (+1.0 ± 1.0) | 90.0 % | 1.5 |")
+    assert other.startswith("| no average | 97.0 ± 1.7 % | -2.0 ± 1.4 | 98.0 % (+1.0 ± 1.0) |")
 
 
 def test_nothing_is_trained_without_photographs(ablations, monkeypatch):

@@ -78,6 +78,17 @@ def test_the_entries_longest_unused_make_room(tmp_path):
     assert cache.size == 3 * BYTES
 
 
+def test_two_that_are_written_at_once_keep_the_limit_too(tmp_path):
+    cache = PictureCache(tmp_path, limit=BYTES + 18)
+
+    def meanwhile():
+        yield np.ones((2, *SHAPE), np.uint8), MASK
+        store(PictureCache(tmp_path, cache.limit), KEYS[1])
+
+    cache.store(KEYS[0], 3, SHAPE, meanwhile())
+    assert [found(cache, key) for key in KEYS[:2]] == [1, None] and cache.size == BYTES
+
+
 def test_a_disk_with_little_room_lets_the_longest_unused_go(cache, monkeypatch):
     usage = type("Usage", (), {"free": 10_000})
     monkeypatch.setattr("minicnn.data.cache.shutil.disk_usage", lambda _: usage)
@@ -144,6 +155,23 @@ for size in range(int(sys.argv[3]), int(sys.argv[4])):
 """
 
 
+# Whoever is about to build the first waits until three are.
+MEET = """
+import os, sys, time
+from pathlib import Path
+from minicnn.data import PictureCache
+
+def store(cache, *arguments, build=PictureCache.store):
+    meeting = Path(sys.argv[5])
+    (meeting / str(os.getpid())).touch()
+    while len(list(meeting.iterdir())) < 3:
+        time.sleep(0.001)
+    build(cache, *arguments)
+
+PictureCache.store = store
+"""
+
+
 def start(*arguments, before=""):
     command = [sys.executable, "-c", before + LOAD, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -155,9 +183,10 @@ def sums(drawn, sizes):
     return [f"{size} {load_pictures(paths, Preprocessing(size, size))[0].sum(dtype=int)}" for size in sizes]
 
 
-def test_processes_that_build_the_same_at_once_all_get_it(drawn, cache):
+def test_processes_that_build_the_same_at_once_all_get_it(drawn, cache, tmp_path_factory):
     wanted = sums(drawn, range(20, 30))  # first, so that no process says that it compiles
-    processes = [start(drawn, cache.folder, 20, 30) for _ in range(3)]
+    meeting = tmp_path_factory.mktemp("meeting")
+    processes = [start(drawn, cache.folder, 20, 30, meeting, before=MEET) for _ in range(3)]
     for process in processes:
         text, errors = process.communicate(timeout=60)
         assert (text.splitlines(), errors) == (wanted, "")

@@ -7,10 +7,12 @@ import os
 import re
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
 import zipfile
+import zlib
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -273,6 +275,19 @@ def test_members_that_leave_the_folder_are_refused_before_anything_is_written(se
     assert [path.name for path in target.iterdir()] == [".pets.lock"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "evil"]
     assert (tmp_path / "evil").read_bytes() == SECRET
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python does not read the second name yet")
+@pytest.mark.parametrize("second", [b"../../evil", b"/evil", b"PetImages/../../../evil"], ids=bytes.decode)
+def test_a_second_name_that_leaves_the_folder_is_refused_too(server, tmp_path, second):
+    name = "PetImages/Cat/1.jpg"
+    info = zipfile.ZipInfo(name)
+    info.extra = struct.pack("<HHBL", 0x7075, 5 + len(second), 1, zlib.crc32(name.encode())) + second
+    server.content = zipped(("PetImages/Cat/0.jpg", b"cat"), (info, SECRET))
+    server.announce = len(server.content)
+    with pytest.raises(DataError, match="leaves the folder. Nothing was unpacked"):
+        fetch(archive(server), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".pets.lock"]
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,13 @@ def test_a_killed_run_is_resumed(command, uninterrupted, tmp_path):
     assert "learning_rate 0.1 in place of 0.001" in done.stderr
 
 
-def test_a_killed_run_of_growing_pictures_with_every_aid_is_resumed(command, tmp_path):
+def test_a_killed_run_of_growing_pictures_with_every_aid_and_fast_kernels_is_resumed(command, tmp_path):
     aids = (
         "--network catdog --progressive 32:1,40:2 --image-size 48 --augment strong --mixup 0.2 --average 0.9"
     )
     aids += " --schedule one-cycle --warm-up 1 --keep last"
-    command = [word for word in command if word not in ("--epochs", "3", "--out")] + aids.split()
+    command = [word for word in command if word not in ("--epochs", "3", "--out", "--kernels", "im2col")]
+    command += aids.split()
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     assert run(command, "--out", alone).returncode == 0
     words = [*command, "--out", str(killed), "--checkpoint-every", "0"]
