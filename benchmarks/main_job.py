@@ -17,7 +17,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CATDOG, RESULTS = HERE.parent / "examples" / "catdog.py", HERE / "results"
-QUARTER = ["--data", "PHOTOS/train", "--val-data", "PHOTOS/val", "--progressive", "72:6,96:5,128:3"]
+QUARTER = [
+    "--data", "PHOTOS/train", "--val-data", "PHOTOS/val",
+    "--image-size", "128", "--progressive", "64:8,96:6,112:3", "--flip",
+]  # fmt: skip
 SMALL = ["--data", "PHOTOS/small/train", "--val-data", "PHOTOS/small/validation"]
 RUNS = {
     "drawn": [],

@@ -6,8 +6,9 @@ When a network only predicts, BatchNormalization multiplies each channel by a fi
     scale * (x @ weight + bias) + shift  =  x @ (weight * scale) + (bias * scale + shift)
 
 So a convolution or dense layer can do it at no cost.  `fold_batchnorm` gives a new model; the one it was made from
-stays as it is, can be trained further and folded again.  For whoever predicts much with one model; training never
-calls it.
+stays as it is, can be trained further and folded again.  For whoever predicts much with one model, or takes it
+elsewhere.  Nothing here calls it: with the fast kernels `catdog` gains nothing by it, for these do normalisation and
+ReLU in one pass, over pooled values.
 """
 
 from collections.abc import Sequence
