@@ -247,9 +247,8 @@ def _check_direction(name, f, parameters, directions):
         if both and smooth:
             numeric, settled = shorter[0], True
             break
-        if (
-            step == STEPS[-1]
-        ):  # a kink nearer than that lies on one side; the slope on the other is the gradient's
+        if step == STEPS[-1]:
+            # A kink that is nearer still lies on one side: the slope on the other is the gradient's.
             numeric, settled = shorter[1 if up else 2], up != down and not smooth
     for p, value in zip(parameters, values, strict=True):
         p.value = value

@@ -278,9 +278,9 @@ def test_members_that_leave_the_folder_are_refused_before_anything_is_written(se
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python does not read the second name yet")
-@pytest.mark.parametrize("second", [b"../../evil", b"/evil", b"PetImages/../../../evil"], ids=bytes.decode)
+@pytest.mark.parametrize("second", ["../evil", "{}/evil", "PetImages/../../evil"])
 def test_a_second_name_that_leaves_the_folder_is_refused_too(server, tmp_path, second):
-    name = "PetImages/Cat/1.jpg"
+    name, second = "PetImages/Cat/1.jpg", second.format(tmp_path).encode()
     info = zipfile.ZipInfo(name)
     info.extra = struct.pack("<HHBL", 0x7075, 5 + len(second), 1, zlib.crc32(name.encode())) + second
     server.content = zipped(("PetImages/Cat/0.jpg", b"cat"), (info, SECRET))
