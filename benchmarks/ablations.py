@@ -25,7 +25,7 @@ from measuring import RESULTS
 import minicnn as mc
 from minicnn import data
 
-CATDOG = Path(__file__).resolve().with_name("variants.py")  # examples/catdog.py, and other networks
+PROGRAM = Path(__file__).resolve().with_name("variants.py")  # examples/catdog.py, and other networks
 WHOLE = "the recipe"
 CHANGES = {
     WHOLE: [],
@@ -77,7 +77,7 @@ def run(name: str, photos: Path) -> dict:
     changes = CHANGES[name]
     arguments = [word.replace("PHOTOS", str(photos)) for word in COMMON + changes]  # the last of two wins
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-X", "utf8", str(CATDOG), "train", *arguments, "--out", out]
+        command = [sys.executable, "-X", "utf8", str(PROGRAM), "train", *arguments, "--out", out]
         process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
         if process.returncode:
             sys.exit(f"{name} ended with status {process.returncode}: {process.stderr}")

@@ -14,39 +14,52 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 import catdog
 import catdog_options
 
-WIDTHS = (48, 96, 192, 256)
 
-
-def convolution(filters, pool=(), pool_first=True):
-    """Convolution, normalisation and ReLU; with a pool before them, or behind."""
-    layers = [mc.Conv2D(filters, 3, padding="same", use_bias=False)]
-    others = [mc.BatchNormalization(), mc.ReLU()]
-    return [*layers, *pool, *others] if pool_first else [*layers, *others, *pool]
-
-
-def network(widths=WIDTHS, residuals=1, plain=0, pool_first=True):
-    """A maker of `catdog` as its recipe calls it; `plain` convolutions stand in place of residual ones."""
+def varied(change):
+    """A maker of `catdog` as its recipe calls it, whose layers went through `change` before they were built."""
 
     def make(classes=2, dropout=0.0, kernels="fast"):
-        layers = convolution(widths[0] // 2, [mc.MaxPool2D(2)], pool_first)
-        for filters in widths:
-            layers += convolution(filters, [mc.MaxPool2D(2)], pool_first)
-            layers += [mc.Residual(convolution(filters)) for _ in range(residuals)]
-            for _ in range(plain):
-                layers += convolution(filters)
-        layers += [mc.GlobalAveragePool2D(), *([mc.Dropout(dropout)] if dropout else [])]
-        layers += [mc.Dense(1), mc.Sigmoid()] if classes == 2 else [mc.Dense(classes), mc.Softmax()]
-        return mc.Sequential(layers, kernels, "catdog")
+        layers = mc.networks.catdog(classes, dropout, kernels).layers
+        return mc.Sequential(change(layers), kernels, "catdog")
 
     return make
 
 
+def residuals(put):
+    """A change that puts, in place of each Residual, the layers that `put` makes of it."""
+    return lambda layers: [
+        new for layer in layers for new in (put(layer) if isinstance(layer, mc.Residual) else [layer])
+    ]
+
+
+def copied(layers, divisor=1):
+    """New layers like these, whose convolutions have as many filters divided by `divisor`."""
+    made = []
+    for layer in layers:
+        config = layer.config
+        if isinstance(layer, mc.Residual):
+            config |= {"layers": copied(layer.layers, divisor)}
+        if isinstance(layer, mc.Conv2D):
+            config |= {"filters": layer.filters // divisor}
+        made.append(type(layer)(**config))
+    return made
+
+
+def pool_last(layers):
+    """Each pool goes behind the normalisation and the ReLU that follow it."""
+    layers = list(layers)
+    for place, layer in enumerate(layers[:-2]):
+        if isinstance(layer, mc.MaxPool2D) and isinstance(layers[place + 1], mc.BatchNormalization):
+            layers[place : place + 3] = [*layers[place + 1 : place + 3], layer]
+    return layers
+
+
 VARIANTS = {
-    "no-second-convolutions": network(residuals=0),
-    "no-shortcuts": network(residuals=0, plain=1),
-    "two-residuals": network(residuals=2),
-    "half-as-wide": network(tuple(width // 2 for width in WIDTHS)),
-    "pool-last": network(pool_first=False),
+    "no-second-convolutions": varied(residuals(lambda residual: [])),
+    "no-shortcuts": varied(residuals(lambda residual: residual.layers)),
+    "two-residuals": varied(residuals(lambda residual: [residual, *copied([residual])])),
+    "half-as-wide": varied(lambda layers: copied(layers, 2)),
+    "pool-last": varied(pool_last),
 }
 
 

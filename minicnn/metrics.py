@@ -119,8 +119,8 @@ def confusion_matrix(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     array([[1, 0],
            [1, 2]])
     """
-    prediction = np.asarray(prediction)
-    counts = np.zeros((_count(prediction), _count(prediction)), np.int64)
+    K = _count(prediction := np.asarray(prediction))
+    counts = np.zeros((K, K), np.int64)
     np.add.at(counts, (labels(target, prediction), classes(prediction)), 1)
     return counts
 

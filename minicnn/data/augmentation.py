@@ -96,7 +96,7 @@ class Augmentation:
         for name in ("rotation_range", "shear_range"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ArgumentError(
-                    name, "degrees of at least 0", repr(getattr(self, name)), "Give for example 20."
+                    name, "finite degrees of at least 0", repr(getattr(self, name)), "Give for example 20."
                 )
         for name in ("width_shift_range", "height_shift_range", "zoom_range", "cutout"):
             if not 0 <= getattr(self, name) < 1:
@@ -105,13 +105,19 @@ class Augmentation:
                 )
         for name in ("brightness_range", "contrast_range", "saturation_range"):
             _check_range(
-                name, getattr(self, name), "0 <= low <= high", lambda low, high: 0 <= low <= high < math.inf
+                name,
+                getattr(self, name),
+                "0 <= low <= high, finite",
+                lambda low, high: 0 <= low <= high < math.inf,
             )
         _check_range(
             "crop_scale", self.crop_scale, "0 < low <= high <= 1", lambda low, high: 0 < low <= high <= 1
         )
         _check_range(
-            "crop_ratio", self.crop_ratio, "0 < low <= high", lambda low, high: 0 < low <= high < math.inf
+            "crop_ratio",
+            self.crop_ratio,
+            "0 < low <= high, finite",
+            lambda low, high: 0 < low <= high < math.inf,
         )
 
     def __call__(
