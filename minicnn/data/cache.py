@@ -2,7 +2,7 @@
 
 An entry is one file: the pictures as bytes, then a byte for each file of the list (1 if it could be read), then a
 digest.  Its name is a digest of all that the pictures follow from: each file's path, size and times of change, the
-preprocessing, the version of the decoder.  So a file that changes makes another entry, and the old one is
+preprocessing, the versions of the decoders.  So a file that changes makes another entry, and the old one is
 forgotten in time: the entries longest unused are removed when the folder would grow beyond its limit.
 
 An entry is written under another name, flushed, and renamed when it is whole: nobody ever reads half of one, two
@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from PIL import __version__ as pillow_version
 from PIL import features
+from simplejpeg import __version__ as simplejpeg_version
 from tqdm import tqdm
 
 from ..errors import check_int
@@ -80,8 +81,8 @@ class PictureCache:
         if 0 <= time.time_ns() - newest < TICK:  # so fresh that a change after this look could go unseen
             time.sleep(TICK / 1e9)
             files = _identities(paths)
-        decoder = pillow_version, features.version("jpg"), features.version("libjpeg_turbo")
-        return DIGEST(repr((FORMAT, decoder, astuple(preprocessing), files)).encode()).hexdigest()
+        decoders = simplejpeg_version, pillow_version, *map(features.version, ("jpg", "libjpeg_turbo"))
+        return DIGEST(repr((FORMAT, decoders, astuple(preprocessing), files)).encode()).hexdigest()
 
     def find(self, key: str, count: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
         """An entry, if there is one.

@@ -6,10 +6,13 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from minicnn import ArgumentError, DataError, ModelFileError
-from minicnn.data import Preprocessing, decode
+from minicnn.data import Preprocessing, decode, decoding, resizing
+from minicnn.data.pixels import words
 
 SIZE = Preprocessing(height=40, width=60)
 
@@ -97,14 +100,46 @@ def test_draft_is_near_the_full_decoding_and_nearer_the_larger_it_stays(tmp_path
 
 
 def test_a_draft_decodes_no_more_than_it_must(tmp_path, monkeypatch):
-    from PIL import ImageFile
-
     path, sizes = saved(Image.new("RGB", (800, 640)), tmp_path / "x.jpg"), []
-    load = ImageFile.ImageFile.load
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: (load(image), sizes.append(image.size))[0])
+    resize = resizing.resize
+    monkeypatch.setattr(
+        resizing, "resize", lambda pixels, *size: (sizes.append(pixels.shape), resize(pixels, *size))[1]
+    )
     for draft in (0, 1, 2, 8):
         decode(path, replace(SIZE, draft=draft))
-    assert list(dict.fromkeys(sizes)) == [(800, 640), (100, 80), (200, 160)]
+    assert sizes == [(640, 800), (80, 100), (160, 200), (640, 800)]
+
+
+@settings(max_examples=60)
+@given(
+    width=st.integers(1, 200), height=st.integers(1, 200), mode=st.sampled_from(["RGB", "L"]),
+    subsampling=st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]), progressive=st.booleans(),
+    smaller=st.integers(1, 20), draft=st.integers(0, 3), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_jpeg_files_have_the_very_pixels_that_pillow_gives(
+    tmp_path_factory, width, height, mode, subsampling, progressive, smaller, draft, seed
+):
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 6 + 1, width // 6 + 1, 3), np.uint8)
+    image = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+    path = tmp_path_factory.mktemp("jpeg") / "x.jpg"
+    image.save(path, quality=80, subsampling=subsampling, progressive=progressive)
+    size = Preprocessing(-(-height // smaller), -(-width // smaller), draft=draft)
+    pixels, _, extent = decoding._jpeg(path, size)
+    with Image.open(path) as image:
+        drafted = image.draft(None, (draft * size.width, draft * size.height)) if draft else None
+        assert extent == (drafted[1][:1:-1] if drafted else (height, width))
+        np.testing.assert_array_equal(pixels & 0xFFFFFF, words(image.convert("RGB")) & 0xFFFFFF)
+
+
+def test_jpeg_files_that_pillow_must_forgive_are_its_own(tmp_path, scene):
+    """CMYK; a byte too many before a marker, which is a warning."""
+    cmyk = saved(scene.convert("CMYK"), tmp_path / "c.jpg")
+    content = saved(scene, tmp_path / "x.jpg").read_bytes()
+    table = content.index(b"\xff\xdb")
+    (tmp_path / "y.jpg").write_bytes(content[:table] + b"\0" + content[table:])
+    for path in (cmyk, tmp_path / "y.jpg"):
+        assert decoding._jpeg(path, SIZE) is None
+        like(decode(path, replace(SIZE, draft=1)), right(scene))
 
 
 def test_a_draft_of_other_formats_is_the_full_decoding(tmp_path, scene):
