@@ -48,6 +48,7 @@ CHANGES = {
     "no second convolution in a block": ["--network", "no-second-convolutions"],
     "second convolutions without a shortcut": ["--network", "no-shortcuts"],
     "two residual convolutions in a block": ["--network", "two-residuals"],
+    "stochastic depth of 0.1": ["--network", "stochastic-depth"],
     "half as wide": ["--network", "half-as-wide"],
     "pool behind normalisation and ReLU": ["--network", "pool-last"],
 }

@@ -45,6 +45,11 @@ def copied(layers, divisor=1):
     return made
 
 
+def stochastic(residual, rate=0.1):
+    """In training, each picture goes past the residual's layers with this probability."""
+    return [mc.Residual([*residual.layers, mc.Dropout(rate, noise_shape=(None, 1, 1, 1))])]
+
+
 def pool_last(layers):
     """Each pool goes behind the normalisation and the ReLU that follow it."""
     layers = list(layers)
@@ -58,6 +63,7 @@ VARIANTS = {
     "no-second-convolutions": varied(residuals(lambda residual: [])),
     "no-shortcuts": varied(residuals(lambda residual: residual.layers)),
     "two-residuals": varied(residuals(lambda residual: [residual, *copied([residual])])),
+    "stochastic-depth": varied(residuals(stochastic)),
     "half-as-wide": varied(lambda layers: copied(layers, 2)),
     "pool-last": varied(pool_last),
 }

@@ -41,6 +41,7 @@ CASES = [
     (lambda: mc.Dense(5), (7,)),
     (lambda: mc.Dense(3, use_bias=False), (1,)),
     (lambda: mc.Dropout(0.4), (4, 3, 5)),
+    (lambda: mc.Dropout(0.4, (None, 1, 1, None)), (4, 3, 5)),
     (lambda: mc.ReLU(), (3, 4, 2)),
     (lambda: mc.LeakyReLU(0.1), (6,)),
     (lambda: mc.Sigmoid(), (5,)),
@@ -193,6 +194,19 @@ def test_dropout_silences_its_share_and_keeps_the_mean(rate, seed):
     assert layer.forward(x) is x
 
 
+@pytest.mark.parametrize("noise_shape", [(None, 1, 1, 1), (None, 1, 1, None), (1, None, None, 1)])
+def test_a_noise_shape_silences_together_what_shares_a_mask(noise_shape, rng):
+    layer, _ = build(lambda: mc.Dropout(0.5, noise_shape), (8, 9, 10))
+    x = rng.uniform(1, 2, (20, 8, 9, 10)).astype("float32")
+    mask = layer.forward(x, training=True) / x
+    shared = tuple(axis for axis, n in enumerate(noise_shape) if n == 1)
+    np.testing.assert_allclose(mask.min(shared), mask.max(shared), rtol=1e-6)
+    assert (mask == 0).any() and (mask > 1.9).any()
+    np.testing.assert_allclose(layer.backward(x), mask * x, rtol=1e-6)
+    with pytest.raises(mc.ShapeError, match="Dropout noise_shape: expected 2 axes"):
+        layer.build((5,), None)
+
+
 def test_dropout_differs_from_step_to_step_and_repeats_with_the_seed():
     outputs = []
     for _ in range(2):
@@ -218,6 +232,8 @@ def test_activations_do_not_overflow():
         (lambda: mc.Conv2D(2, 3, kernel_initializer="magic"), "glorot_uniform, he_normal, zeros"),
         (lambda: mc.Dense(1.5), "Dense units"),
         (lambda: mc.Dropout(1), "Dropout rate"),
+        (lambda: mc.Dropout(0.1, (None, 7)), "Dropout noise_shape"),
+        (lambda: mc.Dropout(0.1, 1), "Dropout noise_shape"),
         (lambda: mc.DepthwiseConv2D(3, depth_multiplier=0), "DepthwiseConv2D depth_multiplier"),
         (lambda: mc.SeparableConv2D(0, 3), "SeparableConv2D filters"),
         (lambda: mc.SeparableConv2D(2, 3, pointwise_initializer="magic"), "pointwise_initializer"),
