@@ -27,6 +27,9 @@ from minicnn import data
 
 PROGRAM = Path(__file__).resolve().with_name("variants.py")  # examples/catdog.py, and other networks
 WHOLE = "the recipe"
+TWO_BLOCK = [  # its weights fit one size
+    "--network", "two-block", "--image-size", "64", "--progressive", "off", "--epochs", "80",
+]  # fmt: skip
 CHANGES = {
     WHOLE: [],
     "another seed": ["--seed", "1"],
@@ -44,7 +47,7 @@ CHANGES = {
     "learned as large as judged, as much work": ["--progressive", "80:51"],
     "sizes that grow, as much work": ["--progressive", "40:52,48:44,64:35"],
     "batches of 64": ["--batch-size", "64"],
-    "network two-block, with its own recipe": ["--network", "two-block"],
+    "network two-block, with its own recipe": TWO_BLOCK,
     "no second convolution in a block": ["--network", "no-second-convolutions"],
     "second convolutions without a shortcut": ["--network", "no-shortcuts"],
     "two residual convolutions in a block": ["--network", "two-residuals"],
