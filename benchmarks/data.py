@@ -122,11 +122,11 @@ def main() -> int:
         report[f"folder {number_of_folder}"] = speeds
         for size, by_side in speeds.items():
             first = {name: [speed for speed, _ in rounds] for name, rounds in by_side.items()}
-            ratio = statistics.median(a / b for a, b in zip(first["minicnn"], first["keras"], strict=True))
-            good &= ratio >= 1
+            ratios = [a / b for a, b in zip(first["minicnn"], first["keras"], strict=True)]
+            good &= statistics.median(ratios) >= 1
             cached = statistics.median(speed for _, speed in by_side["minicnn"])
             rows.append(
-                [folder.name, f"{size} px", spread(first["minicnn"]), spread(first["keras"]), f"{ratio:.2f}x",
+                [folder.name, f"{size} px", spread(first["minicnn"]), spread(first["keras"]), spread(ratios),
                  number(cached, 2)]
             )  # fmt: skip
     for side in sides.values():
@@ -136,7 +136,7 @@ def main() -> int:
 
 {table(heading, rows)}
 
-{machine()}. `ratio` is the median of the ratios within a round. JPEG draft {DRAFT}.
+{machine()}. `ratio` is that of a round. JPEG draft {DRAFT}.
 """
     print(text)
     write(options.results, "data", text, report)

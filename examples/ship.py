@@ -156,8 +156,9 @@ def limits(report: dict) -> str:
 {modest if smoothing else ""}
 - Its answer is always {names}, also for a picture of neither, of both or of nothing; its confidence does not say which.
 - It sees the whole picture squashed to {pixels}x{pixels} pixels: a small animal in a wide view has few of them.
-- It was judged on pictures of the same kind as those it learned from. Drawings, night pictures, unusual breeds and
-  other cameras were not measured, and accuracy there is likely lower.
+- It was judged on pictures of the same kind as those it learned from, and its recipe was chosen by these very pictures.
+  Drawings, night pictures, unusual breeds and other cameras were not measured, and accuracy there is likely lower.
+- Some of the pictures that it learned from may bear the wrong name; nobody looked at them all.
 """
 
 

@@ -308,6 +308,8 @@ class ReduceLROnPlateau(Monitoring):
 class CSVLogger(Callback):
     """Write one row an epoch; the file on the disk has at every moment all epochs that have ended, and no torn row.
 
+    A run that is resumed goes on with the rows of its checkpoint, and has the later ones again.
+
     Parameters
     ----------
     path : str or Path

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -34,12 +35,12 @@ class Tell(mc.Callback):
 folder, pictures, epochs, resume = Path(sys.argv[1]), np.load(sys.argv[2]), int(sys.argv[3]), "resume" in sys.argv
 x, labels = pictures["x"], pictures["labels"]
 augmentation = data.Augmentation(horizontal_flip=True, rotation_range=15)
-training = data.Loader(x[:36], labels[:36], 3, shuffle=True, seed=5, augmentation=augmentation)
+training = data.Loader(x[:36], labels[:36], 3, shuffle=True, seed=5, augmentation=augmentation, mixup=0.2)
 validation = data.Loader(x[36:], labels[36:])
 
 
 def compiled():
-    layers = [mc.Conv2D(4, 3), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(), mc.Dropout(0.2)]
+    layers = [mc.Conv2D(4, 3), mc.BatchNormalization(), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(), mc.Dropout(0.2)]
     layers += [mc.Dense(8), mc.ReLU(), mc.Dropout(0.2), mc.Dense(1), mc.Sigmoid()]
     model = mc.Sequential(layers, kernels="im2col").build((12, 12, 3), seed=1)
     model.compile(mc.AdamW(0.01, 0.01, global_clipnorm=1.0), metrics=["accuracy"])
@@ -47,6 +48,7 @@ def compiled():
 
 
 callbacks = [
+    mc.MovingAverage(0.9),
     mc.ModelCheckpoint(folder / "model.safetensors", save_best_only=True),
     mc.EarlyStopping(patience=99, restore_best_weights=True),
     mc.ReduceLROnPlateau(patience=2, factor=0.9),
@@ -118,7 +120,7 @@ def kill(process, folder, moment):
         if batches < 0:
             break
     end = time.monotonic() + (1 if during_a_write else delay)
-    while time.monotonic() < end and not (during_a_write and list(folder.glob("checkpoint*.partial"))):
+    while time.monotonic() < end and not (during_a_write and list(folder.glob("*.partial"))):
         pass
     process.kill()
     process.communicate()
@@ -461,9 +463,10 @@ def test_no_room_is_reported_the_old_checkpoint_survives_and_the_run_goes_on(pic
     _, errors = process.communicate("begin\n", timeout=60)
     sentence = errors.strip().splitlines()[-1]
     assert process.returncode == 1 and "minicnn.errors.DiskFullError" in sentence
-    assert (
-        f"{path}: expected room for 0.02 MB, received File too large (" in sentence and "is kept." in sentence
+    room = re.search(
+        rf"{re.escape(str(path))}: expected room for (.*) MB, received File too large \(", sentence
     )
+    assert float(room[1]) == pytest.approx(len(before) / 1e6, abs=0.01) and "is kept." in sentence
     assert path.read_bytes() == before and not list(tmp_path.glob("*.partial"))
 
     finish(prepare(tmp_path, pictures, *words, epochs=3))

@@ -1,12 +1,14 @@
 """One function from a file to an array, used in training and in prediction alike.
 
 Orientation as the camera noted it, colours as RGB, transparent parts on white, resized with an antialiased bilinear
-filter (`resizing.py`), whole picture squashed to the size asked.  Most JPEG files are decoded by libjpeg-turbo, asked
-directly, all others by Pillow.  A file that cannot be read gives a DataError with its name and the reason.  Many files:
-`reading.py`.  Batches: `loader.py`.
+filter (`resizing.py`), whole picture squashed to the size asked.  Most JPEG files are decoded by simplejpeg, all other
+files by Pillow.  A file that cannot be read gives a DataError with its name and the reason.  Many files: `reading.py`.
+Batches: `loader.py`.
 """
 
 import io
+import os
+import stat
 import struct
 import warnings
 from dataclasses import dataclass
@@ -34,8 +36,7 @@ UPRIGHT = {
     8: lambda picture: picture[:, ::-1].swapaxes(0, 1),
 }
 LYING = {UPRIGHT[number] for number in (5, 6, 7, 8)}  # height and width change places
-START = 2**16  # bytes that are read of a file before it is known to be a JPEG file
-MAX_PIXELS = 80_000_000  # a decoded RGB picture of 240 MB; refused by its header, before decoding
+MAX_PIXELS = 80_000_000  # a decoded picture of 320 MB; refused by its header, before decoding
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Preprocessing:
         The filter, with antialiasing when it shrinks.
     draft : int, 0 to 8
         Let the JPEG decoder halve a photograph, once or up to three times, as long as it stays `draft` times as
-        large as asked.  0, which is what models mean that were saved without it, decodes in full.
+        large as asked.  0, which is what models mean that were saved without it, decodes in full, and so are
+        photographs that only Pillow can read.
 
     Raises
     ------
@@ -138,17 +140,20 @@ def _any_format(path):
 
 
 def _jpeg(path, preprocessing):
-    """The same for most JPEG files, by the library that Pillow asks too, in half its time; None for any other file.
+    """The same of most JPEG files, sooner, by the library that Pillow asks too; None for any other file.
 
-    The last is how far down and across the picture goes: a decoder that halves gives whole pixels, of which the last
-    may lie half outside.  Where it says None, Pillow knows more colours, forgives more damage and says what is wrong.
+    Here the last is how far down and across the picture goes: a decoder that halves gives whole pixels, of which the
+    last may lie half outside.  What is not decoded here is left to Pillow, which knows more colours, forgives more
+    damage and says what is wrong.
     """
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (in half of pathlib's time, and threads wait for it)
-        data = file.read(START)
-        if data[:3] != b"\xff\xd8\xff":
-            return None
-        if len(data) == START:
-            data += file.read()
+    # Without pathlib, in half of its time, for which other threads would wait.
+    status = os.stat(path)  # noqa: PTH116
+    if not stat.S_ISREG(status.st_mode) or status.st_size > 4 * MAX_PIXELS:
+        return None
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        data = file.read(status.st_size)
+    if data[:3] != b"\xff\xd8\xff":
+        return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         if colours not in ("YCbCr", "Gray") or height * width > MAX_PIXELS:
@@ -164,7 +169,7 @@ def _jpeg(path, preprocessing):
             halved = max(n for n in (1, 2, 4, 8) if n <= times)
         least = {"min_height": -(-height // halved), "min_width": -(-width // halved), "min_factor": halved}
         pixels = simplejpeg.decode_jpeg(data, "RGBX", **least).view("<u4")[..., 0]
-    except ValueError:
+    except (ValueError, KeyError, RuntimeError):  # KeyError: a subsampling that simplejpeg has no name for
         return None
     pixels.flags.writeable = False  # as those of `words`: what is compiled for one serves the other
     return pixels, turn, (height / halved, width / halved)

@@ -56,7 +56,7 @@ class Dropout(Layer):
                     "Dropout noise_shape", "None or 1 for each axis", repr(noise_shape),
                     "Give for example (None, 1, 1, 1).",
                 )  # fmt: skip
-            self.noise_shape = tuple(noise_shape)
+            self.noise_shape = tuple(n and 1 for n in noise_shape)  # 1.0 is 1 too
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         if self.noise_shape is not None and len(self.noise_shape) != 1 + len(input_shape):

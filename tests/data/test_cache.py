@@ -183,6 +183,10 @@ def sums(drawn, sizes):
     return [f"{size} {load_pictures(paths, Preprocessing(size, size))[0].sum(dtype=int)}" for size in sizes]
 
 
+def is_whole(cache, path, count):
+    return any(cache.find(path.stem, count, (size, size, 3)) is not None for size in range(40, 60))
+
+
 def test_processes_that_build_the_same_at_once_all_get_it(drawn, cache, tmp_path_factory):
     wanted = sums(drawn, range(20, 30))  # first, so that no process says that it compiles
     meeting = tmp_path_factory.mktemp("meeting")
@@ -205,6 +209,7 @@ def test_a_process_killed_at_any_moment_leaves_no_half_entry(drawn, cache, rng):
         left = {path for path in cache.folder.iterdir() if path.suffix == ".pictures"}
         assert left >= entries
         entries = left
+        assert all(is_whole(cache, path, len(list(drawn.glob("*.png")))) for path in entries)
     text, errors = start(drawn, cache.folder, 40, 60).communicate(timeout=60)
     assert (text.splitlines(), errors) == (wanted, "")
 

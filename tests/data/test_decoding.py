@@ -1,14 +1,18 @@
 """Every kind of file gives the right picture or one clear error; the files are made here, or are real."""
 
 import io
+import os
+import sys
+import threading
 import zlib
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
 from minicnn import ArgumentError, DataError, ModelFileError
 from minicnn.data import Preprocessing, decode, decoding, resizing
@@ -100,16 +104,47 @@ def test_draft_is_near_the_full_decoding_and_nearer_the_larger_it_stays(tmp_path
 
 
 def test_a_draft_decodes_no_more_than_it_must(tmp_path, monkeypatch):
-    path, sizes = saved(Image.new("RGB", (800, 640)), tmp_path / "x.jpg"), []
-    resize = resizing.resize
+    """Of a picture that lies on its side, too: it is 800 pixels high, and the file 800 wide."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(Image.new("RGB", (800, 640)), tmp_path / "x.jpg")
+    lying = saved(Image.new("RGB", (800, 640)), tmp_path / "y.jpg", exif=exif)
+    sizes, resize = [], resizing.resize
     monkeypatch.setattr(
         resizing, "resize", lambda pixels, *size: (sizes.append(pixels.shape), resize(pixels, *size))[1]
     )
     for draft in (0, 1, 2, 8):
         decode(path, replace(SIZE, draft=draft))
     assert sizes == [(640, 800), (80, 100), (160, 200), (640, 800)]
+    for height, width in ((100, 80), (80, 100), (400, 80)):
+        decode(lying, Preprocessing(height, width, draft=1))
+    assert sizes[4:] == [(80, 100), (160, 200), (320, 400)]
 
 
+def test_a_subsampling_without_a_name_is_pillows(tmp_path):
+    """4:1:1 turned on its side, which libjpeg-turbo calls 4:4:1 and simplejpeg does not know."""
+    grey = np.full((32, 32, 3), 90, np.uint8)
+    content = bytearray(simplejpeg.encode_jpeg(grey, colorsubsampling="411"))
+    frame = content.index(b"\xff\xc0")  # then length, precision, height, width, components: number, sampling
+    assert content[frame + 11] == 0x41
+    content[frame + 11] = 0x14
+    (tmp_path / "x.jpg").write_bytes(content)
+    assert decoding._jpeg(tmp_path / "x.jpg", SIZE) is None
+    assert np.abs(decode(tmp_path / "x.jpg", SIZE).astype(int) - 90).max() <= 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Pillow leaves a pipe open
+def test_a_pipe_is_read_once(tmp_path, scene):
+    content = saved(scene, tmp_path / "x.jpg").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[content])
+    writer.start()
+    like(decode(tmp_path / "pipe", SIZE), right(scene))
+    writer.join()
+
+
+@pytest.mark.skipif(not features.check_feature("libjpeg_turbo"), reason="a Pillow with another library")
 @settings(max_examples=60)
 @given(
     width=st.integers(1, 200), height=st.integers(1, 200), mode=st.sampled_from(["RGB", "L"]),
@@ -119,7 +154,7 @@ def test_a_draft_decodes_no_more_than_it_must(tmp_path, monkeypatch):
 def test_jpeg_files_have_the_very_pixels_that_pillow_gives(
     tmp_path_factory, width, height, mode, subsampling, progressive, smaller, draft, seed
 ):
-    noise = np.random.default_rng(seed).integers(0, 256, (height // 6 + 1, width // 6 + 1, 3), np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 6 + 2, width // 6 + 2, 3), np.uint8)
     image = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
     path = tmp_path_factory.mktemp("jpeg") / "x.jpg"
     image.save(path, quality=80, subsampling=subsampling, progressive=progressive)
@@ -210,10 +245,9 @@ def test_bad_files_are_named_with_their_reason(tmp_path, scene):
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_picture_just_above_the_limit_is_refused_before_decoding(tmp_path, monkeypatch):
-    from minicnn.data import decoding
-
-    path = saved(Image.new("RGB", (100, 100)), tmp_path / "x.png")
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_picture_just_above_the_limit_is_refused_before_decoding(tmp_path, monkeypatch, ending):
+    path = saved(Image.new("RGB", (100, 100)), tmp_path / f"x.{ending}")
     monkeypatch.setattr(decoding, "MAX_PIXELS", 9_999)
     with pytest.raises(DataError, match="too large a picture .100x100 pixels"):
         decode(path, SIZE)

@@ -1,5 +1,7 @@
 """The loader: what a batch holds, and that it trains like the arrays it stands for."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,22 @@ def test_augmentation_does_not_depend_on_batch_size_or_order(pictures):
             by_label |= dict(zip(y.tolist(), x, strict=True))
         seen.append(np.stack([by_label[k] for k in range(10)]))
     np.testing.assert_array_equal(*seen)
+
+
+def test_the_next_batches_are_made_by_another_thread_before_they_are_asked_for(pictures):
+    made, one_more = [], threading.Semaphore(0)
+
+    class Telling(Augmentation):
+        def __call__(self, *arguments):
+            made.append(threading.current_thread())
+            one_more.release()
+            return super().__call__(*arguments)
+
+    batches = Loader(pictures, np.arange(10), 2, augmentation=Telling(horizontal_flip=True)).batches(0)
+    next(batches)
+    assert all(one_more.acquire(timeout=30) for _ in range(3)), "one was asked for, and two are ahead of it"
+    assert set(made).isdisjoint({threading.current_thread()})
+    batches.close()
 
 
 def test_training_on_a_loader_is_training_on_its_arrays(pictures):

@@ -515,6 +515,20 @@ def test_without_a_name_the_model_that_ships_is_asked(own, elsewhere):
     assert named and succeeded(run("predict", photo)) == named
 
 
+def test_the_model_that_ships_is_small_and_the_one_of_its_card(root):
+    model, card = (root / "examples" / f"catdog.{ending}" for ending in ("safetensors", "md"))
+    assert model.stat().st_size <= 6_000_000
+    loaded = mc.load_model(model)
+    count = sum(parameter.value.size for parameter in loaded.parameters)
+    assert f"| catdog, {count:,} parameters |" in card.read_text(encoding="utf-8")
+
+
+def test_the_model_that_ships_tells_photographs(catdog, photographs):
+    photos = sorted((photographs / "val").iterdir())[::125]  # ten cats, then ten dogs
+    answers = json.loads(succeeded(catdog("predict", *photos, "--json")))
+    assert sum(answer["class"] == Path(answer["file"]).name[:3] for answer in answers) >= 18
+
+
 @pytest.fixture
 def ship(root):
     def run(*arguments):
