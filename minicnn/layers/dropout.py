@@ -49,14 +49,14 @@ class Dropout(Layer):
         super().__init__()
         if not isinstance(rate, (int, float)) or not 0 <= rate < 1:
             raise ArgumentError("Dropout rate", "a number in [0, 1)", repr(rate), "Give for example 0.5.")
-        self.rate, self.noise_shape = float(rate), noise_shape
         if noise_shape is not None:
             if not isinstance(noise_shape, (list, tuple)) or any(n not in (None, 1) for n in noise_shape):
                 raise ArgumentError(
                     "Dropout noise_shape", "None or 1 for each axis", repr(noise_shape),
                     "Give for example (None, 1, 1, 1).",
                 )  # fmt: skip
-            self.noise_shape = tuple(n and 1 for n in noise_shape)  # 1.0 is 1 too
+            noise_shape = tuple(n and 1 for n in noise_shape)  # 1.0 is 1 too
+        self.rate, self.noise_shape = float(rate), noise_shape
 
     def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
         if self.noise_shape is not None and len(self.noise_shape) != 1 + len(input_shape):
