@@ -4,8 +4,8 @@
 
 Three routes give it, and `forward.py` chooses: `winograd` for 3x3 with stride 1, `winograd_rows` where channels are
 few, and here `direct`, register tiles that read the picture itself, for any kernel and stride; it also serves where
-Winograd's sums would turn an infinity into NaN.  `bordered_picture` and `crop_picture` put a picture into its
-border and out of it.
+Winograd's sums would turn an infinity into NaN.  `bordered_band` and `crop_picture` put a picture's rows into their
+border and the picture out of it.
 """
 
 from ...compiling import njit
@@ -47,11 +47,11 @@ def copy_band(buffer, x, n, first, rows, padding):
 
 
 @njit(cache=True, nogil=True)
-def bordered_picture(buffer, x, n, rows, padding):
-    """Where picture n lies with its border of so many rows in all: in the buffer, or where there is none, in x."""
+def bordered_band(buffer, x, n, first, rows, padding):
+    """Where rows first, first+1, ... of picture n lie with their border: in the buffer, or if that is empty, in x."""
     if len(buffer) == 0:
-        return x.reshape(-1), n * x.shape[1] * x.shape[2] * x.shape[3]
-    copy_band(buffer, x, n, 0, rows, padding)
+        return x.reshape(-1), (n * x.shape[1] + first) * x.shape[2] * x.shape[3]
+    copy_band(buffer, x, n, first, rows, padding)
     return buffer, 0
 
 

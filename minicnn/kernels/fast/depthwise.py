@@ -1,9 +1,10 @@
-"""Convolution a channel at a time, pictures shared among the threads, a vector of channels at once.
+"""Convolution a channel at a time, a vector of channels at once.
 
-A picture that needs padding is first copied into a border of zeros, so that every window is whole.  3x3 kernels over
-enough channels go through `window.py`, a row of outputs at a time; the last vector of channels overlaps the one
-before where they do not fill it.  Other kernels have plain loops.  With stride 1 the gradient of x is such a
-convolution too, of dy with turned weights.  Called by DepthwiseConv2D and SeparableConv2D.
+Work is cut into bands of a few output rows, which are shared among the threads.  Where there is padding, what a band
+sees is first copied into a border of zeros, so that every window is whole; so few rows stay in the first caches.
+3x3 kernels over enough channels go through `window.py`, a row of outputs at a time; the last vector of channels
+overlaps the one before where they do not fill it.  Other kernels have plain loops.  With stride 1 the gradient of x is
+such a convolution too, of dy with turned weights.  Called by DepthwiseConv2D and SeparableConv2D.
 """
 
 import numpy as np
@@ -12,9 +13,11 @@ from numba import prange
 from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from ..im2col import a_filter_a_channel, a_sum_a_channel
-from .band import bordered_picture, crop_picture
+from .band import bordered_band, crop_picture
 from .memory import PIECES, all_finite, bordered, empty
 from .window import KERNEL, LANES, TAPS, window_gradient, window_sum
+
+BAND = 1 << 16  # bytes of the picture that a band sees, about
 
 
 def depthwise_conv2d_forward(
@@ -34,7 +37,8 @@ def depthwise_conv2d_backward(
     dy, (x, single) = plain(dy), a_filter_a_channel(x, weight)
     KH, KW, C = single.shape
     parts = np.zeros((PIECES, KH * KW + 1, C), x.dtype)
-    _dweight(dy, x, parts, bordered(x, padding), (KH, KW), strides, padding, _lanes(single))
+    rows, seen = _band(x, dy.shape[1], KH, strides, padding)
+    _dweight(dy, x, parts, rows, seen, (KH, KW), strides, padding, lanes_of(single))
     sums = parts.sum(0)
     dx = None
     if need_dx:
@@ -56,29 +60,40 @@ def depthwise_conv2d_backward(
 
 def _convolve(x, weight, bias, y, strides, padding):
     bias = np.zeros(x.shape[3], x.dtype) if bias is None else plain(bias)
-    _forward(x, weight, bias, y, bordered(x, padding), strides, padding, _lanes(weight))
+    rows, seen = _band(x, y.shape[1], len(weight), strides, padding)
+    _forward(x, weight, bias, y, rows, seen, strides, padding, lanes_of(weight))
 
 
-def _lanes(weight):
+def _band(x, OH, KH, strides, padding):
+    """How many output rows a band has, few enough for all threads, and room for what it sees, if that has a border."""
+    N, _, W, C = x.shape
+    rows = min(BAND // (strides[0] * (W + sum(padding[1])) * C * x.itemsize), -(-N * OH // PIECES))
+    rows = max(1, min(OH, rows))
+    return rows, bordered(x, padding, rows=(rows - 1) * strides[0] + KH)
+
+
+def lanes_of(weight: np.ndarray) -> int:
     """How many channels go through `window.py` at once; 0 where there are too few, or the kernel is not its own."""
     lanes = LANES[weight.dtype.char]
     return lanes if weight.shape[:2] == (KERNEL, KERNEL) and weight.shape[2] >= lanes else 0
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _forward(x, weight, bias, y, pictures, strides, padding, lanes):
+def _forward(x, weight, bias, y, rows, seen, strides, padding, lanes):
     N, H, W, C = x.shape
     (_, OH, OW, _), (KH, KW, _) = y.shape, weight.shape
     (SH, SW), ((top, bottom), (left, right)) = strides, padding
-    HP, WP = H + top + bottom, W + left + right
+    WP = left + W + right
+    bands = -(-OH // rows)
     flat_y, flat_weight = y.reshape(-1), weight.reshape(-1)
     for piece in prange(PIECES):
-        picture = pictures[piece]
-        picture[:] = 0
-        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            source, s0 = bordered_picture(picture, x, n, HP, ((top, bottom), (left, right)))
-            for oh in range(OH):
-                y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
+        seen[piece] = 0
+        for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
+            n, first = unit // bands, unit % bands * rows
+            count = (min(rows, OH - first) - 1) * SH + KH
+            source, s0 = bordered_band(seen[piece], x, n, first * SH, count, ((top, bottom), (left, right)))
+            for oh in range(first, min(first + rows, OH)):
+                y0, x0 = (n * OH + oh) * OW * C, s0 + (oh - first) * SH * WP * C
                 if lanes:
                     for j in range(0, C, lanes):
                         c = min(j, C - lanes)
@@ -100,22 +115,24 @@ def _forward(x, weight, bias, y, pictures, strides, padding, lanes):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _dweight(dy, x, parts, pictures, kernel, strides, padding, lanes):
-    """Of each piece's pictures: the sums for KH*KW weights and, last, for the bias, of every channel."""
+def _dweight(dy, x, parts, rows, seen, kernel, strides, padding, lanes):
+    """Of each piece's bands: the sums for KH*KW weights and, last, for the bias, of every channel."""
     N, H, W, C = x.shape
     _, OH, OW, _ = dy.shape
     (KH, KW), (SH, SW), ((top, bottom), (left, right)) = kernel, strides, padding
-    HP, WP = H + top + bottom, W + left + right
+    WP = left + W + right
+    bands = -(-OH // rows)
     flat_dy = dy.reshape(-1)
     for piece in prange(PIECES):
-        picture = pictures[piece]
-        picture[:] = 0
+        seen[piece] = 0
         vectors = np.zeros(-(-C // lanes) * (TAPS + 1) * lanes if lanes else 1, x.dtype)
         sums = np.zeros((KH * KW + 1) * C, x.dtype)
-        for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
-            source, s0 = bordered_picture(picture, x, n, HP, ((top, bottom), (left, right)))
-            for oh in range(OH):
-                y0, x0 = (n * OH + oh) * OW * C, s0 + oh * SH * WP * C
+        for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
+            n, first = unit // bands, unit % bands * rows
+            count = (min(rows, OH - first) - 1) * SH + KH
+            source, s0 = bordered_band(seen[piece], x, n, first * SH, count, ((top, bottom), (left, right)))
+            for oh in range(first, min(first + rows, OH)):
+                y0, x0 = (n * OH + oh) * OW * C, s0 + (oh - first) * SH * WP * C
                 if lanes:
                     for j in range(0, C, lanes):
                         c = min(j, C - lanes)

@@ -34,7 +34,11 @@ class Piece:
 
 
 class Recycler:
-    """Memory that was given back, by size; never more than was once in use, the longest unused let go first."""
+    """Memory that was given back, by size; the longest unused is let go first.
+
+    What is in use and what is idle are together never more than twice what was once in use: less would not hold all
+    the sizes that a network takes in turn, and each step would wait for the system again.
+    """
 
     def __init__(self):
         self._idle: dict[int, list[Piece]] = {}  # in the order of their last use
@@ -56,6 +60,7 @@ class Recycler:
                 piece = Piece(size)
             self.in_use += size
             self.most = max(self.most, self.in_use)
+            self._let_go()
         return np.asarray(_Lease(self, piece))
 
     def give_back(self, piece: Piece) -> None:
@@ -64,13 +69,16 @@ class Recycler:
             self.in_use -= piece.size
             self.idle += piece.size
             self._idle.setdefault(piece.size, []).append(piece)
-            while self.idle > self.most:
-                oldest = next(iter(self._idle))
-                if self._idle[oldest]:
-                    self._idle[oldest].pop()
-                    self.idle -= oldest
-                else:
-                    del self._idle[oldest]
+            self._let_go()
+
+    def _let_go(self):
+        while self.in_use + self.idle > 2 * self.most:
+            oldest = next(iter(self._idle))
+            if self._idle[oldest]:
+                self._idle[oldest].pop()
+                self.idle -= oldest
+            else:
+                del self._idle[oldest]
 
 
 class _Lease:
@@ -95,16 +103,18 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     return np.ndarray(shape, dtype, RECYCLER.take(size))
 
 
-def bordered(x: np.ndarray, padding: Padding, slack: int = 0, always: bool = False) -> np.ndarray:
+def bordered(
+    x: np.ndarray, padding: Padding, slack: int = 0, always: bool = False, rows: int | None = None
+) -> np.ndarray:
     """Room for one picture a piece with its border, and `slack` values behind it; none where there is no border.
 
-    Then a kernel takes the pictures as they lie, unless it needs room `always`.  Each begins on a cache line.
+    Then a kernel takes the pictures as they lie, unless it needs room `always`.  With `rows` it is room for as many
+    of a picture.  Each begins on a cache line.
     """
     _, H, W, C = x.shape
-    size = (H + sum(padding[0])) * (W + sum(padding[1])) * C
-    if size == H * W * C and not always:
+    if not any(map(any, padding)) and not always:
         return empty((PIECES, 0), x.dtype)
-    size += slack
+    size = (rows or H + sum(padding[0])) * (W + sum(padding[1])) * C + slack
     return empty((PIECES, size + -size % LINE), x.dtype)
 
 

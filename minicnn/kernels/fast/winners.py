@@ -17,7 +17,7 @@ from numba import prange
 
 from ...compiling import njit
 from ..geometry import Padding, Pair
-from .band import bordered_picture, copy_band, crop_picture
+from .band import bordered_band, copy_band, crop_picture
 from .cpu import VECTOR_BYTES
 from .gather import WIDE, gather
 from .lists import list_channels, list_place
@@ -146,7 +146,7 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
         count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             fine[piece] &= all_finite(flat_x, n * H * W * C, H * W * C)
-            picture, first = bordered_picture(pictures[piece], x, n, HP, ((top, bottom), (left, right)))
+            picture, first = bordered_band(pictures[piece], x, n, 0, HP, ((top, bottom), (left, right)))
             for ph in range(0, PH, together):
                 list_channels(g, at, count, room, bias, flat_dy, flat_winner, (n * PH + ph) * PW * OC, OC,
                               corner, min(together, PH - ph) * PW, SH * WP * C, SW * C)  # fmt: skip
