@@ -29,6 +29,7 @@ RUN = 512  # outputs of a band, about: with 32 channels 64 KB, half of which lea
 TILES = 16  # pieces of a band for Winograd's route, about
 TOGETHER = 28  # pieces of several pictures, where one has no more than a band
 SMALLEST = 2  # outputs along a side that Winograd's route may fill up to a whole piece
+FEW = 4  # pieces in all up to which the transform of the weights costs more than it saves
 DEPTH = 16  # input channels from which on its transforms pay, and products over them alone
 
 
@@ -64,7 +65,8 @@ def _plan(x_shape, weight_shape, strides, padding, then, itemsize):
     if then >= RELU_POOL:
         OH, OW = OH // 2 * 2, OW // 2 * 2
     shape = (N, OH // 2, OW // 2, OC) if then >= RELU_POOL else (N, OH, OW, OC)
-    route = _route(weight_shape, strides, OH, OW, itemsize)
+    pieces = -(-OH // STEP) * -(-OW // STEP)  # of a picture
+    route = _route(weight_shape, strides, OH, OW, N * pieces, itemsize)
     rows = TILES * STEP * STEP // OW if route == SQUARES else RUN // (W + sum(padding[1]))
     least = STEP if route == SQUARES else 2
     bands = -(-OH // max(least, rows // least * least))
@@ -72,18 +74,18 @@ def _plan(x_shape, weight_shape, strides, padding, then, itemsize):
     bands = min(bands + N * bands % 2, max(1, OH // least))
     units = N * bands
     if route == SQUARES and bands == 1:
-        pieces = N * -(-OH // STEP) * -(-OW // STEP)
-        units = min(N, max(2, -(-pieces // TOGETHER // 2) * 2))
+        units = min(N, max(2, -(-N * pieces // TOGETHER // 2) * 2))
     copied = max(map(max, padding)) > 0
     copied |= route == SQUARES and (C * itemsize % VECTOR_BYTES > 0 or min(OH, OW) < STEP)
     return shape, (OH, OW), (bands, units), route, copied
 
 
-def _route(weight_shape, strides, OH, OW, itemsize):
+def _route(weight_shape, strides, OH, OW, pieces, itemsize):
     """Winograd's sums where kernels are 3 wide and outputs enough: squares, or rows for few channels."""
     KH, KW, C, _ = weight_shape
     if C >= DEPTH:
-        return SQUARES if (KH, KW) == (3, 3) and strides == (1, 1) and min(OH, OW) >= SMALLEST else DIRECT
+        enough = min(OH, OW) >= SMALLEST and pieces > FEW
+        return SQUARES if (KH, KW) == (3, 3) and strides == (1, 1) and enough else DIRECT
     wide = ABREAST * STEP <= OW and (OW - STEP + 1) * C * itemsize >= VECTOR_BYTES
     return ROWS if KW == 3 and strides[1] == 1 and wide else DIRECT
 
@@ -158,11 +160,11 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, cut,
                         if copied:
                             source, s0 = buffers[n - first], 0
                         direct(out, pitch, source, s0, WP * C, C, packed, j, (KH, KW), (SH, SW), band, OW)
-                    _finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, j * width, then)
+                    finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, j * width, then)
 
 
 @njit(cache=True, nogil=True)
-def _finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, o0, then):
+def finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, o0, then):
     """What follows the convolution, for a band of picture n and the block of output channels that begins with o0."""
     OH, OW, OC = y.shape[1:]
     width = len(some_y)
