@@ -4,17 +4,20 @@
     Conv2D, ReLU                  ConvolutionReLU: the ReLU while the output is in the cache
     Conv2D, MaxPool2D(2)          ConvolutionPool: only what the pool lets through is written
     BatchNormalization, ReLU      NormalizationReLU: the ReLU in the same pass over memory
+    SeparableConv2D               Separable, in prediction alone: what is between its halves stays in the cache
+    SeparableConv2D, ReLU         SeparableReLU, likewise: the ReLU there too
+    SeparableConv2D, MaxPool2D    SeparablePool, likewise: the pool there too
 
 The layers stay as the user wrote them, with their weights and names; only the walk through them changes, and the
 answers do not.  `Sequential.build` makes the plan, also for the layers inside a Residual, and `summary()` shows it; the
-arithmetic is in `kernels/fast/`: `forward.py`, `block.py`, `pooled.py` and `normalization.py`.
+arithmetic is in `kernels/fast/`: `forward.py`, `block.py`, `pooled.py`, `normalization.py` and `separable.py`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from .layers import BatchNormalization, Conv2D, Layer, MaxPool2D, ReLU, Residual
+from .layers import BatchNormalization, Conv2D, Layer, MaxPool2D, ReLU, Residual, SeparableConv2D
 
 
 class Fused:
@@ -133,12 +136,53 @@ class NormalizationReLU(Fused):
         return dx
 
 
+class Separable(Fused):
+    """Both halves of a separable convolution.
+
+    Notes
+    -----
+    In prediction alone: training needs what is between them, and goes layer by layer.
+    """
+
+    forward_kernel = "separable_conv2d_forward"
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        """y of the last layer."""
+        if training:
+            for layer in self.layers:
+                x = layer.forward(x, training)
+            return x
+        layer = self.layers[0]
+        return getattr(layer.kernels, self.forward_kernel)(x, *layer.arguments)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """dx, layer by layer."""
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+
+class SeparableReLU(Separable):
+    """The same and its ReLU."""
+
+    forward_kernel = "separable_conv2d_relu_forward"
+
+
+class SeparablePool(Separable):
+    """The same and its pool."""
+
+    forward_kernel = "separable_conv2d_maxpool2d_forward"
+
+
 # What stands in a row, and its step; longest first.
 PLANS = (
     ((Conv2D, ReLU, MaxPool2D), Block),
     ((Conv2D, ReLU), ConvolutionReLU),
     ((Conv2D, MaxPool2D), ConvolutionPool),
     ((BatchNormalization, ReLU), NormalizationReLU),
+    ((SeparableConv2D, ReLU), SeparableReLU),
+    ((SeparableConv2D, MaxPool2D), SeparablePool),
+    ((SeparableConv2D,), Separable),
 )
 
 

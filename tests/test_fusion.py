@@ -105,3 +105,37 @@ def test_fused_equals_unfused(settings, rng):
     for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
+
+
+def separable(kernels):
+    """A separable convolution with each of what may follow it, inside a Residual too."""
+    layers = [
+        mc.SeparableConv2D(20, 3, padding="same"),
+        mc.ReLU(),
+        mc.SeparableConv2D(16, 3),
+        mc.MaxPool2D(2),
+    ]
+    layers += [
+        mc.Residual([mc.SeparableConv2D(16, 3, padding="same")]),
+        mc.SeparableConv2D(4, 2),
+        mc.MaxPool2D(3),
+    ]
+    layers += [mc.Flatten(), mc.Dense(1), mc.Sigmoid()]
+    model = mc.Sequential(layers, kernels).build((13, 14, 17), seed=2, dtype="float64")
+    model.compile(mc.Adam(0.01))
+    return model
+
+
+def test_separable_convolutions_predict_in_one_step_and_train_layer_by_layer(rng):
+    x, y = rng.random((5, 13, 14, 17)), np.array([0, 1, 1, 0, 1])
+    fused, plain = separable("fast"), separable("im2col")
+    one, other = "separable_conv2d_1 + relu_1", "separable_conv2d_2 + max_pool2d_1"
+    assert blocks(fused) == [one, other, "separable_conv2d_3"] and not blocks(plain)
+    assert [repr(step) for step in fused.layers[4].steps] == ["separable_conv2d_1"]
+    np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
+    for _ in range(3):
+        one, other = fused.train_step(x, y), plain.train_step(x, y)
+        assert one[0] == pytest.approx(other[0], rel=1e-12)
+    for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-8)

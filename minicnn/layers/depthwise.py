@@ -172,13 +172,17 @@ class SeparableConv2D(Convolution):
         self.multiply_adds = OH * OW * sum(math.prod(weight.shape) for weight in weights)
         return OH, OW, OC
 
+    @property
+    def arguments(self) -> tuple:
+        """What a kernel for both halves takes beside x: their weights, bias or None, strides, zeros on each side."""
+        weights = self.depthwise_weight.value, self.pointwise_weight.value
+        return *weights, self.bias.value if self.use_bias else None, self.strides, self.pads
+
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        bias = self.bias.value if self.use_bias else None
-        z = self.kernels.depthwise_conv2d_forward(
-            x, self.depthwise_weight.value, None, self.strides, self.pads
-        )
+        depthwise_weight, pointwise_weight, bias, strides, pads = self.arguments
+        z = self.kernels.depthwise_conv2d_forward(x, depthwise_weight, None, strides, pads)
         self.keep(training, x, z)
-        return self.kernels.conv2d_forward(z, self.pointwise_weight.value, bias, (1, 1), NO_PADDING)
+        return self.kernels.conv2d_forward(z, pointwise_weight, bias, (1, 1), NO_PADDING)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         x, z = self.kept()

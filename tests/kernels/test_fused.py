@@ -63,6 +63,46 @@ def test_a_convolution_with_its_pool_is_its_two_layers_in_a_row(window, batch, d
         close(value, other, dtype)
 
 
+SEPARABLES = [  # height, width, channels, multiplier, filters, kernel, strides, padding
+    (9, 8, 16, 1, 40, (3, 3), (1, 1), ONE),
+    (11, 7, 19, 1, 5, (3, 3), (2, 1), ((1, 0), (0, 2))),
+    (70, 6, 33, 1, 35, (3, 3), (1, 1), NONE),
+    (6, 9, 9, 2, 32, (3, 3), (1, 1), ONE),
+    (8, 8, 3, 1, 4, (3, 3), (1, 1), ONE),
+    (7, 9, 20, 1, 6, (2, 5), (1, 1), NONE),
+]
+
+
+@pytest.mark.parametrize("case", SEPARABLES)
+@pytest.mark.parametrize("batch", [1, 3, 11])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_a_separable_convolution_is_its_two_halves_and_what_follows(case, batch, dtype, rng):
+    H, W, C, multiplier, filters, kernel, strides, pads = case
+    shapes = (batch, H, W, C), (*kernel, C, multiplier), (1, 1, C * multiplier, filters), filters
+    x, depthwise, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    z = reference.depthwise_conv2d_forward(x, depthwise, None, strides, pads)
+    y = reference.conv2d_forward(z, weight, bias, (1, 1), NONE)
+    arguments = x, depthwise, weight, bias, strides, pads
+    close(fast.separable_conv2d_forward(*arguments), y, dtype)
+    close(fast.separable_conv2d_relu_forward(*arguments), reference.relu_forward(y), dtype)
+    pooled, _ = reference.maxpool2d_forward(y, HALVES, HALVES, NONE)
+    close(fast.separable_conv2d_maxpool2d_forward(*arguments), pooled, dtype)
+    close(fast.separable_conv2d_forward(x, depthwise, weight, None, strides, pads), y - bias, dtype)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_nan_and_infinity_travel_through_both_halves(bad, place, rng):
+    arrays = [rng.standard_normal(s) for s in ((2, 7, 7, 16), (3, 3, 16, 1), (1, 1, 16, 5))]
+    arrays[place][0, 0, 3 if place == 0 else 2, 0 if place == 1 else 2] = bad
+    with np.errstate(invalid="ignore"):
+        z = reference.depthwise_conv2d_forward(arrays[0], arrays[1], None, (1, 1), ONE)
+        wanted = reference.conv2d_forward(z, arrays[2], None, (1, 1), NONE)
+    got = fast.separable_conv2d_forward(*arrays, None, (1, 1), ONE)
+    np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-12)
+    assert not np.isfinite(wanted).all()
+
+
 def test_ties_go_to_the_first(rng):
     """Small whole numbers tie in most windows, and are exact."""
     shapes = (2, 9, 8, 2), (2, 2, 2, 3), 3

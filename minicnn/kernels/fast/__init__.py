@@ -21,6 +21,7 @@
     dense.py        dense layers
     window.py       sums over a 3x3 window of one vector of channels
     depthwise.py    convolutions a channel at a time
+    separable.py    such a convolution and the 1x1 behind it, for prediction
     normalization.py    batch normalisation, and the sum of two ways through the network
     pooling.py      pooling and ReLU on all cores
     update.py       optimiser steps in one pass
@@ -31,7 +32,7 @@ is computed here.  Numbers agree with it to rounding, on any number of threads t
 """
 
 from ... import compiling  # noqa: F401 - before numba: it decides on the pool of threads
-from . import block, convolution, dense, depthwise, normalization, pooled, pooling, update
+from . import block, convolution, dense, depthwise, normalization, pooled, pooling, separable, update
 from .threads import one_at_a_time
 
 conv2d_forward = one_at_a_time(convolution.conv2d_forward)
@@ -49,6 +50,9 @@ dense_forward = one_at_a_time(dense.dense_forward)
 dense_backward = one_at_a_time(dense.dense_backward)
 depthwise_conv2d_forward = one_at_a_time(depthwise.depthwise_conv2d_forward)
 depthwise_conv2d_backward = one_at_a_time(depthwise.depthwise_conv2d_backward)
+separable_conv2d_forward = one_at_a_time(separable.separable_conv2d_forward)
+separable_conv2d_relu_forward = one_at_a_time(separable.separable_conv2d_relu_forward)
+separable_conv2d_maxpool2d_forward = one_at_a_time(separable.separable_conv2d_maxpool2d_forward)
 batchnorm_forward = one_at_a_time(normalization.batchnorm_forward)
 batchnorm_backward = one_at_a_time(normalization.batchnorm_backward)
 batchnorm_inference = one_at_a_time(normalization.batchnorm_inference)
@@ -67,5 +71,6 @@ __all__ = [
     "batchnorm_relu_inference", "block_backward", "block_forward", "conv2d_backward", "conv2d_forward",
     "conv2d_maxpool2d_backward", "conv2d_maxpool2d_forward", "conv2d_relu_forward", "dense_backward", "dense_forward",
     "depthwise_conv2d_backward", "depthwise_conv2d_forward", "maxpool2d_backward", "maxpool2d_forward",
-    "relu_backward", "relu_forward", "sgd_step",
+    "relu_backward", "relu_forward", "separable_conv2d_forward", "separable_conv2d_maxpool2d_forward",
+    "separable_conv2d_relu_forward", "sgd_step",
 ]  # fmt: skip
