@@ -1,11 +1,12 @@
-"""examples/catdog.py with networks that differ from its own in one thing, so that what the thing is worth can be asked.
+"""examples/catdog.py with networks and augmentations that differ from its own in one thing, to ask what it is worth.
 
-    python benchmarks/variants.py train --network NAME ...
+    python benchmarks/variants.py train --network NAME --augment NAME ...
 
 All else, the recipe too, is as for `--network catdog`, which is drawn in minicnn/networks.py.  Called by ablations.py.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import minicnn as mc
@@ -32,15 +33,15 @@ def residuals(put):
     ]
 
 
-def copied(layers, divisor=1):
-    """New layers like these, whose convolutions have as many filters divided by `divisor`."""
+def copied(layers, width=1.0):
+    """New layers like these, whose convolutions have `width` times as many filters."""
     made = []
     for layer in layers:
         config = layer.config
         if isinstance(layer, mc.Residual):
-            config |= {"layers": copied(layer.layers, divisor)}
+            config |= {"layers": copied(layer.layers, width)}
         if isinstance(layer, mc.Conv2D):
-            config |= {"filters": layer.filters // divisor}
+            config |= {"filters": round(width * layer.filters)}
         made.append(type(layer)(**config))
     return made
 
@@ -64,13 +65,26 @@ VARIANTS = {
     "no-shortcuts": varied(residuals(lambda residual: residual.layers)),
     "two-residuals": varied(residuals(lambda residual: [residual, *copied([residual])])),
     "stochastic-depth": varied(residuals(stochastic)),
-    "half-as-wide": varied(lambda layers: copied(layers, 2)),
+    "half-as-wide": varied(lambda layers: copied(layers, 0.5)),
+    "half-wider": varied(lambda layers: copied(layers, 1.5)),
     "pool-last": varied(pool_last),
+}
+STRONG = catdog_options.STRONG
+AUGMENTATIONS = {
+    "no-crop": replace(STRONG, crop_scale=None),
+    "no-turning": replace(STRONG, rotation_range=0),
+    "no-mirror": replace(STRONG, horizontal_flip=False),
+    "no-brightness": replace(STRONG, brightness_range=None),
+    "no-contrast": replace(STRONG, contrast_range=None),
+    "no-saturation": replace(STRONG, saturation_range=None),
+    "no-light": replace(STRONG, **dict.fromkeys(catdog_options.COLOURS)),
+    "cutout": replace(STRONG, cutout=0.3),
 }
 
 
 def introduce() -> None:
     """Let catdog.py know the variants."""
+    catdog_options.AUGMENTATIONS.update(AUGMENTATIONS)
     for name, make in VARIANTS.items():
         catdog_options.NETWORKS[name] = make
         catdog_options.RECIPES[name] = catdog_options.RECIPES["catdog"]

@@ -50,7 +50,7 @@ def test_every_change_is_one_that_catdog_understands_and_changes_something(
 ):
     import catdog_options
 
-    for name in ("NETWORKS", "RECIPES"):
+    for name in ("NETWORKS", "RECIPES", "AUGMENTATIONS"):
         monkeypatch.setattr(catdog_options, name, dict(getattr(catdog_options, name)))
     variants.introduce()
 
