@@ -1,0 +1,36 @@
+"""What folding gains is measured between two networks that answer alike."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+
+
+def network():
+    layers = [mc.Conv2D(4, 3, use_bias=False), mc.BatchNormalization(), mc.ReLU(), mc.Flatten(), mc.Dense(1)]
+    model = mc.Sequential(layers, kernels="im2col").build((6, 6, 3))
+    model.layers[1].moving_variance.value[:] = 4
+    return model
+
+
+def test_both_take_as_many_turns(programs):
+    speeds = programs("folding").measure(network(), 2, rounds=3, turn=1e-4)
+    assert list(speeds) == ["as trained", "folded"]
+    assert all(len(values) == 3 and min(values) > 0 for values in speeds.values())
+
+
+def test_a_folding_that_answers_otherwise_ends_the_run(programs, monkeypatch):
+    folding, other = programs("folding"), network()
+    other.layers[1].beta.value[:] = 1
+    monkeypatch.setattr(folding.mc, "fold_batchnorm", lambda model: other)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        folding.measure(network(), 2, rounds=1, turn=1e-4)
+
+
+def test_the_networks_are_the_one_that_ships_and_those_with_normalisations(programs):
+    found = dict(programs("folding").models())
+    assert list(found) == ["catdog", "residual", "mini-Xception"]
+    for model in found.values():
+        every = [layer for outer in model.layers for layer in (outer, *outer.inner)]
+        assert any(isinstance(layer, mc.BatchNormalization) for layer in every)
+    assert np.prod(found["catdog"].input_shape) == 160 * 160 * 3
