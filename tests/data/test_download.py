@@ -342,10 +342,14 @@ download(Archive(**{asdict(archive(server))!r}), sys.argv[1])
 
 
 def test_the_known_archives_and_wrong_settings():
-    assert {name: (a.size, a.sha256 is None) for name, a in ARCHIVES.items()} == {
-        "cats_and_dogs_filtered": (68_606_236, True),
-        "microsoft": (824_887_076, False),
-    }
+    small, large = ARCHIVES["cats_and_dogs_filtered"], ARCHIVES["microsoft"]
+    assert set(ARCHIVES.values()) == {small, large}
+    assert (small.size, small.sha256) == (68_606_236, None)
+    assert small.address.endswith("/mledu-datasets/cats_and_dogs_filtered.zip")
+    checksum = "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"
+    assert (large.size, large.sha256) == (824_887_076, checksum)
+    assert large.address.endswith("/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip")
+    assert all(archive.address.startswith("https://") for archive in ARCHIVES.values())
     for settings in ({"address": "file:///etc/passwd"}, {"address": "x"}, {"sha256": "12"}):
         with pytest.raises(ArgumentError):
             Archive(**({"name": "x", "address": "https://x", "size": 1, "pictures": "x"} | settings))

@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -118,6 +120,41 @@ def test_another_preprocessing_is_another_entry(paths, cache):
         pictures, *_ = load_pictures(paths, size, skip_bad=True, cache=cache)
         assert pictures.shape[1:] == (size.height, size.width, 3)
     assert len(list(cache.folder.iterdir())) == 3
+
+
+@pytest.mark.parametrize("decoder", ["simplejpeg_version", "pillow_version"])
+def test_another_decoder_is_another_entry(paths, cache, decoder, monkeypatch):
+    before = cache.key(paths, SIZE)
+    assert cache.key(paths, SIZE) == before
+    monkeypatch.setattr(f"minicnn.data.cache.{decoder}", "0.0")
+    assert cache.key(paths, SIZE) != before
+
+
+def test_threads_decode_at_the_same_time(paths, monkeypatch):
+    """Each thread's first picture waits until another thread is at one too."""
+    from minicnn.data import reading
+
+    meeting, here = threading.Barrier(2), threading.local()
+
+    def decoded_together(path, preprocessing):
+        if not getattr(here, "met", False):
+            here.met = True
+            meeting.wait(timeout=20)
+        return decode(path, preprocessing)
+
+    monkeypatch.setattr(reading, "cores", lambda: 2)
+    monkeypatch.setattr(reading, "decode", decoded_together)
+    assert len(load_pictures(paths[:4] * 8, SIZE)[0]) == 32
+
+
+def test_a_terminal_sees_a_bar_and_a_file_does_not(paths, monkeypatch, capsys):
+    def bar():
+        load_pictures(paths, SIZE, skip_bad=True, progress=True)
+        return capsys.readouterr().err
+
+    assert bar() == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert "Reading" in (text := bar()) and "40" in text
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(paths, cache, capsys, monkeypatch):
