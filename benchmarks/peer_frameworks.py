@@ -6,7 +6,8 @@
     prepare_training(x, y); train(steps)    forward, loss, backward, Adam on one batch, finished when it returns
 
 Each is written the fastest way that its own manual would advise and that still computes the same numbers in
-float32.  peer_worker.py gives each a process of its own.
+float32.  To predict, minicnn, PyTorch and ONNX Runtime put normalisations into the weights before them, once after
+training.  peer_worker.py gives each a process of its own.
 """
 
 import functools
@@ -47,17 +48,21 @@ class MiniCNN:
         if weights:
             self.model.set_weights(weights)
         self.model.compile(mc.Adam(RATE), "binary_crossentropy")
+        self.fold, self.folded = mc.fold_batchnorm, None
 
     def prepare(self, x):
+        if self.folded is None:
+            self.folded = self.fold(self.model)
         return x
 
     def predict(self, batch):
-        return self.model.predict(batch, batch_size=len(batch))
+        return self.folded.predict(batch, batch_size=len(batch))
 
     def prepare_training(self, x, y):
         self.batch = x, y
 
     def train(self, steps):
+        self.folded = None
         for _ in range(steps):
             self.model.train_step(*self.batch)
 
@@ -157,6 +162,7 @@ class Torch:
     def __init__(self, network, weights, variant):
         import torch
         from torch import nn
+        from torch.fx.experimental.optimization import fuse
 
         self.torch = torch
 
@@ -207,22 +213,29 @@ class Torch:
                 slot.copy_(torch.from_numpy(value))
         model = model.to(memory_format=self.layout)
         self.optimizer = torch.optim.Adam(model.parameters(), RATE, eps=1e-7, fused=True)
-        self.model = torch.compile(model, dynamic=False) if "compiled" in variant else model
+        self.compile = torch.compile if "compiled" in variant else lambda model, **options: model
+        self.bare, self.model = model, self.compile(model, dynamic=False)
+        self.fold, self.folded = fuse, None
         self.loss_function = nn.BCEWithLogitsLoss()
 
     def prepare(self, x):
+        if self.folded is None:
+            self.folded = self.compile(self.fold(self.bare.eval()), dynamic=False)
+        return self.laid_out(x)
+
+    def laid_out(self, x):
         batch = self.torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
         return batch.contiguous(memory_format=self.layout)
 
     def predict(self, batch):
-        self.model.eval()
         with self.torch.inference_mode():
-            return self.torch.sigmoid(self.model(batch)).numpy()
+            return self.torch.sigmoid(self.folded(batch)).numpy()
 
     def prepare_training(self, x, y):
-        self.batch, self.target = self.prepare(x), self.torch.from_numpy(y)
+        self.batch, self.target = self.laid_out(x), self.torch.from_numpy(y)
 
     def train(self, steps):
+        self.folded = None
         self.model.train()
         for _ in range(steps):
             self.optimizer.zero_grad()
@@ -352,21 +365,40 @@ class ONNXRuntime:
             nodes.append(helper.make_node(kind, inputs, [name], **attributes))
             names.append(name)
 
-        for layer in self.network.layers:
-            match layer:
-                case ("conv", _, kernel, stride, padding):
-                    border = kernel // 2 if padding == "same" else 0
-                    add("Conv", next(weight), next(weight), strides=[stride] * 2, pads=[border] * 4)
-                case ("relu",):
-                    add("Relu")
-                case ("pool", size):
-                    add("MaxPool", kernel_shape=[size] * 2, strides=[size] * 2)
-                case ("flatten",):
-                    add("Flatten")
-                case ("dense", _):
-                    add("Gemm", next(weight), next(weight), transB=1)
-        add("Sigmoid")
+        def row(layers, shape):
+            for layer, entering in along(layers, shape):
+                match layer:
+                    case ("conv" | "bare" as kind, _, kernel, stride, padding):
+                        border = kernel // 2 if padding == "same" else 0
+                        weights = [next(weight) for _ in range(2 if kind == "conv" else 1)]
+                        add("Conv", *weights, strides=[stride] * 2, pads=[border] * 4)
+                    case ("separable", _, kernel):
+                        add("Conv", next(weight), group=entering[-1], pads=[kernel // 2] * 4)
+                        add("Conv", next(weight))
+                    case ("normalize",):
+                        add("BatchNormalization", *(next(weight) for _ in range(4)), epsilon=1e-3)
+                    case ("relu",):
+                        add("Relu")
+                    case ("pool", size):
+                        add("MaxPool", kernel_shape=[size] * 2, strides=[size] * 2)
+                    case ("average",):
+                        add("GlobalAveragePool")
+                        add("Flatten")
+                    case ("flatten",):
+                        add("Flatten")
+                    case ("dense", _):
+                        add("Gemm", next(weight), next(weight), transB=1)
+                    case ("residual", way, shortcut):
+                        x = names[-1]
+                        row(way, entering)
+                        y = names[-1]
+                        names.append(x)
+                        row(shortcut, entering)
+                        add("Add", y)
+
         size = self.network.size
+        row(self.network.layers, (size, size, 3))
+        add("Sigmoid")
         model = helper.make_model(
             helper.make_graph(
                 nodes, "network",

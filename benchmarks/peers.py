@@ -30,7 +30,12 @@ from peer_networks import NETWORKS, draw_weights
 from peer_worker import Worker
 
 BATCH = 32
-PREDICTED = ("two-block", "four-block")  # networks whose predictions are timed too
+PREDICTED = (
+    "two-block",
+    "four-block",
+    "residual",
+    "mini-Xception",
+)  # networks whose predictions are timed too
 MEMORY = "four-block"  # the network whose training is weighed
 TRAINERS = [name for name in FRAMEWORKS if name != "ONNX Runtime"]
 SLOWER = ("minicnn im2col", "Keras/TensorFlow XLA")  # than their sisters in every network: only with --all

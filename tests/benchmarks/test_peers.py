@@ -77,7 +77,7 @@ def test_a_worker_predicts_trains_and_weighs_itself_in_a_process_of_its_own(prog
     arrays = np.load(problem)
     weights = [arrays[f"w{i}"] for i in range(len(arrays.files) - 2)]
     here = peer_frameworks.MiniCNN(peer_networks.NETWORKS["24 channels"], weights, "im2col")
-    wanted = here.predict(arrays["x"]).ravel()
+    wanted = here.predict(here.prepare(arrays["x"])).ravel()
     notes = []
     with peers.Worker("minicnn im2col", "24 channels", problem) as worker:
         before = peers.answers({"it": worker}, ["predictions", 1], notes)[0]["it"]
