@@ -180,8 +180,6 @@ def draw_weights(network: Network, rng: np.random.Generator) -> list[np.ndarray]
         for new in kernels:
             inputs = np.prod(new[:2]) if new[-1] == 1 and len(new) == 4 else np.prod(new[:-1])
             weights.append(np.sqrt(2 / inputs) * rng.standard_normal(new))
-        if layer == ("dense", 1):  # small, so that no probability is 0 or 1 to rounding
-            weights[-1] *= 0.25
         if layer[0] in ("conv", "dense"):
             weights.append(0.1 * rng.standard_normal(new[-1]))
     return [weight.astype("float32") for weight in weights]
