@@ -8,7 +8,7 @@ are taken within a round.  First all of them must give the same predictions from
 so after some steps of training; and none may use the processor out of its turn.  A peer that cannot run is
 left out with a note.
 
-Writes peers.json, peers.md and peers.png into benchmarks/results, in about twelve minutes.  Read peer_networks.py
+Writes peers.json, peers.md and peers.png into benchmarks/results, in about sixteen minutes.  Read peer_networks.py
 for what is compared, peer_frameworks.py for how each framework does it, peer_worker.py for the processes, and
 peer_report.py for how ratios are formed.
 """
