@@ -80,16 +80,21 @@ def test_the_plan_looks_into_residuals(capsys):
     assert not blocks(modern("im2col"))
 
 
-def test_modern_networks_are_the_same_in_steps_and_layer_by_layer(rng):
-    """Weights and moving statistics; im2col, which has no such steps, is the judge."""
-    x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
-    fused, plain = modern("fast"), modern("im2col")
+def train_alike(fused, plain, x, y):
+    """Three steps give the same losses, weights, moving statistics and predictions."""
     for _ in range(3):
         one, other = fused.train_step(x, y), plain.train_step(x, y)
         assert one[0] == pytest.approx(other[0], rel=1e-12)
     for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-8)
+
+
+def test_modern_networks_are_the_same_in_steps_and_layer_by_layer(rng):
+    """Weights and moving statistics; im2col, which has no such steps, is the judge."""
+    x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
+    fused, plain = modern("fast"), modern("im2col")
+    train_alike(fused, plain, x, y)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +138,4 @@ def test_separable_convolutions_predict_in_one_step_and_train_layer_by_layer(rng
     assert blocks(fused) == [one, other, "separable_conv2d_3"] and not blocks(plain)
     assert [repr(step) for step in fused.layers[4].steps] == ["separable_conv2d_1"]
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
-    for _ in range(3):
-        one, other = fused.train_step(x, y), plain.train_step(x, y)
-        assert one[0] == pytest.approx(other[0], rel=1e-12)
-    for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-8)
+    train_alike(fused, plain, x, y)

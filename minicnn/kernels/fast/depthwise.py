@@ -78,6 +78,24 @@ def lanes_of(weight: np.ndarray) -> int:
     return lanes if weight.shape[:2] == (KERNEL, KERNEL) and weight.shape[2] >= lanes else 0
 
 
+@njit(cache=True, nogil=True)
+def look(buffer, x, unit, OH, rows, KH, SH, padding):
+    """Picture n of a unit, the output rows first <= oh < last of its band, and where what they see begins."""
+    bands = -(-OH // rows)
+    n, first = unit // bands, unit % bands * rows
+    last = min(first + rows, OH)
+    source, s0 = bordered_band(buffer, x, n, first * SH, (last - first - 1) * SH + KH, padding)
+    return n, first, last, source, s0
+
+
+@njit(cache=True, nogil=True)
+def window_row(y, y0, bias, source, x0, x_row, x_step, weight, C, count, lanes):
+    """A row of outputs, a vector of channels at a time; the last overlaps the one before."""
+    for j in range(0, C, lanes):
+        c = min(j, C - lanes)
+        window_sum(y, y0 + c, bias, c, source, x0 + c, x_row, x_step, weight, c, C, count)
+
+
 @njit(cache=True, nogil=True, parallel=True)
 def _forward(x, weight, bias, y, rows, seen, strides, padding, lanes):
     N, H, W, C = x.shape
@@ -89,17 +107,13 @@ def _forward(x, weight, bias, y, rows, seen, strides, padding, lanes):
     for piece in prange(PIECES):
         seen[piece] = 0
         for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
-            n, first = unit // bands, unit % bands * rows
-            count = (min(rows, OH - first) - 1) * SH + KH
-            source, s0 = bordered_band(seen[piece], x, n, first * SH, count, ((top, bottom), (left, right)))
-            for oh in range(first, min(first + rows, OH)):
+            n, first, last, source, s0 = look(
+                seen[piece], x, unit, OH, rows, KH, SH, ((top, bottom), (left, right))
+            )
+            for oh in range(first, last):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + (oh - first) * SH * WP * C
                 if lanes:
-                    for j in range(0, C, lanes):
-                        c = min(j, C - lanes)
-                        window_sum(
-                            flat_y, y0 + c, bias, c, source, x0 + c, WP * C, SW * C, flat_weight, c, C, OW
-                        )
+                    window_row(flat_y, y0, bias, source, x0, WP * C, SW * C, flat_weight, C, OW, lanes)
                     continue
                 for ow in range(OW):
                     at = y0 + ow * C
@@ -128,10 +142,10 @@ def _dweight(dy, x, parts, rows, seen, kernel, strides, padding, lanes):
         vectors = np.zeros(-(-C // lanes) * (TAPS + 1) * lanes if lanes else 1, x.dtype)
         sums = np.zeros((KH * KW + 1) * C, x.dtype)
         for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
-            n, first = unit // bands, unit % bands * rows
-            count = (min(rows, OH - first) - 1) * SH + KH
-            source, s0 = bordered_band(seen[piece], x, n, first * SH, count, ((top, bottom), (left, right)))
-            for oh in range(first, min(first + rows, OH)):
+            n, first, last, source, s0 = look(
+                seen[piece], x, unit, OH, rows, KH, SH, ((top, bottom), (left, right))
+            )
+            for oh in range(first, last):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + (oh - first) * SH * WP * C
                 if lanes:
                     for j in range(0, C, lanes):

@@ -47,13 +47,18 @@ def forward(
         transform_weights(packed, U)
     elif route == ROWS:
         row_weights(packed, U, *weight.shape[::2])
-    shift = np.zeros(packed.shape[0] * packed.shape[2], x.dtype)
-    if bias is not None:
-        shift[: len(bias)] = bias
     if y.size:
-        kernel = weight.shape[:2]
+        kernel, shift = weight.shape[:2], filled_up(bias, packed)
         _forward(x, packed, U, shift, y, winner, kernel, size, strides, padding, cut, route, copied, then)
     return y, winner
+
+
+def filled_up(bias: np.ndarray | None, packed: np.ndarray) -> np.ndarray:
+    """The bias, or zeros, as long as the blocks of packed weights."""
+    shift = np.zeros(packed.shape[0] * packed.shape[2], packed.dtype)
+    if bias is not None:
+        shift[: len(bias)] = bias
+    return shift
 
 
 @functools.lru_cache(maxsize=1024)

@@ -60,7 +60,13 @@ class Recycler:
                 piece = Piece(size)
             self.in_use += size
             self.most = max(self.most, self.in_use)
-            self._let_go()
+            while self.in_use + self.idle > 2 * self.most:
+                oldest = next(iter(self._idle))
+                if self._idle[oldest]:
+                    self._idle[oldest].pop()
+                    self.idle -= oldest
+                else:
+                    del self._idle[oldest]
         return np.asarray(_Lease(self, piece))
 
     def give_back(self, piece: Piece) -> None:
@@ -69,16 +75,6 @@ class Recycler:
             self.in_use -= piece.size
             self.idle += piece.size
             self._idle.setdefault(piece.size, []).append(piece)
-            self._let_go()
-
-    def _let_go(self):
-        while self.in_use + self.idle > 2 * self.most:
-            oldest = next(iter(self._idle))
-            if self._idle[oldest]:
-                self._idle[oldest].pop()
-                self.idle -= oldest
-            else:
-                del self._idle[oldest]
 
 
 class _Lease:

@@ -6,17 +6,19 @@ it leaves the caches.  What follows, a ReLU or a pool, happens there too.  Calle
 `fusion.py`.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import prange
 
 from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from ..im2col import a_filter_a_channel
-from .band import bordered_band, direct
-from .depthwise import depthwise_conv2d_forward, lanes_of
-from .forward import LINEAR, POOL, RELU, finish, forward
+from .band import direct
+from .depthwise import depthwise_conv2d_forward, lanes_of, look, window_row
+from .forward import LINEAR, POOL, RELU, filled_up, finish, forward
 from .memory import LINE, PIECES, bordered, empty, pack
-from .window import KERNEL, window_sum
+from .window import KERNEL
 
 RUN = 256  # outputs of a band, about: with 32 channels z and what is made of it are 32 KB each
 NONE = ((0, 0), (0, 0))
@@ -29,36 +31,9 @@ def separable_conv2d_forward(
     bias: np.ndarray | None,
     strides: Pair,
     padding: Padding,
+    then: int = LINEAR,
 ) -> np.ndarray:
-    """y = conv(depthwise(x, depthwise_weight), weight) + bias."""
-    return _separable(x, depthwise_weight, weight, bias, strides, padding, LINEAR)
-
-
-def separable_conv2d_relu_forward(
-    x: np.ndarray,
-    depthwise_weight: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    strides: Pair,
-    padding: Padding,
-) -> np.ndarray:
-    """The same, cut at 0."""
-    return _separable(x, depthwise_weight, weight, bias, strides, padding, RELU)
-
-
-def separable_conv2d_maxpool2d_forward(
-    x: np.ndarray,
-    depthwise_weight: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    strides: Pair,
-    padding: Padding,
-) -> np.ndarray:
-    """The largest of each four, 2x2."""
-    return _separable(x, depthwise_weight, weight, bias, strides, padding, POOL)
-
-
-def _separable(x, depthwise_weight, weight, bias, strides, padding, then):
+    """y = conv(depthwise(x, depthwise_weight), weight) + bias, and what is `then`."""
     x, depthwise = a_filter_a_channel(x, depthwise_weight)
     lanes = lanes_of(depthwise)
     if not lanes:
@@ -73,18 +48,23 @@ def _separable(x, depthwise_weight, weight, bias, strides, padding, then):
     y, winner = empty(shape, x.dtype), empty(shape if then == POOL else (1, 1, 1, 1), np.uint8)
     if y.size:
         packed = pack(plain(weight).reshape(C, OC))
-        blocks, _, width = packed.shape
-        shift = np.zeros(blocks * width, x.dtype)
-        if bias is not None:
-            shift[:OC] = bias
         # pairs of rows, for a pool, and few enough for all threads
         rows = max(2, min(RUN // OW, -(-N * OH // PIECES)) // 2 * 2)
         seen = bordered(x, padding, rows=(rows - 1) * strides[0] + KERNEL)
-        room = empty((PIECES, -(-rows * OW * (C + width) // LINE) * LINE), x.dtype)
-        _forward(
-            x, depthwise, packed, shift, y, winner, seen, room, (OH, OW), rows, strides, padding, lanes, then
-        )
+        room = empty((PIECES, -(-rows * OW * (C + packed.shape[2]) // LINE) * LINE), x.dtype)
+        _forward(x, depthwise, packed, filled_up(bias, packed), y, winner, seen, room, (OH, OW), rows, strides,
+                 padding, lanes, then)  # fmt: skip
     return y
+
+
+def separable_conv2d_relu_forward(*arguments: Any) -> np.ndarray:
+    """The same, cut at 0."""
+    return separable_conv2d_forward(*arguments, then=RELU)
+
+
+def separable_conv2d_maxpool2d_forward(*arguments: Any) -> np.ndarray:
+    """The largest of each four, 2x2."""
+    return separable_conv2d_forward(*arguments, then=POOL)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -100,18 +80,12 @@ def _forward(x, depthwise, packed, bias, y, winner, seen, room, size, rows, stri
         z, out = room[piece, : rows * OW * C], room[piece, rows * OW * C :]
         some_y, some_winner = np.empty(width, x.dtype), np.empty(width, np.uint8)
         for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
-            n, first = unit // bands, unit % bands * rows
-            band = min(rows, OH - first)
-            source, s0 = bordered_band(
-                seen[piece], x, n, first * SH, (band - 1) * SH + KERNEL, ((top, bottom), (left, right))
+            n, first, last, source, s0 = look(
+                seen[piece], x, unit, OH, rows, KERNEL, SH, ((top, bottom), (left, right))
             )
-            for r in range(band):
-                for j in range(0, C, lanes):
-                    c = min(j, C - lanes)
-                    window_sum(
-                        z, r * OW * C + c, zeros, c, source, s0 + r * SH * WP * C + c, WP * C, SW * C,
-                        flat_depthwise, c, C, OW,
-                    )  # fmt: skip
+            for r in range(last - first):
+                window_row(z, r * OW * C, zeros, source, s0 + r * SH * WP * C, WP * C, SW * C, flat_depthwise, C, OW,
+                           lanes)  # fmt: skip
             for j in range(blocks):
-                direct(out, OW, z, 0, OW * C, C, packed, j, (1, 1), (1, 1), band, OW)
-                finish(out, OW, bias, y, winner, some_y, some_winner, n, first, band, j * width, then)
+                direct(out, OW, z, 0, OW * C, C, packed, j, (1, 1), (1, 1), last - first, OW)
+                finish(out, OW, bias, y, winner, some_y, some_winner, n, first, last - first, j * width, then)
