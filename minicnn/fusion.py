@@ -4,9 +4,13 @@
     Conv2D, ReLU                  ConvolutionReLU: the ReLU while the output is in the cache
     Conv2D, MaxPool2D(2)          ConvolutionPool: only what the pool lets through is written
     BatchNormalization, ReLU      NormalizationReLU: the ReLU in the same pass over memory
-    SeparableConv2D               Separable, in prediction alone: what is between its halves stays in the cache
-    SeparableConv2D, ReLU         SeparableReLU, likewise: the ReLU there too
-    SeparableConv2D, MaxPool2D    SeparablePool, likewise: the pool there too
+
+In prediction alone, for training needs what lies between them:
+
+    SeparableConv2D               Separable: what is between its halves stays in the cache
+    SeparableConv2D, ReLU         SeparableReLU: the ReLU there too
+    SeparableConv2D, MaxPool2D    SeparablePool: the pool there too
+    BatchNormalization, ReLU and any of these three: the band that is read is normalised as it comes
 
 The layers stay as the user wrote them, with their weights and names; only the walk through them changes, and the
 answers do not.  `Sequential.build` makes the plan, also for the layers inside a Residual, and `summary()` shows it; the
@@ -119,8 +123,7 @@ class NormalizationReLU(Fused):
         layer = self.layers[0]
         gamma, beta, kernels = layer.gamma.value, layer.beta.value, layer.kernels
         if not training:
-            mean, variance = layer.moving_mean.value, layer.moving_variance.value
-            return kernels.batchnorm_relu_inference(x, gamma, beta, mean, variance, layer.epsilon)
+            return kernels.batchnorm_relu_inference(x, *layer.inference_arguments)
         y, mean, variance = kernels.batchnorm_relu_forward(x, gamma, beta, layer.epsilon)
         layer.keep(training, x, mean, variance)
         return y
@@ -137,28 +140,34 @@ class NormalizationReLU(Fused):
 
 
 class Separable(Fused):
-    """Both halves of a separable convolution.
+    """Both halves of a separable convolution, and a normalisation with its ReLU that may stand before.
 
     Notes
     -----
-    In prediction alone: training needs what is between them, and goes layer by layer.
+    In prediction alone: training needs what is between them, and takes other steps.
     """
 
     forward_kernel = "separable_conv2d_forward"
 
+    def __init__(self, *layers: Layer):
+        super().__init__(*layers)
+        self.training_steps = plan(layers, TRAINING)
+
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """y of the last layer."""
         if training:
-            for layer in self.layers:
-                x = layer.forward(x, training)
+            for step in self.training_steps:
+                x = step.forward(x, training)
             return x
-        layer = self.layers[0]
-        return getattr(layer.kernels, self.forward_kernel)(x, *layer.arguments)
+        first, normalization = self.layers[0], None
+        if isinstance(first, BatchNormalization):
+            normalization, first = first.inference_arguments, self.layers[2]
+        return getattr(first.kernels, self.forward_kernel)(x, *first.arguments, normalization)
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx, layer by layer."""
-        for layer in reversed(self.layers):
-            dy = layer.backward(dy)
+        """dx, step by step."""
+        for step in reversed(self.training_steps):
+            dy = step.backward(dy)
         return dy
 
 
@@ -175,23 +184,27 @@ class SeparablePool(Separable):
 
 
 # What stands in a row, and its step; longest first.
-PLANS = (
+TRAINING = (
     ((Conv2D, ReLU, MaxPool2D), Block),
     ((Conv2D, ReLU), ConvolutionReLU),
     ((Conv2D, MaxPool2D), ConvolutionPool),
     ((BatchNormalization, ReLU), NormalizationReLU),
+)
+SEPARABLE = (
     ((SeparableConv2D, ReLU), SeparableReLU),
     ((SeparableConv2D, MaxPool2D), SeparablePool),
     ((SeparableConv2D,), Separable),
 )
+PLANS = (*(((BatchNormalization, ReLU, *row), step) for row, step in SEPARABLE), *SEPARABLE, *TRAINING)
 
 
-def plan(layers: Sequence[Layer]) -> list[Layer | Fused]:
+def plan(layers: Sequence[Layer], plans: Sequence[tuple] = PLANS) -> list[Layer | Fused]:
     """The steps of a walk through built layers: each layer, or some as one.  Residuals among them get plans too.
 
     Parameters
     ----------
     layers : sequence of Layer, built
+    plans : sequence of (layers in a row, step)
 
     Returns
     -------
@@ -199,7 +212,7 @@ def plan(layers: Sequence[Layer]) -> list[Layer | Fused]:
     """
     steps, place = [], 0
     while place < len(layers):
-        for kinds, make in PLANS:
+        for kinds, make in plans:
             row = layers[place : place + len(kinds)]
             if _is_row(row, kinds) and hasattr(row[0].kernels, make.forward_kernel):
                 steps.append(make(*row))

@@ -122,6 +122,10 @@ def separable(kernels):
     ]
     layers += [
         mc.Residual([mc.SeparableConv2D(16, 3, padding="same")]),
+        mc.BatchNormalization(),
+        mc.ReLU(),
+        mc.SeparableConv2D(16, 3, padding="same"),
+        mc.ReLU(),
         mc.SeparableConv2D(4, 2),
         mc.MaxPool2D(3),
     ]
@@ -135,7 +139,10 @@ def test_separable_convolutions_predict_in_one_step_and_train_layer_by_layer(rng
     x, y = rng.random((5, 13, 14, 17)), np.array([0, 1, 1, 0, 1])
     fused, plain = separable("fast"), separable("im2col")
     one, other = "separable_conv2d_1 + relu_1", "separable_conv2d_2 + max_pool2d_1"
-    assert blocks(fused) == [one, other, "separable_conv2d_3"] and not blocks(plain)
+    third = "batch_normalization_1 + relu_2 + separable_conv2d_3 + relu_3"
+    assert blocks(fused) == [one, other, third, "separable_conv2d_4"] and not blocks(plain)
     assert [repr(step) for step in fused.layers[4].steps] == ["separable_conv2d_1"]
+    normalization, *others = fused.steps[3].training_steps
+    assert repr(normalization) == "batch_normalization_1 + relu_2" and others == fused.layers[7:9]
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
     train_alike(fused, plain, x, y)

@@ -39,8 +39,10 @@ and the pool is 2x2 with stride 2:
     conv2d_maxpool2d_backward(dy, winner, x, weight, strides, padding, need_dx)    -> dx or None, dweight, dbias
     block_forward, block_backward: convolution, ReLU and pool        as conv2d_maxpool2d
     batchnorm_relu_forward, _backward, _inference: as batchnorm, and backward takes beta behind gamma
-    separable_conv2d_forward(x, depthwise_weight, weight, bias, strides, padding)  -> y, for prediction
+    separable_conv2d_forward(x, depthwise_weight, weight, bias, strides, padding, normalization)   -> y, for prediction
+        where normalization is None, or what batchnorm_relu_inference takes beside x, which is then done first
     separable_conv2d_relu_forward, separable_conv2d_maxpool2d_forward: the same and a ReLU, or a pool
+    prepare(weight, bias)    -> what conv2d and separable_conv2d take in their weight's place, laid out once
 
 `bias` may be None.  No function but the last two changes its inputs; float32 and float64 keep their type; NaN and
 infinity travel as in `reference`.

@@ -82,12 +82,15 @@ class BatchNormalization(Layer):
         self._begin(1.0)
         return input_shape
 
+    @property
+    def inference_arguments(self) -> tuple:
+        """What prediction's kernels take beside x: gamma, beta, moving mean, moving variance, epsilon."""
+        return *(parameter.value for parameter in self.parameters), self.epsilon
+
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        gamma, beta = self.gamma.value, self.beta.value
         if not training:
-            mean, variance = self.moving_mean.value, self.moving_variance.value
-            return self.kernels.batchnorm_inference(x, gamma, beta, mean, variance, self.epsilon)
-        y, mean, variance = self.kernels.batchnorm_forward(x, gamma, beta, self.epsilon)
+            return self.kernels.batchnorm_inference(x, *self.inference_arguments)
+        y, mean, variance = self.kernels.batchnorm_forward(x, self.gamma.value, self.beta.value, self.epsilon)
         self.keep(training, x, mean, variance)
         return y
 

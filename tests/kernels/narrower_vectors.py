@@ -45,10 +45,33 @@ def check(dtype, kernel, C, rng):
         close(got, wanted)
 
 
+def check_separable(dtype, strides, rng):
+    """Depthwise forward and backward, and the separable convolution behind a normalisation."""
+    C, pads = 37, ((1, 1), (1, 1))
+    shapes = (3, 9, 8, C), (3, 3, C, 1), (1, 1, C, 19), C, C, C
+    x, depthwise, weight, gamma, beta, mean = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    z = reference.depthwise_conv2d_forward(x, depthwise, None, strides, pads)
+    close(fast.depthwise_conv2d_forward(x, depthwise, None, strides, pads), z)
+    dz = rng.standard_normal(z.shape).astype(dtype)
+    for got, wanted in zip(
+        fast.depthwise_conv2d_backward(dz, x, depthwise, strides, pads),
+        reference.depthwise_conv2d_backward(dz, x, depthwise, strides, pads),
+        strict=True,
+    ):
+        close(got, wanted)
+    normalization = gamma, beta, mean, np.ones(C, dtype), 1e-3
+    seen = np.maximum(reference.batchnorm_inference(x, *normalization), 0)
+    z = reference.depthwise_conv2d_forward(seen, depthwise, None, strides, pads)
+    y = reference.conv2d_forward(z, weight, None, (1, 1), ((0, 0), (0, 0)))
+    close(fast.separable_conv2d_forward(x, depthwise, weight, None, strides, pads, normalization), y)
+
+
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(19)
     for dtype in ("float32", "float64"):
         for kernel, C in (((3, 2), 5), ((3, 3), 17)):  # the second goes through Winograd
             check(dtype, kernel, C, np.random.default_rng(0))
+        for strides in ((1, 1), (2, 1)):
+            check_separable(dtype, strides, np.random.default_rng(0))
     print(cpu.VECTOR_BYTES)

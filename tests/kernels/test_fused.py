@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minicnn.kernels import fast, reference
-from minicnn.kernels.fast import winograd_dweight
+from minicnn.kernels import fast, im2col, reference
+from minicnn.kernels.fast import forward, winograd_dweight
 
 HALVES, NONE, ONE = (2, 2), ((0, 0), (0, 0)), ((1, 1), (1, 1))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -88,6 +88,58 @@ def test_a_separable_convolution_is_its_two_halves_and_what_follows(case, batch,
     pooled, _ = reference.maxpool2d_forward(y, HALVES, HALVES, NONE)
     close(fast.separable_conv2d_maxpool2d_forward(*arguments), pooled, dtype)
     close(fast.separable_conv2d_forward(x, depthwise, weight, None, strides, pads), y - bias, dtype)
+
+
+@pytest.mark.parametrize("case", SEPARABLES)
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_what_a_separable_convolution_reads_is_normalised_and_its_border_is_not(case, dtype, rng):
+    H, W, C, multiplier, filters, kernel, strides, pads = case
+    shapes = (3, H, W, C), (*kernel, C, multiplier), (1, 1, C * multiplier, filters), filters
+    x, depthwise, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    *terms, variance = (rng.uniform(0.5, 2, C).astype(dtype) for _ in range(4))
+    normalization = *terms, variance, 1e-3
+    seen = reference.relu_forward(reference.batchnorm_inference(x, *normalization))
+    z = reference.depthwise_conv2d_forward(seen, depthwise, None, strides, pads)
+    y = reference.conv2d_forward(z, weight, bias, (1, 1), NONE)
+    arguments = x, depthwise, weight, bias, strides, pads, normalization
+    close(fast.separable_conv2d_forward(*arguments), y, dtype)
+    close(fast.separable_conv2d_relu_forward(*arguments), reference.relu_forward(y), dtype)
+    pooled, _ = reference.maxpool2d_forward(y, HALVES, HALVES, NONE)
+    close(fast.separable_conv2d_maxpool2d_forward(*arguments), pooled, dtype)
+
+
+@pytest.mark.parametrize("filters", [64, 48], ids=["whole vectors", "half a block"])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_outputs_that_are_too_many_for_the_caches_are_written_like_others(filters, kernel, rng):
+    """im2col is the judge: `reference` would take minutes."""
+    x = rng.standard_normal((3, 110, 120, 16), np.float32)
+    weight, bias = rng.standard_normal((kernel, kernel, 16, filters), np.float32), np.ones(filters, "float32")
+    y = im2col.conv2d_forward(x, weight, bias, (1, 1), ONE)
+    assert y.nbytes >= forward.LARGE
+    close(fast.conv2d_forward(x, weight, bias, (1, 1), ONE), y, "float32")
+    close(fast.conv2d_relu_forward(x, weight, bias, (1, 1), ONE), np.maximum(y, 0), "float32")
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_weights_that_were_laid_out_once_give_the_same_bits(window, rng):
+    """Also for a second batch, of another size, which may take another route."""
+    H, W, C, kernel, strides, pads, filters = window
+    weight, bias = rng.standard_normal((*kernel, C, filters)), rng.standard_normal(filters)
+    prepared = fast.prepare(weight, bias)
+    for batch in (1, 9):
+        x = rng.standard_normal((batch, H, W, C))
+        for function in (
+            fast.conv2d_forward,
+            fast.conv2d_relu_forward,
+            fast.conv2d_maxpool2d_forward,
+            fast.block_forward,
+        ):
+            for got, wanted in zip(
+                function(x, prepared, None, strides, pads),
+                function(x, weight, bias, strides, pads),
+                strict=True,
+            ):
+                np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -9,6 +9,7 @@
     winograd.py     the same for 3x3 kernels, with less than half the multiplications
     winograd_rows.py  the same for kernels 3 wide over few channels, as the first convolution has
     pool.py         the pool of a fused block: the largest of four, and who it was
+    prepared.py     weights in blocks and transformed, as forward passes read them
     forward.py      the forward pass: bands, then bias, ReLU or pool while they are in the cache
     winograd_dweight.py     dweight of a 3x3 convolution: Winograd's route backwards
     convolution.py  dx and dweight of any convolution
@@ -32,7 +33,18 @@ is computed here.  Numbers agree with it to rounding, on any number of threads t
 """
 
 from ... import compiling  # noqa: F401 - before numba: it decides on the pool of threads
-from . import block, convolution, dense, depthwise, normalization, pooled, pooling, separable, update
+from . import (
+    block,
+    convolution,
+    dense,
+    depthwise,
+    normalization,
+    pooled,
+    pooling,
+    prepared,
+    separable,
+    update,
+)
 from .threads import one_at_a_time
 
 conv2d_forward = one_at_a_time(convolution.conv2d_forward)
@@ -65,12 +77,14 @@ relu_backward = one_at_a_time(pooling.relu_backward)
 sgd_step = one_at_a_time(update.sgd_step)
 adam_step = one_at_a_time(update.adam_step)
 
+prepare = one_at_a_time(prepared.prepare)
+
 __all__ = [
     "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward",
     "batchnorm_forward", "batchnorm_inference", "batchnorm_relu_backward", "batchnorm_relu_forward",
     "batchnorm_relu_inference", "block_backward", "block_forward", "conv2d_backward", "conv2d_forward",
     "conv2d_maxpool2d_backward", "conv2d_maxpool2d_forward", "conv2d_relu_forward", "dense_backward", "dense_forward",
     "depthwise_conv2d_backward", "depthwise_conv2d_forward", "maxpool2d_backward", "maxpool2d_forward",
-    "relu_backward", "relu_forward", "separable_conv2d_forward", "separable_conv2d_maxpool2d_forward",
+    "prepare", "relu_backward", "relu_forward", "separable_conv2d_forward", "separable_conv2d_maxpool2d_forward",
     "separable_conv2d_relu_forward", "sgd_step",
 ]  # fmt: skip

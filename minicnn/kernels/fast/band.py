@@ -10,21 +10,22 @@ border and the picture out of it.
 
 from ...compiling import njit
 from .memory import clear, copy_rows
-from .product import product
+from .product import covered, product
 
 
 @njit(cache=True, nogil=True)
 def direct(out, pitch, source, s0, row, C, packed, j, kernel, strides, rows, columns):
-    """The band as products.  With stride 1 and pitch of a whole row, all rows are one product.
+    """The band as products.  With stride 1 and pitch of a whole row, all rows are one if tiles cover that better.
 
     Then the KW-1 outputs at the end of each row, whose windows wrap around, are computed and not used.
     """
     (KH, KW), (SH, SW) = kernel, strides
     _, K, width = packed.shape
     w0 = j * K * width
-    joined = SH == 1 and SW == 1 and pitch * C == row
+    joined, run = SH == 1 and SW == 1 and pitch * C == row, (rows - 1) * pitch + columns
+    if not joined or covered(run) > rows * covered(columns):
+        joined, run = False, columns
     for r in range(1 if joined else rows):
-        run = (rows - 1) * pitch + columns if joined else columns
         product(out, r * pitch * width, width, source, s0 + r * SH * row, SW * C, row, 1,
                 packed, w0, KW * C * width, width, KH, KW * C, run)  # fmt: skip
 

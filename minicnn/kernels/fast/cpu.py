@@ -29,4 +29,4 @@ VECTOR_BYTES, REGISTERS = registers(FEATURES)
 
 # A tile of 14 x 2 (or 6 x 2) accumulators, 2 vectors of the right operand and 1 broadcast value must fit.
 VECTORS = 2
-HEIGHTS = (14, 9, 5, 1) if REGISTERS == 32 else (6, 3, 1)  # the tallest, and those that finish a product
+HEIGHTS = (14, 8, 4, 1) if REGISTERS == 32 else (6, 3, 1)  # the tallest, and those that finish a product

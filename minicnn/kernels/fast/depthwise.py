@@ -8,14 +8,14 @@ such a convolution too, of dy with turned weights.  Called by DepthwiseConv2D an
 """
 
 import numpy as np
-from numba import prange
+from numba import get_thread_id, prange
 
 from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from ..im2col import a_filter_a_channel, a_sum_a_channel
 from .band import bordered_band, crop_picture
 from .memory import PIECES, all_finite, bordered, empty
-from .window import KERNEL, LANES, TAPS, window_gradient, window_sum
+from .window import KERNEL, LANES, TAPS, sliding_gradient, sliding_sum, window_gradient, window_sum
 
 BAND = 1 << 16  # bytes of the picture that a band sees, about
 
@@ -79,13 +79,11 @@ def lanes_of(weight: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def look(buffer, x, unit, OH, rows, KH, SH, padding):
-    """Picture n of a unit, the output rows first <= oh < last of its band, and where what they see begins."""
+def band_of(unit, OH, rows):
+    """Picture n of a unit, and the output rows first <= oh < last of its band."""
     bands = -(-OH // rows)
     n, first = unit // bands, unit % bands * rows
-    last = min(first + rows, OH)
-    source, s0 = bordered_band(buffer, x, n, first * SH, (last - first - 1) * SH + KH, padding)
-    return n, first, last, source, s0
+    return n, first, min(first + rows, OH)
 
 
 @njit(cache=True, nogil=True)
@@ -93,7 +91,10 @@ def window_row(y, y0, bias, source, x0, x_row, x_step, weight, C, count, lanes):
     """A row of outputs, a vector of channels at a time; the last overlaps the one before."""
     for j in range(0, C, lanes):
         c = min(j, C - lanes)
-        window_sum(y, y0 + c, bias, c, source, x0 + c, x_row, x_step, weight, c, C, count)
+        if x_step == C:
+            sliding_sum(y, y0 + c, bias, c, source, x0 + c, x_row, x_step, weight, c, C, count)
+        else:
+            window_sum(y, y0 + c, bias, c, source, x0 + c, x_row, x_step, weight, c, C, count)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -105,10 +106,14 @@ def _forward(x, weight, bias, y, rows, seen, strides, padding, lanes):
     bands = -(-OH // rows)
     flat_y, flat_weight = y.reshape(-1), weight.reshape(-1)
     for piece in prange(PIECES):
-        seen[piece] = 0
-        for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
-            n, first, last, source, s0 = look(
-                seen[piece], x, unit, OH, rows, KH, SH, ((top, bottom), (left, right))
+        mine = seen[get_thread_id()]
+        start, end = piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES
+        if start < end:
+            mine[:] = 0
+        for unit in range(start, end):
+            n, first, last = band_of(unit, OH, rows)
+            source, s0 = bordered_band(
+                mine, x, n, first * SH, (last - first - 1) * SH + KH, ((top, bottom), (left, right))
             )
             for oh in range(first, last):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + (oh - first) * SH * WP * C
@@ -138,21 +143,39 @@ def _dweight(dy, x, parts, rows, seen, kernel, strides, padding, lanes):
     bands = -(-OH // rows)
     flat_dy = dy.reshape(-1)
     for piece in prange(PIECES):
-        seen[piece] = 0
+        mine = seen[get_thread_id()]
         vectors = np.zeros(-(-C // lanes) * (TAPS + 1) * lanes if lanes else 1, x.dtype)
         sums = np.zeros((KH * KW + 1) * C, x.dtype)
-        for unit in range(piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES):
-            n, first, last, source, s0 = look(
-                seen[piece], x, unit, OH, rows, KH, SH, ((top, bottom), (left, right))
+        start, end = piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES
+        if start < end:
+            mine[:] = 0
+        for unit in range(start, end):
+            n, first, last = band_of(unit, OH, rows)
+            source, s0 = bordered_band(
+                mine, x, n, first * SH, (last - first - 1) * SH + KH, ((top, bottom), (left, right))
             )
             for oh in range(first, last):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + (oh - first) * SH * WP * C
                 if lanes:
                     for j in range(0, C, lanes):
                         c = min(j, C - lanes)
-                        window_gradient(
-                            vectors, j * (TAPS + 1), source, x0 + c, WP * C, SW * C, flat_dy, y0 + c, C, OW
-                        )
+                        if SW == 1:
+                            sliding_gradient(
+                                vectors, j * (TAPS + 1), source, x0 + c, WP * C, C, flat_dy, y0 + c, C, OW
+                            )
+                        else:
+                            window_gradient(
+                                vectors,
+                                j * (TAPS + 1),
+                                source,
+                                x0 + c,
+                                WP * C,
+                                SW * C,
+                                flat_dy,
+                                y0 + c,
+                                C,
+                                OW,
+                            )
                     continue
                 for ow in range(OW):
                     at, last = y0 + ow * C, KH * KW * C
@@ -181,7 +204,7 @@ def _dx(dy, weight, dx, pictures, strides, padding):
     WP = W + left + right
     flat_dy, flat_weight = dy.reshape(-1), weight.reshape(-1)
     for piece in prange(PIECES):
-        picture = pictures[piece]
+        picture = pictures[get_thread_id()]
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             picture[:] = 0
             for oh in range(OH):

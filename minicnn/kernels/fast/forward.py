@@ -17,48 +17,55 @@ from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
-from .memory import PIECES, copy_rows, empty, pack
-from .pool import pool, relu_pool
-from .winograd import PLACES, SIDE, STEP, finite, transform_pictures, transform_weights, winograd
-from .winograd_rows import ABREAST, row_weights, transform_rows, winograd_rows
+from .memory import PIECES, copy_rows, empty
+from .pool import pool, relu_pool, relu_write, relu_write_past, settle, write, write_past
+from .prepared import DIRECT, ROWS, SQUARES, Prepared, prepare
+from .winograd import PLACES, SIDE, STEP, finite, transform_pictures, winograd
+from .winograd_rows import ABREAST, transform_rows, winograd_rows
 
 # what follows the convolution
 LINEAR, RELU, RELU_POOL, POOL = range(4)
-DIRECT, SQUARES, ROWS = 0, 1, 2  # routes: band.py, winograd.py, winograd_rows.py
 RUN = 512  # outputs of a band, about: with 32 channels 64 KB, half of which leaves the first cache
 TILES = 16  # pieces of a band for Winograd's route, about
 TOGETHER = 28  # pieces of several pictures, where one has no more than a band
 SMALLEST = 2  # outputs along a side that Winograd's route may fill up to a whole piece
 FEW = 4  # pieces in all up to which the transform of the weights costs more than it saves
+LARGE = 1 << 22  # bytes of outputs that the next layer will not find in the caches
 DEPTH = 16  # input channels from which on its transforms pay, and products over them alone
 
 
 def forward(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding, then: int
+    x: np.ndarray,
+    weight: np.ndarray | Prepared,
+    bias: np.ndarray | None,
+    strides: Pair,
+    padding: Padding,
+    then: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """y, and with a pool the winners (0 to 3: the first largest of the four, row by row; 4: none is above 0)."""
-    x, weight = plain(x), plain(weight)
+    x, weight = plain(x), prepare(weight, bias)
     shape, size, cut, route, copied = _plan(x.shape, weight.shape, strides, padding, then, x.itemsize)
     y = empty(shape, x.dtype)
     winner = empty(shape if then >= RELU_POOL else (1, 1, 1, 1), np.uint8)
-    packed = pack(weight.reshape(-1, weight.shape[3]))
-    U = empty(_transformed(packed.shape, weight.shape, route), x.dtype)
-    if route == SQUARES:
-        transform_weights(packed, U)
-    elif route == ROWS:
-        row_weights(packed, U, *weight.shape[::2])
     if y.size:
-        kernel, shift = weight.shape[:2], filled_up(bias, packed)
-        _forward(x, packed, U, shift, y, winner, kernel, size, strides, padding, cut, route, copied, then)
+        U, kernel = weight.transformed(route), weight.shape[:2]
+        _forward(
+            x,
+            weight.packed,
+            U,
+            weight.bias,
+            y,
+            winner,
+            kernel,
+            size,
+            strides,
+            padding,
+            cut,
+            route,
+            copied,
+            then,
+        )
     return y, winner
-
-
-def filled_up(bias: np.ndarray | None, packed: np.ndarray) -> np.ndarray:
-    """The bias, or zeros, as long as the blocks of packed weights."""
-    shift = np.zeros(packed.shape[0] * packed.shape[2], packed.dtype)
-    if bias is not None:
-        shift[: len(bias)] = bias
-    return shift
 
 
 @functools.lru_cache(maxsize=1024)
@@ -93,14 +100,6 @@ def _route(weight_shape, strides, OH, OW, pieces, itemsize):
         return SQUARES if (KH, KW) == (3, 3) and strides == (1, 1) and enough else DIRECT
     wide = ABREAST * STEP <= OW and (OW - STEP + 1) * C * itemsize >= VECTOR_BYTES
     return ROWS if KW == 3 and strides[1] == 1 and wide else DIRECT
-
-
-def _transformed(packed_shape, weight_shape, route):
-    """The shape of the weights that the route needs."""
-    (blocks, _, width), (KH, _, C, _) = packed_shape, weight_shape
-    if route == SQUARES:
-        return blocks, PLACES, C, width
-    return (blocks, KH, C, SIDE * width) if route == ROWS else (1, 1, 1, 1)
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -174,6 +173,7 @@ def finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, o0, th
     OH, OW, OC = y.shape[1:]
     width = len(some_y)
     here = min(width, OC - o0)
+    large = y.size * y.itemsize >= LARGE and OC * y.itemsize % VECTOR_BYTES == 0
     flat_y, flat_winner = y.reshape(-1), winner.reshape(-1)
     if then >= RELU_POOL:
         for r in range(band // 2):
@@ -191,9 +191,20 @@ def finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, o0, th
                     copy_rows(flat_winner, y0, 0, some_winner, 0, 0, 1, here)
     else:
         for r in range(band):
-            for ow in range(OW):
-                y0 = ((n * OH + oh + r) * OW + ow) * OC + o0
-                _write(out, (r * pitch + ow) * width, bias, o0, flat_y, y0, here, then == RELU)
+            at, y0 = r * pitch * width, (n * OH + oh + r) * OW * OC + o0
+            if here < width:
+                for ow in range(OW):
+                    _write(out, at + ow * width, bias, o0, flat_y, y0 + ow * OC, here, then == RELU)
+            elif large and then == RELU:
+                relu_write_past(out, at, width, bias, o0, flat_y, y0, OC, OW)
+            elif large:
+                write_past(out, at, width, bias, o0, flat_y, y0, OC, OW)
+            elif then == RELU:
+                relu_write(out, at, width, bias, o0, flat_y, y0, OC, OW)
+            else:
+                write(out, at, width, bias, o0, flat_y, y0, OC, OW)
+        if large:
+            settle()
 
 
 @njit(cache=False, inline="always")

@@ -11,7 +11,7 @@ import math
 import threading
 
 import numpy as np
-from numba import prange
+from numba import get_num_threads, prange
 from numpy.typing import DTypeLike
 
 from ...compiling import njit, plain
@@ -102,16 +102,16 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 def bordered(
     x: np.ndarray, padding: Padding, slack: int = 0, always: bool = False, rows: int | None = None
 ) -> np.ndarray:
-    """Room for one picture a piece with its border, and `slack` values behind it; none where there is no border.
+    """Room for one picture a thread with its border, and `slack` values behind it; none where there is no border.
 
     Then a kernel takes the pictures as they lie, unless it needs room `always`.  With `rows` it is room for as many
     of a picture.  Each begins on a cache line.
     """
     _, H, W, C = x.shape
     if not any(map(any, padding)) and not always:
-        return empty((PIECES, 0), x.dtype)
+        return empty((get_num_threads(), 0), x.dtype)
     size = (rows or H + sum(padding[0])) * (W + sum(padding[1])) * C + slack
-    return empty((PIECES, size + -size % LINE), x.dtype)
+    return empty((get_num_threads(), size + -size % LINE), x.dtype)
 
 
 def tile_width(dtype: DTypeLike) -> int:

@@ -6,14 +6,20 @@ sums of its own, added in their order: the same bits on any number of threads.  
 are taken as one wide row, so that vectors are filled.  The equations are in `reference`.
 
 A ReLU behind it is cut in the same pass; backward finds out again where, by the same sum, and reads nothing more.
-Also here: `add`, where two ways through a network meet.
+Also here: `add`, where two ways through a network meet, and `relu_normalize`, with which `separable.py` normalises
+what it is about to read.
 """
 
+from collections.abc import Callable
+
 import numpy as np
-from numba import prange
+from llvmlite import ir
+from numba import prange, types
+from numba.extending import intrinsic
 
 from ...compiling import njit, plain
 from .memory import PIECES, empty
+from .vectors import Vectors
 
 CACHED = 1 << 12  # values of the rows that are summed together
 WIDE = 128  # values of a row, at least, where several rows of few channels can be one
@@ -97,9 +103,16 @@ def _forward(x, gamma, beta, epsilon, relu):
 def _apply(x, gamma, beta, mean, variance, epsilon, relu):
     _, rows, times = _rows(x)
     y = empty(x.shape, x.dtype)
-    terms = [np.tile(term, times) for term in (mean, _scale(gamma, variance, epsilon), beta)]
+    terms = [np.tile(term, times) for term in terms_of(gamma, beta, mean, variance, epsilon)]
     _normalize(rows, *terms, relu, y.reshape(rows.shape))
     return y
+
+
+def terms_of(
+    gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(mean, scale, beta) of y = (x - mean) * scale + beta."""
+    return mean, _scale(gamma, variance, epsilon), beta
 
 
 def _backward(dy, x, gamma, beta, mean, variance, epsilon, need_dx, relu):
@@ -178,6 +191,42 @@ def _normalize(x, mean, scale, beta, relu, y):
 def _value(x, at, mean, scale, beta, c):
     """What comes out of the normalisation; to the bit the same wherever it is asked."""
     return (x[np.uintp(at + c)] - mean[np.uintp(c)]) * scale[np.uintp(c)] + beta[np.uintp(c)]
+
+
+def make_relu_normalize() -> Callable:
+    """y[i*C + v] = max(0, (x[i*C + v] - mean[v]) * scale[v] + beta[v]) for one vector of channels and i < count.
+
+    `terms` holds C means, C scales and C betas; to the bit as `_normalize`.
+    """
+
+    @intrinsic
+    def relu_normalize(typing_context, y, y0, x, x0, terms, c, C, count):
+        n = types.intp
+        signature = types.void(y, n, x, n, terms, n, n, n)
+
+        def codegen(context, builder, sig, arguments):
+            y, y0, x, x0, terms, c, C, count = arguments
+            e, b = Vectors(context, builder, sig.args[0].dtype), builder
+            terms = e.pointer(sig.args[4], terms, c)
+            mean, scale, beta = (e.load(e.move(terms, b.mul(C, e.constant(i)))) for i in range(3))
+            zero = ir.Constant(e.vector, [0.0] * e.lanes)
+
+            def place(pointers, _):
+                x, y = pointers
+                value = b.fadd(b.fmul(b.fsub(e.load(x), mean), scale), beta)
+                e.store(b.select(b.fcmp_ordered("<=", value, zero), zero, value), y)
+                return []
+
+            x, y = e.pointer(sig.args[2], x, x0), e.pointer(sig.args[0], y, y0)
+            e.run(count, (x, y), (C, C), [], place)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return relu_normalize
+
+
+relu_normalize = make_relu_normalize()
 
 
 @njit(cache=True, nogil=True, parallel=True)

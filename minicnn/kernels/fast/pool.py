@@ -4,8 +4,9 @@
     winner[v] = which of the four it was: the first, row by row; NOBODY if none is above 0
 
 for one pooled place and the tile's width of channels; `pool` without the ReLU, where somebody always wins.  A NaN is
-larger than any number, as in `reference`, and a ReLU lets nobody win there.
-The same loop, written for numba, takes twice the time: it mixes bytes with wider numbers.
+larger than any number, as in `reference`, and a ReLU lets nobody win there.  `writes` do a run of places without a
+pool; two of them past the caches, for outputs that are too many to be found there again.
+The same loops, written for numba, take twice the time: they mix bytes with wider numbers, and ask how wide a place is.
 Called by `forward.py`.
 """
 
@@ -65,4 +66,53 @@ def make_pool(relu: bool, vectors: int = VECTORS) -> Callable:
     return pool
 
 
+def make_write(relu: bool, past_caches: bool, vectors: int = VECTORS) -> Callable:
+    """y[i*OC + v] = out[i*width + v] + bias[v] for i < count, at least one, and the tile's width; cut at 0 if asked.
+
+    Memory is written in whole lines: what goes past the caches need not be read from it first, as it is otherwise.
+    """
+
+    @intrinsic
+    def write(typing_context, out, at, width, bias, o0, y, y0, OC, count):
+        n = types.intp
+        signature = types.void(out, n, n, bias, n, y, n, n, n)
+
+        def codegen(context, builder, sig, arguments):
+            out, at, width, bias, o0, y, y0, OC, count = arguments
+            e, b = Vectors(context, builder, sig.args[0].dtype), builder
+            out, y = e.pointer(sig.args[0], out, at), e.pointer(sig.args[5], y, y0)
+            bias = e.pointer(sig.args[3], bias, o0)
+            shifts, zero = [e.load(bias, v) for v in range(vectors)], ir.Constant(e.vector, [0.0] * e.lanes)
+
+            def place(pointers, _):
+                out, y = pointers
+                for v, shift in enumerate(shifts):
+                    value = b.fadd(e.load(out, v), shift)
+                    if relu:
+                        value = b.select(b.fcmp_ordered("<=", value, zero), zero, value)
+                    e.store(value, y, v, past_caches)
+                return []
+
+            e.run(count, (out, y), (width, OC), [], place)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return write
+
+
 relu_pool, pool = make_pool(True), make_pool(False)
+write, relu_write, write_past, relu_write_past = (
+    make_write(relu, past_caches) for past_caches in (False, True) for relu in (False, True)
+)
+
+
+@intrinsic
+def settle(typing_context):
+    """Wait until all that went past the caches is where other threads look for it."""
+
+    def codegen(context, builder, sig, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen

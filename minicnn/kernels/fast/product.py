@@ -21,19 +21,35 @@ def product(C, c0, c_m, A, a0, a_m, a_o, a_k, B, b0, b_o, b_k, O, K, M):  # noqa
     """C = the product; see the file's docstring."""
     m = 0
     while m < M:
-        left = M - m
-        if left > LOWER and M >= TALLEST:
-            m = min(m, M - TALLEST)
+        height = _height(M - m, M)
+        m = min(m, M - height)
+        if height == TALLEST:
             tile_tallest(C, c0 + m * c_m, c_m, A, a0 + m * a_m, a_m, a_o, a_k, B, b0, b_o, b_k, O, K)
-            m += TALLEST
-        elif left > LOW and M >= LOWER:
-            m = min(m, M - LOWER)
+        elif height == LOWER:
             tile_lower(C, c0 + m * c_m, c_m, A, a0 + m * a_m, a_m, a_o, a_k, B, b0, b_o, b_k, O, K)
-            m += LOWER
-        elif left > 1 and M >= LOW:
-            m = min(m, M - LOW)
+        elif height == LOW:
             tile_low(C, c0 + m * c_m, c_m, A, a0 + m * a_m, a_m, a_o, a_k, B, b0, b_o, b_k, O, K)
-            m += LOW
         else:
             tile_one(C, c0 + m * c_m, c_m, A, a0 + m * a_m, a_m, a_o, a_k, B, b0, b_o, b_k, O, K)
-            m += 1
+        m += height
+
+
+@njit(cache=True, nogil=True)
+def covered(M):
+    """How many rows are computed to cover M: what a product takes, about."""
+    m = rows = 0
+    while m < M:
+        height = _height(M - m, M)
+        m += height
+        rows += height
+    return rows
+
+
+@njit(cache=False, inline="always")
+def _height(left, M):
+    """Of the next tile, where `left` rows of M are."""
+    if left > LOWER and M >= TALLEST:
+        return TALLEST
+    if left > LOW and M >= LOWER:
+        return LOWER
+    return LOW if left > 1 and M >= LOW else 1

@@ -26,8 +26,8 @@ def one_at_a_time(function: Callable) -> Callable:
     def alone(*arguments, **options):
         with CORES:
             wanted, before = get_threads(), None
-            if wanted is not None:
-                before = numba.get_num_threads()
+            if wanted is not None and (found := numba.get_num_threads()) != wanted:
+                before = found
                 numba.set_num_threads(wanted)
             try:
                 return function(*arguments, **options)

@@ -52,10 +52,15 @@ class Vectors:
         where = self.builder.bitcast(where, self.vector.as_pointer())
         return self.builder.load(where, align=self.itemsize, typ=self.vector)
 
-    def store(self, value: ir.Value, pointer: ir.Value, v: int = 0) -> None:
-        """Write vector v from `pointer` on."""
+    def store(self, value: ir.Value, pointer: ir.Value, v: int = 0, past_caches: bool = False) -> None:
+        """Write vector v from `pointer` on; past the caches only where a whole vector may begin."""
         where = self.move(pointer, self.constant(v * self.lanes))
-        self.builder.store(value, self.builder.bitcast(where, self.vector.as_pointer()), align=self.itemsize)
+        where = self.builder.bitcast(where, self.vector.as_pointer())
+        if past_caches:
+            one = self.builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+            self.builder.store(value, where, align=VECTOR_BYTES).set_metadata("nontemporal", one)
+        else:
+            self.builder.store(value, where, align=self.itemsize)
 
     def offsets(self, array_type: types.Array, array: ir.Value, start: ir.Value) -> ir.Value:
         """Where an int32 array begins, `start` elements in."""
@@ -150,5 +155,33 @@ class Vectors:
         for phi, before, after in zip(values, begin, again, strict=True):
             phi.add_incoming(before, outer)
             phi.add_incoming(after, inner)
+        b.position_at_end(done)
+        return new
+
+    def run(
+        self,
+        count: ir.Value,
+        pointers: Sequence[ir.Value],
+        steps: Sequence[ir.Value],
+        values: Sequence[ir.Value],
+        place: Callable[[Sequence[ir.Value], Sequence[ir.Value]], list[ir.Value]],
+    ) -> list[ir.Value]:
+        """`values` after `count` places, at least one: `place(pointers, values)` gives what they are one later.
+
+        `steps` says of each pointer how many elements it moves with each place.
+        """
+        b = self.builder
+        before, loop, done = b.block, b.append_basic_block(), b.append_basic_block()
+        b.branch(loop)
+        b.position_at_end(loop)
+        i, here, held = b.phi(INDEX), [b.phi(p.type) for p in pointers], [b.phi(self.vector) for _ in values]
+        new = place(here, held)
+        next_i = b.add(i, self.constant(1))
+        moved = [self.move(pointer, step) for pointer, step in zip(here, steps, strict=True)]
+        begin, again = [self.constant(0), *pointers, *values], [next_i, *moved, *new]
+        for phi, first, after in zip([i, *here, *held], begin, again, strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(after, loop)
+        b.cbranch(b.icmp_signed("<", next_i, count), loop, done)
         b.position_at_end(done)
         return new

@@ -1,7 +1,8 @@
 """Sums over a 3x3 window of one vector of channels: the inner loops of a depthwise convolution.
 
 A run of neighbouring outputs goes through with what they share in registers: forward the nine weights, backward
-the nine sums that become the weights' gradients.  Numba's own loop would read and write a sum for every product.
+the nine sums that become the weights' gradients; with stride 1 also what their windows share, so that three values
+are read for nine products.  Numba's own loop would read and write a sum for every product.
 Called by `depthwise.py`.
 """
 
@@ -12,15 +13,18 @@ from numba import types
 from numba.extending import intrinsic
 
 from .cpu import VECTOR_BYTES
-from .vectors import INDEX, Vectors
+from .vectors import Vectors
 
 KERNEL = 3
 TAPS = KERNEL * KERNEL
 LANES = {"f": VECTOR_BYTES // 4, "d": VECTOR_BYTES // 8}  # channels in a vector, by the type's character
 
 
-def make_window_sum() -> Callable:
-    """y[i*C + v] = bias[v] + sum over kh, kw of x[kh*x_row + i*x_step + kw*C + v] * w[(kh*3 + kw)*C + v], i < count."""
+def make_window_sum(slides: bool) -> Callable:
+    """y[i*C + v] = bias[v] + sum over kw, kh of x[kh*x_row + i*x_step + kw*C + v] * w[(kh*3 + kw)*C + v], i < count.
+
+    One that `slides` is for x_step = C: a column of the window is read once for the three outputs that see it.
+    """
 
     @intrinsic
     def window_sum(typing_context, y, y0, bias, b0, x, x0, x_row, x_step, w, w0, C, count):
@@ -30,18 +34,33 @@ def make_window_sum() -> Callable:
         def codegen(context, builder, sig, arguments):
             y, y0, bias, b0, x, x0, x_row, x_step, w, w0, C, count = arguments
             e = Vectors(context, builder, sig.args[0].dtype)
-            start, w = e.load(e.pointer(sig.args[2], bias, b0)), e.pointer(sig.args[8], w, w0)
-            weights = [e.load(e.move(w, builder.mul(C, e.constant(t)))) for t in range(TAPS)]
-            places = _places(e, x_row, C)
+            start, y = e.load(e.pointer(sig.args[2], bias, b0)), e.pointer(sig.args[0], y, y0)
+            x, w = e.pointer(sig.args[4], x, x0), e.pointer(sig.args[8], w, w0)
+            weights = [_column(e, w, kw, builder.mul(C, e.constant(KERNEL)), C) for kw in range(KERNEL)]
 
-            def place(x, y, sums):
+            def add(total, column, kw):
+                for value, weight in zip(column, weights[kw], strict=True):
+                    total = e.multiply_add(value, weight, total)
+                return total
+
+            def place(pointers, parts):
+                x, y = pointers
+                column = _column(e, x, 2, x_row, C)
+                if slides:
+                    two, one = parts
+                    e.store(add(two, column, 2), y)
+                    return [add(one, column, 1), add(start, column, 0)]
                 total = start
-                for weight, where in zip(weights, places, strict=True):
-                    total = e.multiply_add(e.load(e.move(x, where)), weight, total)
-                e.store(total, y)
+                for kw in range(KERNEL - 1):
+                    total = add(total, _column(e, x, kw, x_row, C), kw)
+                e.store(add(total, column, 2), y)
                 return []
 
-            _run(e, count, e.pointer(sig.args[4], x, x0), x_step, e.pointer(sig.args[0], y, y0), C, [], place)
+            parts = []  # of the next output two columns are summed, of the one after it one
+            if slides:
+                first, second = (_column(e, x, kw, x_row, C) for kw in range(KERNEL - 1))
+                parts = [add(add(start, first, 0), second, 1), add(start, second, 0)]
+            e.run(count, (x, y), (x_step, C), parts, place)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -49,10 +68,10 @@ def make_window_sum() -> Callable:
     return window_sum
 
 
-def make_window_gradient() -> Callable:
+def make_window_gradient(slides: bool) -> Callable:
     """For each of the nine places t: part[t*lanes + v] += sum over i < count of x[place t of i] * dy[i*C + v].
 
-    The tenth sum in `part` is that of dy alone, for the bias.
+    The tenth sum in `part` is that of dy alone, for the bias.  `slides`: as in `make_window_sum`.
     """
 
     @intrinsic
@@ -63,20 +82,29 @@ def make_window_gradient() -> Callable:
         def codegen(context, builder, sig, arguments):
             part, p0, x, x0, x_row, x_step, dy, d0, C, count = arguments
             e = Vectors(context, builder, sig.args[0].dtype)
-            part, places = e.pointer(sig.args[0], part, p0), _places(e, x_row, C)
+            part, x, dy = (
+                e.pointer(sig.args[0], part, p0),
+                e.pointer(sig.args[2], x, x0),
+                e.pointer(sig.args[6], dy, d0),
+            )
 
-            def place(x, dy, sums):
-                gradient = e.load(dy)
+            def seen(x):
+                return [value for kw in range(KERNEL - 1) for value in _column(e, x, kw, x_row, C)]
+
+            def place(pointers, held):
+                x, dy = pointers
+                gradient, window = e.load(dy), held[TAPS + 1 :] or seen(x)
+                window = [*window, *_column(e, x, 2, x_row, C)]
                 new = [
-                    e.multiply_add(e.load(e.move(x, where)), gradient, total)
-                    for where, total in zip(places, sums[:TAPS], strict=True)
+                    e.multiply_add(window[t % KERNEL * KERNEL + t // KERNEL], gradient, held[t])
+                    for t in range(TAPS)
                 ]
-                return [*new, builder.fadd(sums[TAPS], gradient)]
+                return [*new, builder.fadd(held[TAPS], gradient), *(window[KERNEL:] if slides else [])]
 
             zeros = [ir.Constant(e.vector, [0.0] * e.lanes)] * (TAPS + 1)
-            x, dy = e.pointer(sig.args[2], x, x0), e.pointer(sig.args[6], dy, d0)
-            for t, total in enumerate(_run(e, count, x, x_step, dy, C, zeros, place)):
-                e.store(builder.fadd(e.load(part, t), total), part, t)
+            sums = e.run(count, (x, dy), (x_step, C), [*zeros, *(seen(x) if slides else [])], place)
+            for t in range(TAPS + 1):
+                e.store(builder.fadd(e.load(part, t), sums[t]), part, t)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -84,37 +112,12 @@ def make_window_gradient() -> Callable:
     return window_gradient
 
 
-def _places(e, x_row, C):
-    """How far each place of the window lies from its first."""
+def _column(e, x, kw, x_row, x_step):
+    """Column kw of the window that begins at x."""
     b = e.builder
-    return [
-        b.add(b.mul(x_row, e.constant(kh)), b.mul(C, e.constant(kw)))
-        for kh in range(KERNEL)
-        for kw in range(KERNEL)
-    ]
+    right = b.mul(x_step, e.constant(kw))
+    return [e.load(e.move(x, b.add(b.mul(x_row, e.constant(kh)), right))) for kh in range(KERNEL)]
 
 
-def _run(e, count, x, x_step, other, other_step, sums, place):
-    """Call `place` for `count` outputs, at least one, with both pointers moving on; returns the sums after the last."""
-    b = e.builder
-    before, loop, done = b.block, b.append_basic_block(), b.append_basic_block()
-    b.branch(loop)
-    b.position_at_end(loop)
-    i, x_i, other_i = b.phi(INDEX), b.phi(x.type), b.phi(other.type)
-    held = [b.phi(e.vector) for _ in sums]
-    new = place(x_i, other_i, held)
-    next_i = b.add(i, e.constant(1))
-    steps = [
-        (i, e.constant(0), next_i),
-        (x_i, x, e.move(x_i, x_step)),
-        (other_i, other, e.move(other_i, other_step)),
-    ]
-    for phi, first, after in [*steps, *zip(held, sums, new, strict=True)]:
-        phi.add_incoming(first, before)
-        phi.add_incoming(after, loop)
-    b.cbranch(b.icmp_signed("<", next_i, count), loop, done)
-    b.position_at_end(done)
-    return new
-
-
-window_sum, window_gradient = make_window_sum(), make_window_gradient()
+window_sum, window_gradient = make_window_sum(False), make_window_gradient(False)
+sliding_sum, sliding_gradient = make_window_sum(True), make_window_gradient(True)

@@ -13,7 +13,7 @@ Called by `block.py`.
 """
 
 import numpy as np
-from numba import prange
+from numba import get_thread_id, prange
 
 from ...compiling import njit
 from ..geometry import Padding, Pair
@@ -141,12 +141,13 @@ def _winners_dweight(dy, winner, x, pictures, parts, dbias, fine, strides, paddi
         corner[p] = (2 * (p // PW) * SH * WP + 2 * (p % PW) * SW) * C
     for piece in prange(PIECES):
         clear(parts.reshape(-1), piece * OC * KH * length, OC * KH * length)
-        clear(pictures.reshape(-1), piece * pictures.shape[1], pictures.shape[1])
+        thread = get_thread_id()
+        clear(pictures.reshape(-1), thread * pictures.shape[1], pictures.shape[1])
         g, at = np.empty(OC * room, x.dtype), np.empty(OC * room, np.int32)
         count, bias = np.empty(OC, np.int64), np.zeros(OC, x.dtype)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             fine[piece] &= all_finite(flat_x, n * H * W * C, H * W * C)
-            picture, first = bordered_band(pictures[piece], x, n, 0, HP, ((top, bottom), (left, right)))
+            picture, first = bordered_band(pictures[thread], x, n, 0, HP, ((top, bottom), (left, right)))
             for ph in range(0, PH, together):
                 list_channels(g, at, count, room, bias, flat_dy, flat_winner, (n * PH + ph) * PW * OC, OC,
                               corner, min(together, PH - ph) * PW, SH * WP * C, SW * C)  # fmt: skip
@@ -190,12 +191,13 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
     chunk = min(length, CHUNK * VECTOR_BYTES // dx.itemsize)
     room = PW * min(OC, TOGETHER) + VECTOR_BYTES
     for piece in prange(PIECES):
+        thread = get_thread_id()
         g, at = np.empty(room, dx.dtype), np.empty(room, np.int32)
         start = np.empty(PW * 4 + 1, np.int64)
         for n in range(piece * N // PIECES, (piece + 1) * N // PIECES):
             dpicture, first = flat_dx, n * H * W * C
-            if len(dpictures[piece]) > 0:  # with a border, or room for whole vectors at the end
-                dpicture, first = dpictures[piece], 0
+            if len(dpictures[thread]) > 0:  # with a border, or room for whole vectors at the end
+                dpicture, first = dpictures[thread], 0
             dpicture[first : first + HP * WP * C] = 0  # a slice: for so much memory it is faster than `clear`
             for ph in range(PH):
                 for o0 in range(0, OC, TOGETHER):
@@ -214,5 +216,5 @@ def _winners_dx(dy, winner, rows, dpictures, dx, KW, strides, padding):
                                 p0 = start[4 * pw + who]
                                 gather(dpicture, d0, WP * C, g, at, p0, start[4 * pw + who + 1] - p0,
                                        rows, done, OC * length, KH, wide, KW * C - done)  # fmt: skip
-            if first == 0 and len(dpictures[piece]) > 0:
+            if first == 0 and len(dpictures[thread]) > 0:
                 crop_picture(dx, n, dpicture, ((top, bottom), (left, right)))
