@@ -48,21 +48,23 @@ class MiniCNN:
         if weights:
             self.model.set_weights(weights)
         self.model.compile(mc.Adam(RATE), "binary_crossentropy")
-        self.fold, self.folded = mc.fold_batchnorm, None
+        self.predictor = None
 
     def prepare(self, x):
-        if self.folded is None:
-            self.folded = self.fold(self.model)
+        import minicnn as mc
+
+        if self.predictor is None:
+            self.predictor = mc.Predictor(self.model)
         return x
 
     def predict(self, batch):
-        return self.folded.predict(batch, batch_size=len(batch))
+        return self.predictor.predict(batch, batch_size=len(batch))
 
     def prepare_training(self, x, y):
         self.batch = x, y
 
     def train(self, steps):
-        self.folded = None
+        self.predictor = None
         for _ in range(steps):
             self.model.train_step(*self.batch)
 
@@ -235,7 +237,7 @@ class Torch:
         self.batch, self.target = self.laid_out(x), self.torch.from_numpy(y)
 
     def train(self, steps):
-        self.folded = None
+        self.predictor = None
         self.model.train()
         for _ in range(steps):
             self.optimizer.zero_grad()

@@ -45,6 +45,7 @@ from .losses import (
 )
 from .model import Sequential, load_model
 from .optimizers import SGD, Adam, AdamW
+from .predictor import Predictor
 from .progressive import ProgressiveSize, resize
 from .schedules import CosineDecay, ExponentialDecay, OneCycle, WarmUp
 from .threads import set_threads
@@ -57,9 +58,9 @@ __all__ = [
     "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint", "Conv2D", "CosineDecay", "DataError",
     "Dense", "DepthwiseConv2D", "DiskFullError", "Dropout", "EarlyStopping", "ExponentialDecay", "Flatten",
     "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError",
-    "ModelCheckpoint", "ModelFileError", "MovingAverage", "NonFiniteError", "OneCycle", "ProgressiveSize",
-    "ReLU", "ReduceLROnPlateau", "Residual", "SeparableConv2D", "Sequential", "ShapeError", "Sigmoid",
-    "Softmax", "SparseCategoricalCrossEntropy", "StateError", "WarmUp", "callbacks", "find_learning_rate",
+    "ModelCheckpoint", "ModelFileError", "MovingAverage", "NonFiniteError", "OneCycle", "Predictor",
+    "ProgressiveSize", "ReLU", "ReduceLROnPlateau", "Residual", "SeparableConv2D", "Sequential", "ShapeError",
+    "Sigmoid", "Softmax", "SparseCategoricalCrossEntropy", "StateError", "WarmUp", "callbacks", "find_learning_rate",
     "fold_batchnorm", "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers",
     "resize", "schedules", "set_threads",
 ]  # fmt: skip
