@@ -11,6 +11,8 @@ In prediction alone, for training needs what lies between them:
     SeparableConv2D, ReLU         SeparableReLU: the ReLU there too
     SeparableConv2D, MaxPool2D    SeparablePool: the pool there too
     BatchNormalization, ReLU and any of these three: the band that is read is normalised as it comes
+    Residual                      Sum, where one of its ways ends in a Conv2D: the other is added there
+    Residual, ReLU                SumReLU: the ReLU there too
 
 The layers stay as the user wrote them, with their weights and names; only the walk through them changes, and the
 answers do not.  `Sequential.build` makes the plan, also for the layers inside a Residual, and `summary()` shows it; the
@@ -18,6 +20,7 @@ arithmetic is in `kernels/fast/`: `forward.py`, `block.py`, `pooled.py`, `normal
 """
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 
@@ -156,9 +159,7 @@ class Separable(Fused):
     def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
         """y of the last layer."""
         if training:
-            for step in self.training_steps:
-                x = step.forward(x, training)
-            return x
+            return run(self.training_steps, x, training)
         first, normalization = self.layers[0], None
         if isinstance(first, BatchNormalization):
             normalization, first = first.inference_arguments, self.layers[2]
@@ -183,6 +184,37 @@ class SeparablePool(Separable):
     forward_kernel = "separable_conv2d_maxpool2d_forward"
 
 
+class Sum(Fused):
+    """A residual; a convolution that one of its ways ends in adds the other.
+
+    Notes
+    -----
+    In prediction alone.
+    """
+
+    forward_kernel = "conv2d_add_forward"
+
+    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+        """y of the last layer."""
+        if training:
+            return run(self.layers, x, training)
+        steps, convolution, other = _adding_way(self.layers[0])
+        y, short = run(steps, x), run(other, x)
+        return getattr(convolution.kernels, self.forward_kernel)(y, *convolution.arguments, short)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
+        """dx, layer by layer."""
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+
+class SumReLU(Sum):
+    """The same and its ReLU."""
+
+    forward_kernel = "conv2d_add_relu_forward"
+
+
 # What stands in a row, and its step; longest first.
 TRAINING = (
     ((Conv2D, ReLU, MaxPool2D), Block),
@@ -195,7 +227,8 @@ SEPARABLE = (
     ((SeparableConv2D, MaxPool2D), SeparablePool),
     ((SeparableConv2D,), Separable),
 )
-PLANS = (*(((BatchNormalization, ReLU, *row), step) for row, step in SEPARABLE), *SEPARABLE, *TRAINING)
+SUMS = ((Residual, ReLU), SumReLU), ((Residual,), Sum)
+PLANS = (*SUMS, *(((BatchNormalization, ReLU, *row), step) for row, step in SEPARABLE), *SEPARABLE, *TRAINING)
 
 
 def plan(layers: Sequence[Layer], plans: Sequence[tuple] = PLANS) -> list[Layer | Fused]:
@@ -210,6 +243,9 @@ def plan(layers: Sequence[Layer], plans: Sequence[tuple] = PLANS) -> list[Layer 
     -------
     list of Layer and Fused
     """
+    for layer in layers:
+        if isinstance(layer, Residual):
+            layer.steps, layer.shortcut_steps = plan(layer.layers), plan(layer.shortcut)
     steps, place = [], 0
     while place < len(layers):
         for kinds, make in plans:
@@ -220,17 +256,32 @@ def plan(layers: Sequence[Layer], plans: Sequence[tuple] = PLANS) -> list[Layer 
         else:
             row = layers[place : place + 1]
             steps += row
-        for layer in row:
-            if isinstance(layer, Residual):
-                layer.steps, layer.shortcut_steps = plan(layer.layers), plan(layer.shortcut)
         place += len(row)
     return steps
 
 
+def run(steps: Sequence[Layer | Fused], x: np.ndarray, training: bool = False) -> np.ndarray:
+    """y of the last step."""
+    for step in steps:
+        x = step.forward(x, training)
+    return x
+
+
 def _is_row(layers, kinds):
-    """Whether the layers are of these kinds, and pools among them halve the picture."""
-    return tuple(type(layer) for layer in layers) == kinds and all(
-        pool.pool_size == pool.strides == (2, 2) and pool.pads == ((0, 0), (0, 0))
-        for pool in layers
-        if isinstance(pool, MaxPool2D)
-    )
+    """Whether the layers are of these kinds, and each can be a part of a step."""
+    return tuple(type(layer) for layer in layers) == kinds and all(_fits(layer) for layer in layers)
+
+
+def _fits(layer):
+    """Whether a pool halves the picture, and a residual has a way that can add the other."""
+    if isinstance(layer, MaxPool2D):
+        return layer.pool_size == layer.strides == (2, 2) and layer.pads == ((0, 0), (0, 0))
+    return not isinstance(layer, Residual) or _adding_way(layer) is not None
+
+
+def _adding_way(residual):
+    """The steps of a way that ends in a convolution, without it, the convolution, and the other way; or None."""
+    for way, other in permutations((residual.steps, residual.shortcut_steps)):
+        if way and type(way[-1]) is Conv2D:
+            return way[:-1], way[-1], other
+    return None

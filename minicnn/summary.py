@@ -73,10 +73,12 @@ def _nested(layers, indent=""):
 def _fused(steps, where=""):
     """The steps that are more than one layer, those inside a layer with its name before them."""
     for step in steps:
-        if not hasattr(step, "config"):
+        fused = not hasattr(step, "config")
+        if fused:
             yield f"{where}{step}"
-        elif hasattr(step, "steps"):
-            yield from _fused([*step.steps, *step.shortcut_steps], f"{where}{step.name}: ")
+        for layer in step.layers if fused else [step]:
+            if hasattr(layer, "steps"):
+                yield from _fused([*layer.steps, *layer.shortcut_steps], f"{where}{layer.name}: ")
 
 
 def _count(parameters):

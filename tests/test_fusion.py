@@ -112,6 +112,42 @@ def test_fused_equals_unfused(settings, rng):
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
 
 
+def residuals(kernels):
+    """Sums where the first way ends in a convolution, the second, neither; with and without a ReLU behind."""
+    inner = mc.Residual([mc.ReLU(), mc.Conv2D(5, 3, padding="same")])
+    layers = [
+        mc.Residual([mc.Conv2D(4, 3, padding="same"), mc.ReLU(), mc.Conv2D(2, 3, padding="same")]), mc.ReLU(),
+        mc.Residual([mc.Conv2D(5, 3, padding="same"), mc.MaxPool2D(2)], [mc.ReLU(), mc.Conv2D(5, 1, 2)]),
+        mc.Residual([inner, mc.ReLU()]), mc.ReLU(), mc.GlobalAveragePool2D(), mc.Dense(1), mc.Sigmoid(),
+    ]  # fmt: skip
+    model = mc.Sequential(layers, kernels).build((12, 14, 2), seed=2, dtype="float64")
+    model.compile(mc.Adam(0.01))
+    return model
+
+
+def test_sums_are_made_where_a_way_ends_in_a_convolution(rng):
+    x, y = rng.normal(0, 1, (5, 12, 14, 2)), np.array([0, 1, 1, 0, 1])
+    fused, plain = residuals("fast"), residuals("im2col")
+    assert blocks(fused) == ["residual_1 + relu_1", "residual_2"] and not blocks(plain)
+    assert [repr(step) for step in fused.layers[3].steps] == ["residual_1 + relu_1"]
+    before = x.copy()
+    np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
+    np.testing.assert_array_equal(x, before)
+    train_alike(fused, plain, x, y)
+
+
+def test_the_plan_looks_into_residuals_that_are_a_part_of_a_step(capsys):
+    residuals("fast").summary()
+    lines = [line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines() if "In one step" in line]
+    assert lines == [
+        "residual_1 + relu_1",
+        "residual_1: conv2d_1 + relu_1",
+        "residual_2",
+        "residual_2: conv2d_1 + max_pool2d_1",
+        "residual_3: residual_1 + relu_1",
+    ]
+
+
 def separable(kernels):
     """A separable convolution with each of what may follow it, inside a Residual too."""
     layers = [

@@ -35,6 +35,7 @@ What a set may have beside these, and `fusion.py` then walks through in one step
 and the pool is 2x2 with stride 2:
 
     conv2d_relu_forward(x, weight, bias, strides, padding)           -> y
+    conv2d_add_forward, conv2d_add_relu_forward(x, weight, bias, strides, padding, other)    -> y, other added to it
     conv2d_maxpool2d_forward(x, weight, bias, strides, padding)      -> y, winner
     conv2d_maxpool2d_backward(dy, winner, x, weight, strides, padding, need_dx)    -> dx or None, dweight, dbias
     block_forward, block_backward: convolution, ReLU and pool        as conv2d_maxpool2d

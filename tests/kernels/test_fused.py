@@ -23,7 +23,7 @@ WINDOWS = [
 
 def close(got, wanted, dtype):
     assert got.dtype == np.dtype(dtype) and got.shape == wanted.shape
-    scale = max(1.0, float(np.abs(wanted).max(initial=0)))
+    scale = max(1.0, float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0)))
     np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
 
 
@@ -118,6 +118,26 @@ def test_outputs_that_are_too_many_for_the_caches_are_written_like_others(filter
     assert y.nbytes >= forward.LARGE
     close(fast.conv2d_forward(x, weight, bias, (1, 1), ONE), y, "float32")
     close(fast.conv2d_relu_forward(x, weight, bias, (1, 1), ONE), np.maximum(y, 0), "float32")
+    other = rng.standard_normal(y.shape, np.float32)
+    close(fast.conv2d_add_forward(x, weight, bias, (1, 1), ONE, other), y + other, "float32")
+    got = fast.conv2d_add_relu_forward(x, weight, bias, (1, 1), ONE, other)
+    close(got, np.maximum(y + other, 0), "float32")
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_a_convolution_adds_what_came_another_way(window, batch, dtype, rng):
+    H, W, C, kernel, strides, pads, filters = window
+    shapes = (batch, H, W, C), (*kernel, C, filters), filters
+    x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    y = reference.conv2d_forward(x, weight, bias, strides, pads)
+    other = rng.standard_normal(y.shape).astype(dtype)
+    other[0, 0, 0], other[-1, -1, -1] = np.nan, -np.inf
+    arguments, before = (x, weight, bias, strides, pads, other), other.copy()
+    close(fast.conv2d_add_forward(*arguments), y + other, dtype)
+    close(fast.conv2d_add_relu_forward(*arguments), reference.relu_forward(y + other), dtype)
+    np.testing.assert_array_equal(other, before)
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -49,6 +49,8 @@ from .threads import one_at_a_time
 
 conv2d_forward = one_at_a_time(convolution.conv2d_forward)
 conv2d_relu_forward = one_at_a_time(convolution.conv2d_relu_forward)
+conv2d_add_forward = one_at_a_time(convolution.conv2d_add_forward)
+conv2d_add_relu_forward = one_at_a_time(convolution.conv2d_add_relu_forward)
 conv2d_backward = one_at_a_time(convolution.conv2d_backward)
 block_forward = one_at_a_time(block.block_forward)
 block_backward = one_at_a_time(block.block_backward)
@@ -80,11 +82,11 @@ adam_step = one_at_a_time(update.adam_step)
 prepare = one_at_a_time(prepared.prepare)
 
 __all__ = [
-    "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward",
-    "batchnorm_forward", "batchnorm_inference", "batchnorm_relu_backward", "batchnorm_relu_forward",
-    "batchnorm_relu_inference", "block_backward", "block_forward", "conv2d_backward", "conv2d_forward",
-    "conv2d_maxpool2d_backward", "conv2d_maxpool2d_forward", "conv2d_relu_forward", "dense_backward", "dense_forward",
-    "depthwise_conv2d_backward", "depthwise_conv2d_forward", "maxpool2d_backward", "maxpool2d_forward",
+    "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward", "batchnorm_forward",
+    "batchnorm_inference", "batchnorm_relu_backward", "batchnorm_relu_forward", "batchnorm_relu_inference",
+    "block_backward", "block_forward", "conv2d_add_forward", "conv2d_add_relu_forward", "conv2d_backward",
+    "conv2d_forward", "conv2d_maxpool2d_backward", "conv2d_maxpool2d_forward", "conv2d_relu_forward", "dense_backward",
+    "dense_forward", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "maxpool2d_backward", "maxpool2d_forward",
     "prepare", "relu_backward", "relu_forward", "separable_conv2d_forward", "separable_conv2d_maxpool2d_forward",
     "separable_conv2d_relu_forward", "sgd_step",
 ]  # fmt: skip

@@ -39,6 +39,30 @@ def conv2d_relu_forward(
     return forward(x, weight, bias, strides, padding, RELU)[0]
 
 
+def conv2d_add_forward(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    strides: Pair,
+    padding: Padding,
+    other: np.ndarray,
+) -> np.ndarray:
+    """y = conv(x, weight) + bias + other."""
+    return forward(x, weight, bias, strides, padding, LINEAR, other)[0]
+
+
+def conv2d_add_relu_forward(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    strides: Pair,
+    padding: Padding,
+    other: np.ndarray,
+) -> np.ndarray:
+    """The same, cut at 0."""
+    return forward(x, weight, bias, strides, padding, RELU, other)[0]
+
+
 def conv2d_backward(
     dy: np.ndarray,
     x: np.ndarray,

@@ -18,7 +18,7 @@ from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
 from .memory import PIECES, copy_rows, empty
-from .pool import pool, relu_pool, relu_write, relu_write_past, settle, write, write_past
+from .pool import add_write, add_write_past, pool, relu_pool, settle, write, write_past
 from .prepared import DIRECT, ROWS, SQUARES, Prepared, prepare
 from .winograd import PLACES, SIDE, STEP, finite, transform_pictures, winograd
 from .winograd_rows import ABREAST, transform_rows, winograd_rows
@@ -41,30 +41,21 @@ def forward(
     strides: Pair,
     padding: Padding,
     then: int,
+    other: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """y, and with a pool the winners (0 to 3: the first largest of the four, row by row; 4: none is above 0)."""
+    """y, and with a pool the winners (0 to 3: the first largest of the four, row by row; 4: none is above 0).
+
+    Without a pool `other`, of y's shape, is added before the ReLU.
+    """
     x, weight = plain(x), prepare(weight, bias)
     shape, size, cut, route, copied = _plan(x.shape, weight.shape, strides, padding, then, x.itemsize)
     y = empty(shape, x.dtype)
     winner = empty(shape if then >= RELU_POOL else (1, 1, 1, 1), np.uint8)
     if y.size:
         U, kernel = weight.transformed(route), weight.shape[:2]
-        _forward(
-            x,
-            weight.packed,
-            U,
-            weight.bias,
-            y,
-            winner,
-            kernel,
-            size,
-            strides,
-            padding,
-            cut,
-            route,
-            copied,
-            then,
-        )
+        other = y[:0] if other is None else plain(other)
+        _forward(x, weight.packed, U, weight.bias, y, winner, other, kernel, size, strides, padding, cut, route, copied,
+                 then)  # fmt: skip
     return y, winner
 
 
@@ -103,7 +94,7 @@ def _route(weight_shape, strides, OH, OW, pieces, itemsize):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, cut, route, copied, then):
+def _forward(x, packed, U, bias, y, winner, other, kernel, size, strides, padding, cut, route, copied, then):
     N, H, W, C = x.shape
     (KH, KW), (OH, OW), (SH, SW), ((top, bottom), (left, right)) = kernel, size, strides, padding
     bands, units = cut
@@ -164,17 +155,20 @@ def _forward(x, packed, U, bias, y, winner, kernel, size, strides, padding, cut,
                         if copied:
                             source, s0 = buffers[n - first], 0
                         direct(out, pitch, source, s0, WP * C, C, packed, j, (KH, KW), (SH, SW), band, OW)
-                    finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, j * width, then)
+                    finish(
+                        out, pitch, bias, y, winner, other, some_y, some_winner, n, oh, band, j * width, then
+                    )
 
 
 @njit(cache=True, nogil=True)
-def finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, o0, then):
+def finish(out, pitch, bias, y, winner, other, some_y, some_winner, n, oh, band, o0, then):
     """What follows the convolution, for a band of picture n and the block of output channels that begins with o0."""
     OH, OW, OC = y.shape[1:]
     width = len(some_y)
     here = min(width, OC - o0)
     large = y.size * y.itemsize >= LARGE and OC * y.itemsize % VECTOR_BYTES == 0
-    flat_y, flat_winner = y.reshape(-1), winner.reshape(-1)
+    flat_y, flat_winner, flat_other = y.reshape(-1), winner.reshape(-1), other.reshape(-1)
+    floor, adds = y.dtype.type(0 if then == RELU else -np.inf), other.size > 0
     if then >= RELU_POOL:
         for r in range(band // 2):
             for pw in range(OW):
@@ -194,23 +188,25 @@ def finish(out, pitch, bias, y, winner, some_y, some_winner, n, oh, band, o0, th
             at, y0 = r * pitch * width, (n * OH + oh + r) * OW * OC + o0
             if here < width:
                 for ow in range(OW):
-                    _write(out, at + ow * width, bias, o0, flat_y, y0 + ow * OC, here, then == RELU)
-            elif large and then == RELU:
-                relu_write_past(out, at, width, bias, o0, flat_y, y0, OC, OW)
+                    _write(out, at + ow * width, bias, o0, flat_y, flat_other, y0 + ow * OC, here, floor)
+            elif large and adds:
+                add_write_past(out, at, width, bias, o0, flat_y, flat_other, y0, OC, OW, floor)
             elif large:
-                write_past(out, at, width, bias, o0, flat_y, y0, OC, OW)
-            elif then == RELU:
-                relu_write(out, at, width, bias, o0, flat_y, y0, OC, OW)
+                write_past(out, at, width, bias, o0, flat_y, flat_other, y0, OC, OW, floor)
+            elif adds:
+                add_write(out, at, width, bias, o0, flat_y, flat_other, y0, OC, OW, floor)
             else:
-                write(out, at, width, bias, o0, flat_y, y0, OC, OW)
+                write(out, at, width, bias, o0, flat_y, flat_other, y0, OC, OW, floor)
         if large:
             settle()
 
 
 @njit(cache=False, inline="always")
-def _write(out, at, bias, o0, y, y0, here, relu):
-    """y = out + bias, cut at 0 if asked; unsigned indices, so that numba need not ask which count from the end."""
-    zero = bias.dtype.type(0)
+def _write(out, at, bias, o0, y, other, y0, here, floor):
+    """The same for the last block, of `here` channels; unsigned indices, so that numba need not ask which count from
+    the end."""
     for v in range(here):
         value = out[np.uintp(at + v)] + bias[np.uintp(o0 + v)]
-        y[np.uintp(y0 + v)] = zero if relu and value <= zero else value
+        if len(other) > 0:
+            value += other[np.uintp(y0 + v)]
+        y[np.uintp(y0 + v)] = floor if value <= floor else value

@@ -4,8 +4,9 @@
     winner[v] = which of the four it was: the first, row by row; NOBODY if none is above 0
 
 for one pooled place and the tile's width of channels; `pool` without the ReLU, where somebody always wins.  A NaN is
-larger than any number, as in `reference`, and a ReLU lets nobody win there.  `writes` do a run of places without a
-pool; two of them past the caches, for outputs that are too many to be found there again.
+larger than any number, as in `reference`, and a ReLU lets nobody win there.  `write` does a run of places without a
+pool, and may add what came another way through the network; two of the four go past the caches, for outputs that are
+too many to be found there again.
 The same loops, written for numba, take twice the time: they mix bytes with wider numbers, and ask how wide a place is.
 Called by `forward.py`.
 """
@@ -66,34 +67,38 @@ def make_pool(relu: bool, vectors: int = VECTORS) -> Callable:
     return pool
 
 
-def make_write(relu: bool, past_caches: bool, vectors: int = VECTORS) -> Callable:
-    """y[i*OC + v] = out[i*width + v] + bias[v] for i < count, at least one, and the tile's width; cut at 0 if asked.
+def make_write(adds: bool, past_caches: bool, vectors: int = VECTORS) -> Callable:
+    """y[i*OC + v] = max(floor, out[i*width + v] + bias[v]) for i < count, at least one, and the tile's width.
 
-    Memory is written in whole lines: what goes past the caches need not be read from it first, as it is otherwise.
+    One that `adds` takes the maximum of that and other[i*OC + v], which lies as y does.  Memory is written in whole
+    lines: what goes past the caches need not be read from it first, as it is otherwise.
     """
 
     @intrinsic
-    def write(typing_context, out, at, width, bias, o0, y, y0, OC, count):
+    def write(typing_context, out, at, width, bias, o0, y, other, y0, OC, count, floor):
         n = types.intp
-        signature = types.void(out, n, n, bias, n, y, n, n, n)
+        signature = types.void(out, n, n, bias, n, y, other, n, n, n, out.dtype)
 
         def codegen(context, builder, sig, arguments):
-            out, at, width, bias, o0, y, y0, OC, count = arguments
+            out, at, width, bias, o0, y, other, y0, OC, count, floor = arguments
             e, b = Vectors(context, builder, sig.args[0].dtype), builder
-            out, y = e.pointer(sig.args[0], out, at), e.pointer(sig.args[5], y, y0)
-            bias = e.pointer(sig.args[3], bias, o0)
-            shifts, zero = [e.load(bias, v) for v in range(vectors)], ir.Constant(e.vector, [0.0] * e.lanes)
+            bias, floor = e.pointer(sig.args[3], bias, o0), e.spread(floor)
+            shifts = [e.load(bias, v) for v in range(vectors)]
 
             def place(pointers, _):
-                out, y = pointers
+                out, y, *other = pointers
                 for v, shift in enumerate(shifts):
                     value = b.fadd(e.load(out, v), shift)
-                    if relu:
-                        value = b.select(b.fcmp_ordered("<=", value, zero), zero, value)
+                    for pointer in other:
+                        value = b.fadd(value, e.load(pointer, v))
+                    value = b.select(b.fcmp_ordered("<=", value, floor), floor, value)
                     e.store(value, y, v, past_caches)
                 return []
 
-            e.run(count, (out, y), (width, OC), [], place)
+            pointers = [e.pointer(sig.args[0], out, at), e.pointer(sig.args[5], y, y0)]
+            if adds:
+                pointers.append(e.pointer(sig.args[6], other, y0))
+            e.run(count, pointers, (width, OC, OC)[: len(pointers)], [], place)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -102,8 +107,8 @@ def make_write(relu: bool, past_caches: bool, vectors: int = VECTORS) -> Callabl
 
 
 relu_pool, pool = make_pool(True), make_pool(False)
-write, relu_write, write_past, relu_write_past = (
-    make_write(relu, past_caches) for past_caches in (False, True) for relu in (False, True)
+write, add_write, write_past, add_write_past = (
+    make_write(adds, past_caches) for past_caches in (False, True) for adds in (False, True)
 )
 
 
