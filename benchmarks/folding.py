@@ -1,8 +1,8 @@
-"""What a network that only predicts gains by `fold_batchnorm`: it takes turns with the same network as it was trained.
+"""What a network that only predicts gains by `fold_batchnorm` and `Predictor`: they take turns with it as trained.
 
     python benchmarks/folding.py [--rounds 9]
 
-The networks are the one that ships and those with normalisations in peer_networks.py.  First both must answer alike.
+The networks are the one that ships and those with normalisations in peer_networks.py.  First all must answer alike.
 Writes folding.md and folding.json into benchmarks/results, in two minutes; ratios are taken within a round.
 """
 
@@ -31,14 +31,15 @@ def models() -> Iterator[tuple[str, mc.Sequential]]:
 
 
 def measure(model: mc.Sequential, batch: int, rounds: int, turn: float = TURN) -> dict[str, list[float]]:
-    """Pictures a second, round by round, as the model is and folded."""
+    """Pictures a second, round by round, as the model is, folded, and of its Predictor."""
     x = np.random.default_rng(1).random((batch, *model.input_shape), np.float32)
-    both = {"as trained": model, "folded": mc.fold_batchnorm(model)}
-    np.testing.assert_allclose(*(each.predict(x) for each in both.values()), rtol=1e-3, atol=1e-4)
-    speeds = {name: [] for name in both}
+    ways = {"as trained": model, "folded": mc.fold_batchnorm(model), "Predictor": mc.Predictor(model)}
+    for way in ways.values():
+        np.testing.assert_allclose(way.predict(x), model.predict(x), rtol=1e-3, atol=1e-4)
+    speeds = {name: [] for name in ways}
     for number in range(rounds):
-        for name in sorted(both, reverse=number % 2 == 1):
-            seconds = seconds_per_call(lambda each=both[name]: each.predict(x, batch_size=batch), turn)
+        for name in sorted(ways, reverse=number % 2 == 1):
+            seconds = seconds_per_call(lambda way=ways[name]: way.predict(x, batch_size=batch), turn)
             speeds[name].append(round(batch / seconds, 1))
     return speeds
 
@@ -52,13 +53,21 @@ def main() -> None:
     for name, model in models():
         for batch in BATCHES:
             speeds = report[f"{name}, batch {batch}"] = measure(model, batch, options.rounds)
-            before, after = speeds.values()
-            gains = [b / a for a, b in zip(before, after, strict=True)]
+            before, *others = speeds.values()
+            gains = [[b / a for a, b in zip(before, after, strict=True)] for after in others]
             size = f"{model.input_shape[0]} px"
-            rows.append([f"{name}, {size}", str(batch), spread(before), spread(after), f"{spread(gains)}x"])
-    heading = ["network", "batch", "pictures a second as trained", "folded", "times as fast"]
-    text = f"""Prediction with batch normalisations and with them in the weights before them: \
-median (least to most) of {options.rounds} rounds.
+            rows.append(
+                [f"{name}, {size}", str(batch), spread(before), *(f"{spread(gain)}x" for gain in gains)]
+            )
+    heading = [
+        "network",
+        "batch",
+        "pictures a second as trained",
+        "folded, times as fast",
+        "Predictor, times as fast",
+    ]
+    text = f"""Prediction with batch normalisations, with them in the weights before them, and with these weights laid \
+out once: median (least to most) of {options.rounds} rounds.
 
 {table(heading, rows)}
 

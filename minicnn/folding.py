@@ -6,9 +6,9 @@ When a network only predicts, BatchNormalization multiplies each channel by a fi
     scale * (x @ weight + bias) + shift  =  x @ (weight * scale) + (bias * scale + shift)
 
 So a convolution or dense layer can do it at no cost.  `fold_batchnorm` gives a new model; the one it was made from
-stays as it is, can be trained further and folded again.  For whoever predicts much with one model, or takes it
-elsewhere: a residual network answers 1.3 to 1.4 times as fast (benchmarks/folding.py).  Nothing here calls it: `catdog`
-gains next to nothing, for its normalisations and ReLUs are one pass over pooled values.
+stays as it is, can be trained further and folded again.  For whoever takes a model elsewhere; `Predictor` in
+predictor.py folds too, and lays the weights out.  `catdog` gains next to nothing, for its normalisations and ReLUs are
+one pass over pooled values.
 """
 
 from collections.abc import Sequence

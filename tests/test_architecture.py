@@ -40,6 +40,7 @@ MAY_IMPORT = {
     },
     "fusion": {"layers"},
     "folding": {"layers", "model"},
+    "predictor": {"batches", "folding", "layers", "model"},
     "networks": {"layers", "model"},
     "gradient_check": {"errors", "kernels"},
     "plots": {"files", "metrics"},

@@ -1,4 +1,4 @@
-"""What folding gains is measured between two networks that answer alike."""
+"""What folding and a Predictor gain is measured between networks that answer alike."""
 
 import numpy as np
 import pytest
@@ -13,16 +13,17 @@ def network():
     return model
 
 
-def test_both_take_as_many_turns(programs):
+def test_all_take_as_many_turns(programs):
     speeds = programs("folding").measure(network(), 2, rounds=3, turn=1e-4)
-    assert list(speeds) == ["as trained", "folded"]
+    assert list(speeds) == ["as trained", "folded", "Predictor"]
     assert all(len(values) == 3 and min(values) > 0 for values in speeds.values())
 
 
-def test_a_folding_that_answers_otherwise_ends_the_run(programs, monkeypatch):
+@pytest.mark.parametrize("name", ["fold_batchnorm", "Predictor"])
+def test_one_that_answers_otherwise_ends_the_run(name, programs, monkeypatch):
     folding, other = programs("folding"), network()
     other.layers[1].beta.value[:] = 1
-    monkeypatch.setattr(folding.mc, "fold_batchnorm", lambda model: other)
+    monkeypatch.setattr(folding.mc, name, lambda model: other)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         folding.measure(network(), 2, rounds=1, turn=1e-4)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minicnn.kernels import fast, im2col, reference
-from minicnn.kernels.fast import forward, winograd_dweight
+from minicnn.kernels.fast import memory, winograd_dweight
 
 HALVES, NONE, ONE = (2, 2), ((0, 0), (0, 0)), ((1, 1), (1, 1))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -115,13 +115,22 @@ def test_outputs_that_are_too_many_for_the_caches_are_written_like_others(filter
     x = rng.standard_normal((3, 110, 120, 16), np.float32)
     weight, bias = rng.standard_normal((kernel, kernel, 16, filters), np.float32), np.ones(filters, "float32")
     y = im2col.conv2d_forward(x, weight, bias, (1, 1), ONE)
-    assert y.nbytes >= forward.LARGE
+    assert y.nbytes >= memory.LARGE
     close(fast.conv2d_forward(x, weight, bias, (1, 1), ONE), y, "float32")
     close(fast.conv2d_relu_forward(x, weight, bias, (1, 1), ONE), np.maximum(y, 0), "float32")
     other = rng.standard_normal(y.shape, np.float32)
     close(fast.conv2d_add_forward(x, weight, bias, (1, 1), ONE, other), y + other, "float32")
     got = fast.conv2d_add_relu_forward(x, weight, bias, (1, 1), ONE, other)
     close(got, np.maximum(y + other, 0), "float32")
+
+
+@pytest.mark.parametrize("C", [32, 35], ids=["whole vectors", "an overlapping one"])
+def test_depthwise_outputs_that_are_too_many_for_the_caches_are_written_like_others(C, rng):
+    x = rng.standard_normal((3, 110, 120, C), np.float32)
+    weight, bias = rng.standard_normal((3, 3, C, 1), np.float32), rng.standard_normal(C).astype("float32")
+    y = im2col.depthwise_conv2d_forward(x, weight, bias, (1, 1), ONE)
+    assert y.nbytes >= memory.LARGE
+    close(fast.depthwise_conv2d_forward(x, weight, bias, (1, 1), ONE), y, "float32")
 
 
 @pytest.mark.parametrize("window", WINDOWS)

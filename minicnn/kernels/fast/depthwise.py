@@ -14,8 +14,18 @@ from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from ..im2col import a_filter_a_channel, a_sum_a_channel
 from .band import bordered_band, crop_picture
-from .memory import PIECES, all_finite, bordered, empty
-from .window import KERNEL, LANES, TAPS, sliding_gradient, sliding_sum, window_gradient, window_sum
+from .memory import LARGE, PIECES, all_finite, bordered, empty
+from .pool import settle
+from .window import (
+    KERNEL,
+    LANES,
+    TAPS,
+    sliding_gradient,
+    sliding_sum,
+    sliding_sum_past,
+    window_gradient,
+    window_sum,
+)
 
 BAND = 1 << 16  # bytes of the picture that a band sees, about
 
@@ -87,11 +97,16 @@ def band_of(unit, OH, rows):
 
 
 @njit(cache=True, nogil=True)
-def window_row(y, y0, bias, source, x0, x_row, x_step, weight, C, count, lanes):
-    """A row of outputs, a vector of channels at a time; the last overlaps the one before."""
+def window_row(y, y0, bias, source, x0, x_row, x_step, weight, C, count, lanes, large):
+    """A row of outputs, a vector of channels at a time; the last overlaps the one before.
+
+    `large`: they are too many for the caches, and their vectors begin where whole ones may.
+    """
     for j in range(0, C, lanes):
         c = min(j, C - lanes)
-        if x_step == C:
+        if x_step == C and large:
+            sliding_sum_past(y, y0 + c, bias, c, source, x0 + c, x_row, x_step, weight, c, C, count)
+        elif x_step == C:
             sliding_sum(y, y0 + c, bias, c, source, x0 + c, x_row, x_step, weight, c, C, count)
         else:
             window_sum(y, y0 + c, bias, c, source, x0 + c, x_row, x_step, weight, c, C, count)
@@ -105,6 +120,7 @@ def _forward(x, weight, bias, y, rows, seen, strides, padding, lanes):
     WP = left + W + right
     bands = -(-OH // rows)
     flat_y, flat_weight = y.reshape(-1), weight.reshape(-1)
+    large = y.size * y.itemsize >= LARGE and lanes > 0 and C % max(1, lanes) == 0
     for piece in prange(PIECES):
         mine = seen[get_thread_id()]
         start, end = piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES
@@ -118,7 +134,7 @@ def _forward(x, weight, bias, y, rows, seen, strides, padding, lanes):
             for oh in range(first, last):
                 y0, x0 = (n * OH + oh) * OW * C, s0 + (oh - first) * SH * WP * C
                 if lanes:
-                    window_row(flat_y, y0, bias, source, x0, WP * C, SW * C, flat_weight, C, OW, lanes)
+                    window_row(flat_y, y0, bias, source, x0, WP * C, SW * C, flat_weight, C, OW, lanes, large)
                     continue
                 for ow in range(OW):
                     at = y0 + ow * C
@@ -131,6 +147,8 @@ def _forward(x, weight, bias, y, rows, seen, strides, padding, lanes):
                                 flat_y[np.uintp(at + c)] += (
                                     source[np.uintp(x1 + c)] * flat_weight[np.uintp(w0 + c)]
                                 )
+            if large:
+                settle()
 
 
 @njit(cache=True, nogil=True, parallel=True)

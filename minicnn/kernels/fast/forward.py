@@ -17,7 +17,7 @@ from ...compiling import njit, plain
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
-from .memory import PIECES, copy_rows, empty
+from .memory import LARGE, PIECES, copy_rows, empty
 from .pool import add_write, add_write_past, pool, relu_pool, settle, write, write_past
 from .prepared import DIRECT, ROWS, SQUARES, Prepared, prepare
 from .winograd import PLACES, SIDE, STEP, finite, transform_pictures, winograd
@@ -30,7 +30,6 @@ TILES = 16  # pieces of a band for Winograd's route, about
 TOGETHER = 28  # pieces of several pictures, where one has no more than a band
 SMALLEST = 2  # outputs along a side that Winograd's route may fill up to a whole piece
 FEW = 4  # pieces in all up to which the transform of the weights costs more than it saves
-LARGE = 1 << 22  # bytes of outputs that the next layer will not find in the caches
 DEPTH = 16  # input channels from which on its transforms pay, and products over them alone
 
 

@@ -20,6 +20,7 @@ from .cpu import VECTOR_BYTES, VECTORS
 
 PIECES = 8
 SMALL = 1 << 17  # bytes below which the system's own allocator is as good
+LARGE = 1 << 22  # bytes of outputs that the next layer will not find in the caches
 LINE = 64  # bytes of a cache line
 
 

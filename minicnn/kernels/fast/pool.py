@@ -112,12 +112,18 @@ write, add_write, write_past, add_write_past = (
 )
 
 
-@intrinsic
-def settle(typing_context):
+def make_settle() -> Callable:
     """Wait until all that went past the caches is where other threads look for it."""
 
-    def codegen(context, builder, sig, arguments):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
+    @intrinsic
+    def settle(typing_context):
+        def codegen(context, builder, sig, arguments):
+            builder.fence("seq_cst")
+            return context.get_dummy_value()
 
-    return types.void(), codegen
+        return types.void(), codegen
+
+    return settle
+
+
+settle = make_settle()

@@ -6,6 +6,7 @@ it leaves the caches.  What follows, a ReLU or a pool, happens there too, and wh
 and its ReLU, where a band of x is copied into its border.  Called by the steps of SeparableConv2D in `fusion.py`.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..im2col import a_filter_a_channel
 from .band import bordered_band, direct
 from .depthwise import band_of, depthwise_conv2d_forward, lanes_of, window_row
 from .forward import LINEAR, POOL, RELU, finish, forward
-from .memory import LINE, PIECES, bordered, clear, empty
+from .memory import LINE, PIECES, clear, empty, tile_width
 from .normalization import batchnorm_relu_inference, relu_normalize, terms_of
 from .prepared import Prepared, prepare
 from .window import KERNEL
@@ -49,25 +50,32 @@ def separable_conv2d_forward(
         return forward(z, weight, bias, (1, 1), NONE, then)[0]
     terms = np.empty((3, 0), x.dtype)
     if normalization is not None:
-        terms = np.repeat(terms_of(*normalization), depthwise_weight.shape[3], axis=1)
-    OH, OW = output_sizes(x.shape, depthwise.shape[:2], strides, padding)
-    (N, _, _, C), OC = x.shape, weight.shape[3]
+        terms = np.array(terms_of(*normalization)).repeat(depthwise_weight.shape[3], axis=1)
+    known = strides, padding, terms.size > 0, then, tile_width(x.dtype), get_num_threads()
+    shape, size, rows, begin, room = _plan(x.shape, weight.shape[3], *known)
+    y, winner = empty(shape, x.dtype), empty(shape if then == POOL else (1, 1, 1, 1), np.uint8)
+    if y.size:
+        weight = prepare(weight, bias)
+        _forward(x, terms, depthwise, weight.packed, weight.bias, y, winner, empty(room, x.dtype), begin, size,
+                 rows, strides, padding, lanes, then)  # fmt: skip
+    return y
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(x_shape, OC, strides, padding, normalized, then, width, threads):
+    """The shape of y, the sizes of the convolution's output, the rows of a band, and room for what each thread holds:
+    z, what is made of it, and from `begin` on what is seen, if that is copied."""
+    (N, _, W, C), (OH, OW) = x_shape, output_sizes(x_shape, (KERNEL, KERNEL), strides, padding)
     shape = N, OH, OW, OC
     if then == POOL:
         OH, OW = OH // 2 * 2, OW // 2 * 2
         shape = N, OH // 2, OW // 2, OC
-    y, winner = empty(shape, x.dtype), empty(shape if then == POOL else (1, 1, 1, 1), np.uint8)
-    if y.size:
-        weight = prepare(weight, bias)
-        # pairs of rows, for a pool, and few enough for all threads
-        rows = max(2, min(RUN // OW, -(-N * OH // get_num_threads())) // 2 * 2)
-        seen = bordered(x, padding, 0, terms.size > 0, rows=(rows - 1) * strides[0] + KERNEL)
-        room = empty(
-            (get_num_threads(), -(-rows * OW * (C + weight.packed.shape[2]) // LINE) * LINE), x.dtype
-        )
-        _forward(x, terms, depthwise, weight.packed, weight.bias, y, winner, seen, room, (OH, OW), rows, strides,
-                 padding, lanes, then)  # fmt: skip
-    return y
+    # pairs of rows, for a pool, and few enough for all threads
+    rows = max(2, min(RUN // max(1, OW), -(-N * OH // threads)) // 2 * 2)
+    begin = -(-rows * OW * (C + width) // LINE) * LINE
+    seen = ((rows - 1) * strides[0] + KERNEL) * (W + sum(padding[1])) * C
+    copied = normalized or any(map(any, padding))
+    return shape, (OH, OW), rows, begin, (threads, begin + copied * -(-seen // LINE) * LINE)
 
 
 def separable_conv2d_relu_forward(*arguments: Any) -> np.ndarray:
@@ -82,7 +90,7 @@ def separable_conv2d_maxpool2d_forward(*arguments: Any) -> np.ndarray:
 
 @njit(cache=True, nogil=True, parallel=True)
 def _forward(
-    x, terms, depthwise, packed, bias, y, winner, seen, room, size, rows, strides, padding, lanes, then
+    x, terms, depthwise, packed, bias, y, winner, room, begin, size, rows, strides, padding, lanes, then
 ):
     N, H, W, C = x.shape
     (OH, OW), (SH, SW), ((top, bottom), (left, right)) = size, strides, padding
@@ -91,24 +99,23 @@ def _forward(
     bands = -(-OH // rows)
     flat_depthwise, zeros = depthwise.reshape(-1), np.zeros(C, x.dtype)
     for piece in prange(PIECES):
-        thread = get_thread_id()
-        mine = seen[thread]
-        z, out = room[thread, : rows * OW * C], room[thread, rows * OW * C :]
+        mine = room[get_thread_id()]
+        z, out, seen = mine[: rows * OW * C], mine[rows * OW * C : begin], mine[begin:]
         some_y, some_winner = np.empty(width, x.dtype), np.empty(width, np.uint8)
         start, end = piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES
         if start < end:
-            mine[:] = 0
+            seen[:] = 0
         for unit in range(start, end):
             n, first, last = band_of(unit, OH, rows)
             top_row, high = first * SH, (last - first - 1) * SH + KERNEL
             if terms.size > 0:
-                _normalized_band(mine, x, terms, n, top_row, high, ((top, bottom), (left, right)), lanes)
-                source, s0 = mine, 0
+                _normalized_band(seen, x, terms, n, top_row, high, ((top, bottom), (left, right)), lanes)
+                source, s0 = seen, 0
             else:
-                source, s0 = bordered_band(mine, x, n, top_row, high, ((top, bottom), (left, right)))
+                source, s0 = bordered_band(seen, x, n, top_row, high, ((top, bottom), (left, right)))
             for r in range(last - first):
                 window_row(z, r * OW * C, zeros, source, s0 + r * SH * WP * C, WP * C, SW * C, flat_depthwise, C, OW,
-                           lanes)  # fmt: skip
+                           lanes, False)  # fmt: skip
             for j in range(blocks):
                 direct(out, OW, z, 0, OW * C, C, packed, j, (1, 1), (1, 1), last - first, OW)
                 finish(

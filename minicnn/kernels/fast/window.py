@@ -20,10 +20,11 @@ TAPS = KERNEL * KERNEL
 LANES = {"f": VECTOR_BYTES // 4, "d": VECTOR_BYTES // 8}  # channels in a vector, by the type's character
 
 
-def make_window_sum(slides: bool) -> Callable:
+def make_window_sum(slides: bool, past_caches: bool = False) -> Callable:
     """y[i*C + v] = bias[v] + sum over kw, kh of x[kh*x_row + i*x_step + kw*C + v] * w[(kh*3 + kw)*C + v], i < count.
 
     One that `slides` is for x_step = C: a column of the window is read once for the three outputs that see it.
+    `past_caches` is as in `Vectors.store`.
     """
 
     @intrinsic
@@ -48,12 +49,12 @@ def make_window_sum(slides: bool) -> Callable:
                 column = _column(e, x, 2, x_row, C)
                 if slides:
                     two, one = parts
-                    e.store(add(two, column, 2), y)
+                    e.store(add(two, column, 2), y, past_caches=past_caches)
                     return [add(one, column, 1), add(start, column, 0)]
                 total = start
                 for kw in range(KERNEL - 1):
                     total = add(total, _column(e, x, kw, x_row, C), kw)
-                e.store(add(total, column, 2), y)
+                e.store(add(total, column, 2), y, past_caches=past_caches)
                 return []
 
             parts = []  # of the next output two columns are summed, of the one after it one
@@ -121,3 +122,4 @@ def _column(e, x, kw, x_row, x_step):
 
 window_sum, window_gradient = make_window_sum(False), make_window_gradient(False)
 sliding_sum, sliding_gradient = make_window_sum(True), make_window_gradient(True)
+sliding_sum_past = make_window_sum(True, True)
