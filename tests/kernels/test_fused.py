@@ -95,7 +95,7 @@ def test_a_separable_convolution_is_its_two_halves_and_what_follows(case, batch,
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 def test_what_a_separable_convolution_reads_is_normalised_and_its_border_is_not(case, dtype, rng):
     H, W, C, multiplier, filters, kernel, strides, pads = case
-    shapes = (3, H, W, C), (*kernel, C, multiplier), (1, 1, C * multiplier, filters), filters
+    shapes = (11, H, W, C), (*kernel, C, multiplier), (1, 1, C * multiplier, filters), filters
     x, depthwise, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
     *terms, variance = (rng.uniform(0.5, 2, C).astype(dtype) for _ in range(4))
     normalization = *terms, variance, 1e-3
