@@ -237,7 +237,7 @@ class Torch:
         self.batch, self.target = self.laid_out(x), self.torch.from_numpy(y)
 
     def train(self, steps):
-        self.predictor = None
+        self.folded = None
         self.model.train()
         for _ in range(steps):
             self.optimizer.zero_grad()
