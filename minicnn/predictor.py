@@ -1,7 +1,7 @@
 """A model's answers, sooner: what follows from its weights alone is done once.
 
 `Sequential.predict` takes the weights as they are at that moment, and lays them out for its kernels in every call.
-Training needs that; for a single picture it can be a quarter of the time.  A Predictor is for whoever asks one model
+Training needs that; for a single picture it can be half of the time.  A Predictor is for whoever asks one model
 many times, such as a web page: normalisations are folded (folding.py) and weights laid out (kernels/fast/prepared.py)
 when it is made, and never again.
 """
