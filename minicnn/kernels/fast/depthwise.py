@@ -177,28 +177,16 @@ def _dweight(dy, x, parts, rows, seen, kernel, strides, padding, lanes):
                 if lanes:
                     for j in range(0, C, lanes):
                         c = min(j, C - lanes)
+                        sums0, x1, dy0 = j * (TAPS + 1), x0 + c, y0 + c
                         if SW == 1:
-                            sliding_gradient(
-                                vectors, j * (TAPS + 1), source, x0 + c, WP * C, C, flat_dy, y0 + c, C, OW
-                            )
+                            sliding_gradient(vectors, sums0, source, x1, WP * C, C, flat_dy, dy0, C, OW)
                         else:
-                            window_gradient(
-                                vectors,
-                                j * (TAPS + 1),
-                                source,
-                                x0 + c,
-                                WP * C,
-                                SW * C,
-                                flat_dy,
-                                y0 + c,
-                                C,
-                                OW,
-                            )
+                            window_gradient(vectors, sums0, source, x1, WP * C, SW * C, flat_dy, dy0, C, OW)
                     continue
                 for ow in range(OW):
-                    at, last = y0 + ow * C, KH * KW * C
+                    at, bias0 = y0 + ow * C, KH * KW * C
                     for c in range(C):
-                        sums[np.uintp(last + c)] += flat_dy[np.uintp(at + c)]
+                        sums[np.uintp(bias0 + c)] += flat_dy[np.uintp(at + c)]
                     for kh in range(KH):
                         for kw in range(KW):
                             x1, w0 = x0 + (kh * WP + ow * SW + kw) * C, (kh * KW + kw) * C

@@ -70,7 +70,7 @@ def make_pool(relu: bool, vectors: int = VECTORS) -> Callable:
 def make_write(adds: bool, past_caches: bool, vectors: int = VECTORS) -> Callable:
     """y[i*OC + v] = max(floor, out[i*width + v] + bias[v]) for i < count, at least one, and the tile's width.
 
-    One that `adds` takes the maximum of that and other[i*OC + v], which lies as y does.  Memory is written in whole
+    One that `adds` also adds other[i*OC + v], which lies as y does, before the maximum.  Memory is written in whole
     lines: what goes past the caches need not be read from it first, as it is otherwise.
     """
 

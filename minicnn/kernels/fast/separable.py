@@ -118,21 +118,8 @@ def _forward(
                            lanes, False)  # fmt: skip
             for j in range(blocks):
                 direct(out, OW, z, 0, OW * C, C, packed, j, (1, 1), (1, 1), last - first, OW)
-                finish(
-                    out,
-                    OW,
-                    bias,
-                    y,
-                    winner,
-                    y[:0],
-                    some_y,
-                    some_winner,
-                    n,
-                    first,
-                    last - first,
-                    j * width,
-                    then,
-                )
+                finish(out, OW, bias, y, winner, y[:0], some_y, some_winner, n, first, last - first, j * width,
+                       then)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
