@@ -186,6 +186,8 @@ def find(folder, limit=None, class_names=None):
     print(files, f"({folder})")
     for path in files.unlabelled:
         print(f"skipped: {path}: its name tells no class")
+    for note in files.notes:
+        print(note)
     return files if limit is None else files.limit(limit)
 
 

@@ -16,14 +16,14 @@ loss_function = mc.BinaryCrossEntropy(from_logits=True)
 optimizer = mc.Adam(learning_rate=0.05)
 
 for step in range(201):
-    logits = model.forward(x, training=True)  # (4, 2) -> (4, 1), and every layer keeps what backward needs
+    logits, caches = model.forward(x, training=True)  # (4, 2) -> (4, 1), and what backward needs
     loss, dlogits = loss_function(y, logits)  # how wrong, and which way each logit should move
-    model.backward(dlogits)  # the chain rule, last layer first: fills parameter.grad
+    model.backward(dlogits, caches)  # the chain rule, last layer first: fills parameter.grad
     optimizer.step(model.parameters)  # each weight takes a small step against its gradient
     if step % 50 == 0:
         print(f"step {step:3d}   loss {loss:.4f}")
 
-for inputs, logit in zip(x, model.forward(x)[:, 0], strict=True):
+for inputs, logit in zip(x, model(x)[:, 0], strict=True):
     print(
         f"{inputs[0]} xor {inputs[1]} = {int(logit > 0)}   (probability of 1: {1 / (1 + np.exp(-logit)):.3f})"
     )

@@ -1,13 +1,35 @@
-"""minicnn: a convolutional-network library written by hand; every backward pass is in the open.
+"""minicnn: a convolutional-network library written by hand; every forward and backward pass can be read.
 
-The public names, and nothing else.  Pictures and folders: `minicnn.data`; plots: `minicnn.plots`.
-Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
+The public names, and nothing else.  Images and folders are in `minicnn.data`, plots in `minicnn.plots`; both are
+imported when they are first used.  Start reading at `layers/base.py`, `kernels/reference.py` and `model.py`.
 """
 
-from . import callbacks, gradient_check, layers, losses, metrics, networks, optimizers, schedules
-from .averaging import MovingAverage
-from .callbacks import Callback, CSVLogger, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
-from .checkpoints import Checkpoint
+import importlib
+from typing import Any
+
+from . import (
+    callbacks,
+    gradient_check,
+    layers,
+    losses,
+    metrics,
+    networks,
+    optimizers,
+    regularizers,
+    schedules,
+)
+from .architecture import Input
+from .averaging import ExponentialMovingAverage, MovingAverage
+from .callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+)
+from .checkpoints import BackupAndRestore, Checkpoint
 from .errors import (
     ArgumentError,
     DataError,
@@ -17,11 +39,18 @@ from .errors import (
     NonFiniteError,
     ShapeError,
     StateError,
+    UnknownAttributeError,
 )
 from .finder import find_learning_rate
 from .folding import fold_batchnorm
+from .history import History
+from .kernels import release_memory
 from .layers import (
+    ELU,
+    GELU,
+    Activation,
     AveragePool2D,
+    AveragePooling2D,
     BatchNormalization,
     Conv2D,
     Dense,
@@ -29,38 +58,65 @@ from .layers import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    GlobalAveragePooling2D,
+    GlobalMaxPool2D,
+    GlobalMaxPooling2D,
     LeakyReLU,
     MaxPool2D,
+    MaxPooling2D,
     ReLU,
+    Rescaling,
     Residual,
     SeparableConv2D,
     Sigmoid,
+    SiLU,
     Softmax,
+    Tanh,
+    ZeroPadding2D,
 )  # fmt: skip
+from .loading import load_model
 from .losses import (
     BinaryCrossEntropy,
+    BinaryCrossentropy,
     CategoricalCrossEntropy,
+    CategoricalCrossentropy,
+    CrossEntropy,
+    Huber,
+    MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossEntropy,
+    SparseCategoricalCrossentropy,
 )
-from .model import Sequential, load_model
-from .optimizers import SGD, Adam, AdamW
+from .model import Sequential
+from .optimizers import SGD, Adam, AdamW, RMSprop
 from .predictor import Predictor
 from .progressive import ProgressiveSize, resize
+from .regularizers import L1, L1L2, L2
 from .schedules import CosineDecay, ExponentialDecay, OneCycle, WarmUp
 from .threads import set_threads
-from .training import History
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "ArgumentError", "AveragePool2D", "BatchNormalization", "BinaryCrossEntropy",
-    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint", "Conv2D", "CosineDecay", "DataError",
-    "Dense", "DepthwiseConv2D", "DiskFullError", "Dropout", "EarlyStopping", "ExponentialDecay", "Flatten",
-    "GlobalAveragePool2D", "History", "LeakyReLU", "MaxPool2D", "MeanSquaredError", "MinicnnError",
-    "ModelCheckpoint", "ModelFileError", "MovingAverage", "NonFiniteError", "OneCycle", "Predictor",
-    "ProgressiveSize", "ReLU", "ReduceLROnPlateau", "Residual", "SeparableConv2D", "Sequential", "ShapeError",
-    "Sigmoid", "Softmax", "SparseCategoricalCrossEntropy", "StateError", "WarmUp", "callbacks", "find_learning_rate",
-    "fold_batchnorm", "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers",
-    "resize", "schedules", "set_threads",
+    "ELU", "GELU", "L1", "L1L2", "L2", "SGD", "Activation", "Adam", "AdamW", "ArgumentError", "AveragePool2D",
+    "AveragePooling2D", "BackupAndRestore", "BatchNormalization", "BinaryCrossEntropy", "BinaryCrossentropy",
+    "CSVLogger", "Callback", "CategoricalCrossEntropy", "CategoricalCrossentropy", "Checkpoint", "Conv2D",
+    "CosineDecay", "CrossEntropy", "DataError", "Dense", "DepthwiseConv2D", "DiskFullError", "Dropout",
+    "EarlyStopping", "ExponentialDecay", "ExponentialMovingAverage", "Flatten", "GlobalAveragePool2D",
+    "GlobalAveragePooling2D", "GlobalMaxPool2D", "GlobalMaxPooling2D", "History", "Huber", "Input",
+    "LambdaCallback", "LeakyReLU", "LearningRateScheduler", "MaxPool2D", "MaxPooling2D", "MeanAbsoluteError",
+    "MeanSquaredError", "MinicnnError", "ModelCheckpoint", "ModelFileError", "MovingAverage", "NonFiniteError",
+    "OneCycle", "Predictor", "ProgressiveSize", "RMSprop", "ReLU", "ReduceLROnPlateau", "Rescaling", "Residual",
+    "SeparableConv2D", "Sequential", "ShapeError", "SiLU", "Sigmoid", "Softmax",
+    "SparseCategoricalCrossEntropy", "SparseCategoricalCrossentropy", "StateError", "Tanh",
+    "UnknownAttributeError", "WarmUp", "ZeroPadding2D", "callbacks", "find_learning_rate", "fold_batchnorm",
+    "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers", "regularizers",
+    "release_memory", "resize", "schedules", "set_threads",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """`minicnn.data` and `minicnn.plots`, which import Pillow, numba or matplotlib, when they are first used."""
+    if name in ("data", "plots"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

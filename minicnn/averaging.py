@@ -1,13 +1,15 @@
-"""A moving average of the weights: it lies nearer the middle of the valley than any single step, and judges better.
+"""Exponential moving average (EMA) of the weights: it lies nearer the middle of the valley than any single step.
 
-A callback.  Training goes on with its own weights; the averages take their place when an epoch has been trained, so
-that validation, `ModelCheckpoint` and whoever else comes at the end of an epoch see them, and give it back when the
-next begins.  After training the model keeps the averages.  Give it before callbacks that save or restore weights.
-Called by `training.py`.
+A callback.  Training continues with its own weights; the averages replace them when an epoch has been trained, so
+that validation, `ModelCheckpoint` and whatever else runs at the end of an epoch see them, and the weights come back
+when the next epoch begins.  After training the model keeps the averages.  Called by training.py.
 """
 
+import numpy as np
+
 from .callbacks import Callback
-from .errors import ArgumentError
+from .callbacks.base import is_count, is_flag, is_weights
+from .errors import check_number
 
 
 class MovingAverage(Callback):
@@ -25,10 +27,14 @@ class MovingAverage(Callback):
     ----------
     steps : int
         How many were averaged.
-    held : list of arrays
-        The averages, or while these are in the model the weights that training goes on with.
-    exchanged : bool
+    shadow : list of arrays
+        The averages, or while these are in the model the weights that training continues with.
+    swapped : bool
         Whether the averages are in the model.
+
+    Notes
+    -----
+    It is called before callbacks that save or restore weights, wherever it stands in the list.
 
     References
     ----------
@@ -43,41 +49,42 @@ class MovingAverage(Callback):
     >>> history = model.fit([[1.0]], [[2.0]], epochs=5, callbacks=[MovingAverage(0.9)], verbose=0)
     """
 
-    remembers = ("steps", "held", "exchanged")
+    priority = -10
+    state_attributes = {"steps": is_count, "shadow": is_weights, "swapped": is_flag}
 
     def __init__(self, decay: float = 0.999):
-        if not isinstance(decay, int | float) or not 0 <= decay < 1:
-            raise ArgumentError(
-                "MovingAverage decay", "a number in [0, 1)", repr(decay), "Give for example 0.999."
-            )
-        self.decay = float(decay)
+        self.decay = check_number(decay, "MovingAverage decay", 0, below=1)
+        self.steps, self.swapped = 0, False
+        self.shadow: list[np.ndarray] = []
 
-    def __repr__(self) -> str:
-        return f"MovingAverage({self.decay})"
+    def get_config(self) -> dict:
+        return super().get_config() | {"decay": self.decay}
 
-    def on_train_begin(self) -> None:
-        self.steps, self.exchanged, self.held = 0, False, self.model.get_weights()
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.steps, self.swapped, self.shadow = 0, False, self.model.get_weights()
 
-    def on_epoch_begin(self, epoch: int) -> None:
-        self.show(False)
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.swap(False)
 
-    def on_batch_end(self, batch: int, logs: dict) -> None:
+    def on_batch_end(self, batch: int, logs: dict | None = None) -> None:
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         self.steps += 1
-        for average, parameter in zip(self.held, self.model.parameters, strict=True):
+        for average, parameter in zip(self.shadow, self.model.parameters, strict=True):
             average += (1 - decay) * (parameter.value - average)
 
-    def on_test_begin(self) -> None:
-        self.show(True)
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self.swap(True)
 
-    def on_train_end(self) -> None:
-        self.show(True)
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.swap(True)
 
-    def show(self, averages: bool) -> None:
-        """Let the model have the averages, or the weights that training goes on with."""
-        if averages == self.exchanged:
+    def swap(self, averages: bool) -> None:
+        """Let the model have the averages, or the weights that training continues with."""
+        if averages == self.swapped:
             return
-        for held, parameter in zip(self.held, self.model.parameters, strict=True):
-            # In place, for a layer sees by the array whether somebody has given it other statistics.
-            held[...], parameter.value[...] = parameter.value.copy(), held.copy()
-        self.exchanged = averages
+        for shadow, parameter in zip(self.shadow, self.model.parameters, strict=True):
+            shadow[...], parameter.value[...] = parameter.value.copy(), shadow.copy()
+        self.swapped = averages
+
+
+ExponentialMovingAverage = MovingAverage

@@ -12,7 +12,13 @@ does that too, but for four things:
 
 Files are kept in the folder that NUMBA_CACHE_DIR names; without it in `__pycache__` beside the source or, where
 that cannot be written, in the user's cache, and they are found in either.  A file holds a digest, then numba's
-description of the compiled function.  What is damaged or of another version has another digest, and is compiled anew.
+description of the compiled function.  A file that is damaged or from another version fails its digest check, and the
+function is compiled again.
+
+The environment variable MINICNN_BOUNDSCHECK=1, set before Python starts, makes a debug build: every access to an array
+is checked, and one outside raises IndexError where it would otherwise read or overwrite other memory.  It is for
+finding faults in kernels.  It runs on one thread, because numba loses exceptions in parallel loops, and is many times
+slower.  Its files in the cache have names of their own.
 """
 
 import hashlib
@@ -37,6 +43,7 @@ from numba.core.compiler import CompileResult  # noqa: E402
 from numba.core.serialize import dumps  # noqa: E402
 from numba.misc.appdirs import AppDirs  # noqa: E402
 
+BOUNDSCHECK = os.environ.get("MINICNN_BOUNDSCHECK", "") == "1"
 PACKAGE = Path(__file__).parent
 DIGEST = hashlib.sha256
 
@@ -45,6 +52,8 @@ def njit(*, cache: bool, **options) -> Callable:
     """numba.njit, whose `cache` is the one of this file; the other options are numba's."""
 
     def compiled(function):
+        if BOUNDSCHECK:
+            options.update(boundscheck=True, parallel=False)
         dispatcher = numba.njit(**options)(function)
         if cache:
             dispatcher._cache = _Cache(function)
@@ -67,7 +76,7 @@ class _Cache(NullCache):
 
     def __init__(self, function):
         source = Path(function.__code__.co_filename)
-        self.name = f"{source.stem}.{function.__qualname__}"
+        self.name = f"{source.stem}.{function.__qualname__}" + ".boundscheck" * BOUNDSCHECK
         self.version = _version(source.relative_to(PACKAGE).parts[0])
         subfolder = f"{source.parent.name}-{DIGEST(bytes(source.parent)).hexdigest()[:16]}"
         if numba.config.CACHE_DIR:

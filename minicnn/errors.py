@@ -6,7 +6,9 @@ it.  Each class is also the built-in error that Python users would catch (`Value
 """
 
 import errno
-from numbers import Integral
+import math
+from numbers import Integral, Real
+from typing import Any
 
 
 class MinicnnError(Exception):
@@ -54,6 +56,10 @@ class ArgumentError(MinicnnError, ValueError):
     """An option outside its range or an unknown name."""
 
 
+class UnknownAttributeError(ArgumentError, AttributeError):
+    """An attribute that an object does not have, or that cannot be set."""
+
+
 class StateError(MinicnnError, RuntimeError):
     """Calls in an order that cannot work, such as fit before compile."""
 
@@ -75,7 +81,7 @@ class DiskFullError(MinicnnError, OSError):
 
 
 class NonFiniteError(MinicnnError, ArithmeticError):
-    """A loss that is NaN or infinite; the batch is named."""
+    """A loss, a gradient or a weight that is NaN or infinite; the batch and the parameter are named."""
 
 
 def check_int(value: object, where: str, least: int = 1) -> int:
@@ -98,3 +104,68 @@ def check_int(value: object, where: str, least: int = 1) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ArgumentError(where, f"an int of at least {least}", repr(value), "Give a whole number.")
     return int(value)
+
+
+def check_number(
+    value: object,
+    where: str,
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """`value` as a float, if it is a finite number from `least` to `most`, more than `above` and less than `below`.
+
+    NumPy's numbers are numbers; True, None and "0.5" are not.
+
+    Raises
+    ------
+    ArgumentError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> check_number(0.5, "rate", 0, below=1)
+    0.5
+    >>> check_number("0.5", "rate", 0, below=1)
+    Traceback (most recent call last):
+        ...
+    minicnn.errors.ArgumentError: rate: expected a number of at least 0 and below 1, received '0.5'.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if (
+        number
+        and least <= value <= most
+        and (above is None or value > above)
+        and (below is None or value < below)
+    ):
+        return float(value)
+    bounds = [
+        f"{word} {bound:g}"
+        for word, bound in (("of at least", least), ("above", above), ("of at most", most), ("below", below))
+        if bound is not None and math.isfinite(bound)
+    ]
+    expected = " ".join(["a number", " and ".join(bounds)]).strip() if bounds else "a finite number"
+    raise ArgumentError(where, expected, repr(value))
+
+
+def check_bool(value: Any, where: str) -> bool:
+    """`value` as a bool, if it is True or False; a word, a number or None is refused, not converted.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> check_bool(True, "use_bias")
+    True
+    >>> check_bool("no", "use_bias")
+    Traceback (most recent call last):
+        ...
+    minicnn.errors.ArgumentError: use_bias: expected True or False, received 'no'.
+    """
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # NumPy's, without importing it
+        return bool(value)
+    raise ArgumentError(where, "True or False", repr(value))

@@ -1,9 +1,8 @@
-"""Which learning rate?  Let it grow from step to step, and look where the loss falls fastest and where it explodes.
+"""Learning-rate range test: raise the rate from step to step, and see where the loss falls fastest and explodes.
 
 The plot is `plots.learning_rates`.  Called by examples/catdog.py (`--find-rate`).
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -11,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .batches import ArrayBatches
-from .errors import ArgumentError, NonFiniteError, StateError, check_int
+from . import fit_arguments
+from .errors import ArgumentError, NonFiniteError, StateError, check_int, check_number
+from .inputs import as_input
 
 SMOOTHING = 0.9  # of the losses' moving average, as in Smith's and others' finders
 SETTLING = 10  # steps until that average stands on more than a few batches
@@ -39,16 +39,24 @@ class Finding:
 
 
 def find_learning_rate(
-    model: Any, batches: ArrayBatches, lowest: float = 1e-6, highest: float = 1.0, steps: int = 100
+    model: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 100,
+    batch_size: int | None = None,
+    sample_weight: Any = None,
 ) -> Finding:
     """Train for `steps` batches while the rate grows from `lowest` to `highest`; then put everything back.
 
     Parameters
     ----------
     model : Sequential
-        Compiled; its weights, optimiser and random generators are afterwards as they were.
-    batches : Loader or ArrayBatches
-        What it would be trained on.
+        Compiled and built; its weights, optimizer and random generators are afterwards as they were.
+    x, y, batch_size, sample_weight : as in `fit`
+        What it would be trained on: arrays, a loader, or an iterable of batches.
     lowest, highest : float
     steps : int, at least 10
 
@@ -59,7 +67,9 @@ def find_learning_rate(
     Raises
     ------
     ArgumentError
-        For rates that do not rise.
+        For rates that do not rise, and a dataset that does not fit the model.
+    StateError
+        If the model is not compiled or not built, or another thread is training it.
 
     References
     ----------
@@ -71,44 +81,73 @@ def find_learning_rate(
     >>> x = np.sign(np.random.default_rng(0).standard_normal((64, 1)))
     >>> model = mc.Sequential([mc.Dense(1, use_bias=False)]).build((1,))
     >>> model.compile("sgd", "mean_squared_error")
-    >>> 0.001 < find_learning_rate(model, ArrayBatches(x, x, batch_size=8)).suggestion < 1
+    >>> 0.001 < find_learning_rate(model, x, x, batch_size=8).suggestion < 1
     True
     """
-    if not 0 < lowest < highest < math.inf:
-        raise ArgumentError(
-            "find_learning_rate", "0 < lowest < highest", f"{lowest} and {highest}", "Widen it."
-        )
-    check_int(steps, "find_learning_rate steps", least=10)
-    if model.optimizer is None:
-        raise StateError("find_learning_rate", "a compiled model", "one that is not", "Call compile first.")
-    optimizer = model.optimizer
-    state, schedule = model.state, optimizer.schedule
-    rates, losses, smoothed, average = np.geomspace(lowest, highest, steps), [], [], 0.0
+    where = "find_learning_rate"
+    lowest = check_number(lowest, f"{where} lowest", above=0)
+    highest = check_number(highest, f"{where} highest", above=0)
+    if not lowest < highest:
+        raise ArgumentError(where, "lowest < highest", f"{lowest} and {highest}", "Widen the range.")
+    steps = check_int(steps, f"{where} steps", least=10)
+    fit_arguments.need_compile(model, where)
+    fit_arguments.need_build(model, where)
+    if np.ndim(y) == 0 and y is not None:
+        raise ArgumentError(where, "targets y", repr(y), "Write lowest=... and highest=... by name.")
+    batches = fit_arguments.as_batches(where, x, y, sample_weight, batch_size=batch_size)
+    if type(batches) is fit_arguments.ArrayBatches and batches is not x:
+        batches.shuffle = True
+    if not model.training_lock.acquire(blocking=False):
+        expected, received = "one training at a time", "another thread that is training this model"
+        raise StateError(where, expected, received, "Wait for it, or use a copy: copy.deepcopy(model).")
     try:
-        for rate, (x, y, weight) in zip(rates, _endless(batches), strict=False):
-            optimizer.learning_rate = float(rate)
-            try:
-                losses.append(model.train_step(x, y, weight)[0])
-            except NonFiniteError:
-                break
-            average = SMOOTHING * average + (1 - SMOOTHING) * losses[-1]
-            smoothed.append(average / (1 - SMOOTHING ** len(losses)))  # the zero it began with weighs nothing
-            if len(losses) > SETTLING and smoothed[-1] > EXPLODED * min(smoothed):
-                break
+        fit_arguments.check_dataset(model, batches, where)
+        rates = np.geomspace(lowest, highest, steps)
+        losses, smoothed = _range_test(model, batches, rates)
     finally:
-        optimizer.schedule, model.state = schedule, state
+        model.training_lock.release()
     if len(losses) < 3:
         raise ArgumentError(
             "find_learning_rate lowest", "a rate that can be trained with", str(lowest), "Lower it."
         )
     rates = rates[: len(losses)]
     slope = np.gradient(smoothed, np.log(rates))
-    least = int(np.argmin(smoothed))  # what comes after it is on its way up
-    first = min(SETTLING, least)  # what comes before it is noise
+    least = int(np.argmin(smoothed))  # after it the loss rises
+    first = min(SETTLING, least)  # before it is noise
     suggestion = float(rates[first + np.argmin(slope[first : least + 1])])
     return Finding(rates, np.array(losses), np.array(smoothed), suggestion)
 
 
+def _range_test(model, batches, rates):
+    """The loss of a step at each rate, and their moving average, until it explodes; the model is then as before."""
+    optimizer, losses, smoothed, average = model.optimizer, [], [], 0.0
+    state, schedule, rate_before = model.state, optimizer.schedule, optimizer.learning_rate
+    gradients = [parameter.grad for parameter in model.parameters]
+    try:
+        for rate, (inputs, targets, weight) in zip(rates, _endless(batches), strict=False):
+            optimizer.learning_rate = float(rate)
+            try:
+                losses.append(model.train_step(as_input(model, inputs), targets, weight)[0])
+            except NonFiniteError:
+                break
+            average = SMOOTHING * average + (1 - SMOOTHING) * losses[-1]
+            smoothed.append(average / (1 - SMOOTHING ** len(losses)))  # without the zero it began with
+            if len(losses) > SETTLING and smoothed[-1] > EXPLODED * min(smoothed):
+                break
+    finally:
+        optimizer.learning_rate = rate_before if schedule is None else schedule
+        model.state = state
+        for parameter, gradient in zip(model.parameters, gradients, strict=True):
+            parameter.grad = gradient
+    return losses, smoothed
+
+
 def _endless(batches) -> Iterator[tuple]:
+    """The batches of one epoch after the other; a generator ends after one."""
     for epoch in count():
-        yield from batches.batches(epoch)
+        found = False
+        for batch in batches.batches(epoch):
+            found = True
+            yield batch
+        if not found:
+            return

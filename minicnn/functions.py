@@ -1,4 +1,7 @@
-"""The two functions that layers/activations.py and losses.py share, each written so that it cannot overflow."""
+"""The two functions that layers/activations.py, losses.py and outputs.py share, written so that they cannot overflow.
+
+A result too small for its type is 0; that is no error here, even after np.seterr(all="raise").
+"""
 
 import numpy as np
 
@@ -11,8 +14,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     >>> sigmoid(np.array([-800.0, 0.0]))
     array([0. , 0.5])
     """
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    with np.errstate(under="ignore"):
+        small = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1, small) / (1 + small)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -23,5 +27,6 @@ def softmax(x: np.ndarray) -> np.ndarray:
     >>> softmax(np.array([1000.0, 1000.0]))
     array([0.5, 0.5])
     """
-    exponential = np.exp(x - x.max(-1, keepdims=True))
-    return exponential / exponential.sum(-1, keepdims=True)
+    with np.errstate(under="ignore"):
+        exponential = np.exp(x - x.max(-1, keepdims=True))
+        return exponential / exponential.sum(-1, keepdims=True)

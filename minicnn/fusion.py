@@ -1,287 +1,418 @@
-"""Which layers run as one, where the kernel set has a function for them.
+"""The execution plan of a network: which layers run as one step, where the kernel set has a function for them.
 
-    Conv2D, ReLU, MaxPool2D(2)    Block: only what the pool lets through is written, only winners go back
-    Conv2D, ReLU                  ConvolutionReLU: the ReLU while the output is in the cache
-    Conv2D, MaxPool2D(2)          ConvolutionPool: only what the pool lets through is written
-    BatchNormalization, ReLU      NormalizationReLU: the ReLU in the same pass over memory
+    Conv2D, ReLU, MaxPool2D(2)    FusedConvReLUPool: only what the pool lets through is written, only maxima go back
+    Conv2D, ReLU                  FusedConvReLU: the ReLU while the output is in the cache
+    Conv2D, MaxPool2D(2)          FusedConvPool: only what the pool lets through is written
+    BatchNormalization, ReLU      FusedNormReLU: the ReLU in the same pass over memory
 
-In prediction alone, for training needs what lies between them:
+In prediction alone, because a backward pass needs what lies between them:
 
-    SeparableConv2D               Separable: what is between its halves stays in the cache
-    SeparableConv2D, ReLU         SeparableReLU: the ReLU there too
-    SeparableConv2D, MaxPool2D    SeparablePool: the pool there too
-    BatchNormalization, ReLU and any of these three: the band that is read is normalised as it comes
-    Residual                      Sum, where one of its ways ends in a Conv2D: the other is added there
-    Residual, ReLU                SumReLU: the ReLU there too
+    SeparableConv2D               FusedSeparableConv: the result between its halves stays in the cache
+    SeparableConv2D, ReLU         FusedSeparableConvReLU
+    SeparableConv2D, MaxPool2D    FusedSeparableConvPool
+    BatchNormalization, ReLU and any of these three: the rows that are read are normalised as they are read
+    Residual                      FusedSum: where a branch ends in a Conv2D, that convolution adds the other branch
+    Residual, ReLU                FusedSumReLU
 
-The layers stay as the user wrote them, with their weights and names; only the walk through them changes, and the
-answers do not.  `Sequential.build` makes the plan, also for the layers inside a Residual, and `summary()` shows it; the
-arithmetic is in `kernels/fast/`: `forward.py`, `block.py`, `pooled.py`, `normalization.py` and `separable.py`.
+The layers stay as the user wrote them; a plan walks through copies that share their parameters and compute with the
+model's kernel set.  An activation inside a layer (`Conv2D(8, 3, activation="relu")`) becomes a step of its own here, so
+that it fuses like any other.  `Sequential.build` makes a plan and `summary()` shows it.  The arithmetic is in
+`kernels/fast/`.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from itertools import permutations
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from .layers import BatchNormalization, Conv2D, Layer, MaxPool2D, ReLU, Residual, SeparableConv2D
+from .layers.base import run_backward, run_forward
+from .layers.cache import Cache, make_cache, open_cache
+from .layers.residual import check_same
+
+
+class Plan:
+    """The steps of a network, for training and for prediction.
+
+    Parameters
+    ----------
+    layers : sequence of Layer, built
+    kernels : module
+        The kernel set that the steps compute with.
+
+    Attributes
+    ----------
+    training : list of Layer and Fused
+        For forward passes that a backward pass follows.
+    prediction : list of Layer and Fused
+        For forward passes alone; each step is called: ``x = step(x)``.
+    """
+
+    def __init__(self, layers: Sequence[Layer], kernels: ModuleType):
+        singles = [single for layer in layers for single in separate(layer, kernels)]
+        self.training = fuse(singles, TRAINING)
+        self.prediction = fuse(singles, PREDICTION)
+
+
+def separate(layer: Layer, kernels: ModuleType) -> list[Any]:
+    """The layer as steps that compute with `kernels`: a copy without its activation, then the activation.
+
+    Layers that users wrote are taken as they are, since a copy could miss what they keep.
+    """
+    if isinstance(layer, Residual):
+        return [Branches(layer, kernels)] if type(layer) is Residual else [_own(layer, kernels)]
+    if not type(layer).__module__.startswith("minicnn."):
+        return [_own(layer, kernels)]
+    single = copy.copy(layer)
+    single.__dict__.update(_kernels=kernels, activation=None)
+    return [single] if layer.activation is None else [single, *separate(layer.activation, kernels)]
+
+
+def _own(layer, kernels):
+    layer.kernels = kernels
+    return layer
 
 
 class Fused:
-    """Layers that are walked through in one step; the first keeps what backward needs.
+    """Layers that run in one step.
 
     Attributes
     ----------
     forward_kernel : str
-        The function of the kernel set without which they are walked through one by one.
+        The function of the kernel set without which the layers run one by one.
     """
 
     forward_kernel: str
 
-    def __init__(self, *layers: Layer):
-        self.layers = layers
+    def __init__(self, *layers: Any):
+        self.layers, self.kernels = layers, layers[0].kernels
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """y of the last layer for a batch x of the first."""
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        """y of the last layer for a batch x of the first, and the cache."""
         raise NotImplementedError
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx of the first layer; also writes the gradients of its parameters."""
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        """dx of the first layer; writes the gradients of its parameters."""
         raise NotImplementedError
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """y alone, in prediction."""
+        return self.forward(x)[0]
+
+    def updates(self, cache: Cache) -> list[Callable[[], None]]:
+        """As `Layer.updates`."""
+        return []
+
+    @property
+    def learns(self) -> bool:
+        """Whether training changes any parameter of its layers."""
+        return any(layer.learns for layer in self.layers)
 
     def __repr__(self) -> str:
         return " + ".join(layer.name for layer in self.layers)
 
 
-class Block(Fused):
+class Branches(Fused):
+    """A residual whose branches have plans of their own."""
+
+    forward_kernel = "add"
+
+    def __init__(self, layer: Residual, kernels: ModuleType):
+        self.layers, self.kernels = (layer,), kernels
+        self.plans = [Plan(layers, kernels) for _, layers in layer.branches]
+
+    @property
+    def name(self) -> str:
+        """That of the residual."""
+        return self.layers[0].name
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        """y = layers(x) + shortcut(x)."""
+        (y, of_layers), (short, of_shortcut) = (run(plan.training, x, training) for plan in self.plans)
+        check_same(self.layers[0], y, short)
+        y = self.kernels.add(y, short)
+        return y, make_cache(self, y, of_layers, of_shortcut)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        """The sum of both branches' dx."""
+        dy, *caches = open_cache(self, dy, cache)
+        dx, dshort = (
+            run_back(plan.training, dy, list(of_branch), need_dx, need_dweight)
+            for plan, of_branch in zip(self.plans, caches, strict=True)
+        )
+        return self.kernels.add(dx, dshort) if need_dx else None
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        y, short = (predict(plan.prediction, x) for plan in self.plans)
+        check_same(self.layers[0], y, short)
+        return self.kernels.add(y, short)
+
+    def updates(self, cache: Cache) -> list[Callable[[], None]]:
+        return [
+            update
+            for plan, caches in zip(self.plans, cache[3], strict=True)
+            for update in updates(plan.training, caches)
+        ]
+
+    def __repr__(self) -> str:
+        return repr(self.layers[0])
+
+
+class FusedConvReLUPool(Fused):
     """A convolution, its ReLU and its pool.
 
     Notes
     -----
-    Keeps x and one byte for each pooled value, in place of the convolution's whole output.
+    The cache holds x and one byte for each pooled value, in place of the convolution's whole output.
     """
 
     forward_kernel, backward_kernel = "block_forward", "block_backward"
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
         """y = pool(relu(conv(x)))."""
         layer = self.layers[0]
-        y, winner = getattr(layer.kernels, self.forward_kernel)(x, *layer.arguments)
-        layer.keep(training, x, winner)
-        return y
+        x = layer.as_input(x, 4, layer.weight.shape[2])
+        y, argmax = getattr(self.kernels, self.forward_kernel)(x, *layer.arguments(x))
+        return y, make_cache(self, y, x, argmax)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx, and the convolution's gradients, from the winners alone."""
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        """dx, and the convolution's gradients, from the maxima alone."""
+        dy, x, argmax = open_cache(self, dy, cache)
         layer = self.layers[0]
-        x, winner = layer.kept()
-        dx, dweight, dbias = getattr(layer.kernels, self.backward_kernel)(
-            dy, winner, x, layer.weight.value, layer.strides, layer.pads, layer.needs_dx
+        weight, _, strides, pads = layer.arguments(x)
+        dx, dweight, dbias = getattr(self.kernels, self.backward_kernel)(
+            dy, argmax, x, weight, strides, pads, need_dx, need_dweight and layer.learns
         )
-        layer.keep_gradients(dweight, dbias)
+        layer.write(layer.weight, dweight)
+        layer.write(layer.bias, dbias)
         return dx
 
 
-class ConvolutionReLU(Fused):
-    """A convolution and its ReLU."""
-
-    forward_kernel = "conv2d_relu_forward"
-
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """y = relu(conv(x))."""
-        layer = self.layers[0]
-        y = layer.kernels.conv2d_relu_forward(x, *layer.arguments)
-        layer.keep(training, x, y)
-        return y
-
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx, and the convolution's gradients."""
-        layer = self.layers[0]
-        x, y = layer.kept()
-        dz = layer.kernels.relu_backward(dy, y)
-        dx, dweight, dbias = layer.kernels.conv2d_backward(
-            dz, x, layer.weight.value, layer.strides, layer.pads, layer.needs_dx
-        )
-        layer.keep_gradients(dweight, dbias)
-        return dx
-
-
-class ConvolutionPool(Block):
+class FusedConvPool(FusedConvReLUPool):
     """A convolution and its pool: the same without the ReLU."""
 
     forward_kernel, backward_kernel = "conv2d_maxpool2d_forward", "conv2d_maxpool2d_backward"
 
 
-class NormalizationReLU(Fused):
+class FusedConvReLU(Fused):
+    """A convolution and its ReLU."""
+
+    forward_kernel = "conv2d_relu_forward"
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        """y = relu(conv(x))."""
+        layer = self.layers[0]
+        x = layer.as_input(x, 4, layer.weight.shape[2])
+        y = self.kernels.conv2d_relu_forward(x, *layer.arguments(x))
+        return y, make_cache(self, y, x, y)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        """dx, and the convolution's gradients."""
+        dy, x, y = open_cache(self, dy, cache)
+        layer = self.layers[0]
+        weight, _, strides, pads = layer.arguments(x)
+        dz = self.kernels.relu_backward(dy, y)
+        dx, dweight, dbias = self.kernels.conv2d_backward(
+            dz, x, weight, strides, pads, need_dx, need_dweight and layer.learns
+        )
+        layer.write(layer.weight, dweight)
+        layer.write(layer.bias, dbias)
+        return dx
+
+
+class FusedNormReLU(Fused):
     """A batch normalisation and its ReLU.
 
     Notes
     -----
-    Keeps x and two numbers a channel, and no output: where the ReLU cut is computed again.
+    In training the cache holds x and two numbers per channel, and no output: where the ReLU cut is computed again.
     """
 
     forward_kernel = "batchnorm_relu_forward"
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """y = relu(normalized x)."""
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        """y = relu(normalised x)."""
         layer = self.layers[0]
-        gamma, beta, kernels = layer.gamma.value, layer.beta.value, layer.kernels
-        if not training:
-            return kernels.batchnorm_relu_inference(x, *layer.inference_arguments)
-        y, mean, variance = kernels.batchnorm_relu_forward(x, gamma, beta, layer.epsilon)
-        layer.keep(training, x, mean, variance)
-        return y
+        x = layer.as_input(x, channels=layer.gamma.shape[0])
+        if training and layer.learns:
+            y, mean, variance = self.kernels.batchnorm_relu_forward(
+                x, layer.gamma.value, layer.beta.value, layer.epsilon
+            )
+            return y, make_cache(self, y, x, None, mean, variance)
+        y = self.kernels.batchnorm_relu_inference(x, *layer.inference_arguments)
+        return y, make_cache(self, y, x, y, None, None)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx, and the gradients of gamma and beta; the moving averages move."""
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        """dx, and the gradients of gamma and beta."""
+        dy, x, y, mean, variance = open_cache(self, dy, cache)
         layer = self.layers[0]
-        x, mean, variance = layer.kept()
-        dx, layer.gamma.grad, layer.beta.grad = layer.kernels.batchnorm_relu_backward(
-            dy, x, layer.gamma.value, layer.beta.value, mean, variance, layer.epsilon, layer.needs_dx
+        if mean is None:
+            return layer.inference_backward(self.kernels.relu_backward(dy, y), x, need_dx, need_dweight)
+        dx, dgamma, dbeta = self.kernels.batchnorm_relu_backward(
+            dy, x, layer.gamma.value, layer.beta.value, mean, variance, layer.epsilon, need_dx
         )
-        layer.follow(mean, variance)
+        if need_dweight:
+            layer.write(layer.gamma, dgamma)
+            layer.write(layer.beta, dbeta)
         return dx
 
+    def updates(self, cache: Cache) -> list[Callable[[], None]]:
+        return self.layers[0].updates(cache)
 
-class Separable(Fused):
-    """Both halves of a separable convolution, and a normalisation with its ReLU that may stand before.
 
-    Notes
-    -----
-    In prediction alone: training needs what is between them, and takes other steps.
-    """
+class FusedSeparableConv(Fused):
+    """Both halves of a separable convolution, and a normalisation with its ReLU before it; prediction alone."""
 
     forward_kernel = "separable_conv2d_forward"
 
-    def __init__(self, *layers: Layer):
-        super().__init__(*layers)
-        self.training_steps = plan(layers, TRAINING)
-
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """y of the last layer."""
-        if training:
-            return run(self.training_steps, x, training)
+    def __call__(self, x: np.ndarray) -> np.ndarray:
         first, normalization = self.layers[0], None
         if isinstance(first, BatchNormalization):
             normalization, first = first.inference_arguments, self.layers[2]
-        return getattr(first.kernels, self.forward_kernel)(x, *first.arguments, normalization)
-
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx, step by step."""
-        for step in reversed(self.training_steps):
-            dy = step.backward(dy)
-        return dy
+        x = first.as_input(x, 4, first.depthwise_weight.shape[2])
+        return getattr(self.kernels, self.forward_kernel)(x, *first.arguments(x), normalization)
 
 
-class SeparableReLU(Separable):
+class FusedSeparableConvReLU(FusedSeparableConv):
     """The same and its ReLU."""
 
     forward_kernel = "separable_conv2d_relu_forward"
 
 
-class SeparablePool(Separable):
+class FusedSeparableConvPool(FusedSeparableConv):
     """The same and its pool."""
 
     forward_kernel = "separable_conv2d_maxpool2d_forward"
 
 
-class Sum(Fused):
-    """A residual; a convolution that one of its ways ends in adds the other.
-
-    Notes
-    -----
-    In prediction alone.
-    """
+class FusedSum(Fused):
+    """A residual; a convolution that one of its branches ends in adds the other branch; prediction alone."""
 
     forward_kernel = "conv2d_add_forward"
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """y of the last layer."""
-        if training:
-            return run(self.layers, x, training)
-        steps, convolution, other = _adding_way(self.layers[0])
-        y, short = run(steps, x), run(other, x)
-        return getattr(convolution.kernels, self.forward_kernel)(y, *convolution.arguments, short)
+    def __init__(self, *layers: Any):
+        super().__init__(*layers)
+        self.steps, self.convolution, self.other = adding_branch(layers[0])
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        """dx, layer by layer."""
-        for layer in reversed(self.layers):
-            dy = layer.backward(dy)
-        return dy
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        y, short = predict(self.steps, x), predict(self.other, x)
+        layer = self.convolution
+        y = layer.as_input(y, 4, layer.weight.shape[2])
+        return getattr(self.kernels, self.forward_kernel)(y, *layer.arguments(y), short)
 
 
-class SumReLU(Sum):
+class FusedSumReLU(FusedSum):
     """The same and its ReLU."""
 
     forward_kernel = "conv2d_add_relu_forward"
 
 
-# What stands in a row, and its step; longest first.
+# Which layers in a row become which step; longest first.
 TRAINING = (
-    ((Conv2D, ReLU, MaxPool2D), Block),
-    ((Conv2D, ReLU), ConvolutionReLU),
-    ((Conv2D, MaxPool2D), ConvolutionPool),
-    ((BatchNormalization, ReLU), NormalizationReLU),
+    ((Conv2D, ReLU, MaxPool2D), FusedConvReLUPool),
+    ((Conv2D, ReLU), FusedConvReLU),
+    ((Conv2D, MaxPool2D), FusedConvPool),
+    ((BatchNormalization, ReLU), FusedNormReLU),
 )
 SEPARABLE = (
-    ((SeparableConv2D, ReLU), SeparableReLU),
-    ((SeparableConv2D, MaxPool2D), SeparablePool),
-    ((SeparableConv2D,), Separable),
+    ((SeparableConv2D, ReLU), FusedSeparableConvReLU),
+    ((SeparableConv2D, MaxPool2D), FusedSeparableConvPool),
+    ((SeparableConv2D,), FusedSeparableConv),
 )
-SUMS = ((Residual, ReLU), SumReLU), ((Residual,), Sum)
-PLANS = (*SUMS, *(((BatchNormalization, ReLU, *row), step) for row, step in SEPARABLE), *SEPARABLE, *TRAINING)
+SUMS = ((Branches, ReLU), FusedSumReLU), ((Branches,), FusedSum)
+PREDICTION = (
+    *SUMS,
+    *(((BatchNormalization, ReLU, *row), step) for row, step in SEPARABLE),
+    *SEPARABLE,
+    *TRAINING,
+)
 
 
-def plan(layers: Sequence[Layer], plans: Sequence[tuple] = PLANS) -> list[Layer | Fused]:
-    """The steps of a walk through built layers: each layer, or some as one.  Residuals among them get plans too.
-
-    Parameters
-    ----------
-    layers : sequence of Layer, built
-    plans : sequence of (layers in a row, step)
-
-    Returns
-    -------
-    list of Layer and Fused
-    """
-    for layer in layers:
-        if isinstance(layer, Residual):
-            layer.steps, layer.shortcut_steps = plan(layer.layers), plan(layer.shortcut)
+def fuse(singles: Sequence[Any], patterns: Sequence[tuple]) -> list[Any]:
+    """The steps of a walk through single layers: each layer, or some as one."""
     steps, place = [], 0
-    while place < len(layers):
-        for kinds, make in plans:
-            row = layers[place : place + len(kinds)]
-            if _is_row(row, kinds) and hasattr(row[0].kernels, make.forward_kernel):
+    while place < len(singles):
+        for kinds, make in patterns:
+            row = singles[place : place + len(kinds)]
+            if matches(row, kinds) and hasattr(row[0].kernels, make.forward_kernel):
                 steps.append(make(*row))
                 break
         else:
-            row = layers[place : place + 1]
+            row = singles[place : place + 1]
             steps += row
         place += len(row)
     return steps
 
 
-def run(steps: Sequence[Layer | Fused], x: np.ndarray, training: bool = False) -> np.ndarray:
-    """y of the last step."""
+def matches(row: Sequence[Any], kinds: tuple) -> bool:
+    """Whether the layers are of these classes, and have options that a fused step can have."""
+    return tuple(type(layer) for layer in row) == kinds and all(map(can_fuse, row))
+
+
+def can_fuse(layer: Any) -> bool:
+    """Whether a pool halves the image, a ReLU is a plain one, and so on."""
+    if isinstance(layer, MaxPool2D):
+        unpadded = layer.padding in ("valid", ((0, 0), (0, 0)))
+        return layer.pool_size == layer.strides == (2, 2) and unpadded
+    if isinstance(layer, ReLU):
+        return layer.plain
+    if isinstance(layer, (Conv2D, SeparableConv2D)):
+        return layer.dilation_rate == (1, 1)
+    return not isinstance(layer, Branches) or adding_branch(layer) is not None
+
+
+def adding_branch(branches: Branches) -> tuple[list, Conv2D, list] | None:
+    """The steps of a branch that ends in a convolution, without it; the convolution; the other branch's steps."""
+    for one, other in permutations(plan.prediction for plan in branches.plans):
+        if one and type(one[-1]) is Conv2D and can_fuse(one[-1]):
+            return one[:-1], one[-1], other
+    return None
+
+
+# ------------------------------------------------------------------------------- walking a plan
+def predict(steps: Sequence[Any], x: np.ndarray) -> np.ndarray:
+    """y of the last step, in prediction; nothing is kept."""
     for step in steps:
-        x = step.forward(x, training)
+        x = step(x)
     return x
 
 
-def _is_row(layers, kinds):
-    """Whether the layers are of these kinds, and each can be a part of a step."""
-    return tuple(type(layer) for layer in layers) == kinds and all(_fits(layer) for layer in layers)
+def run(steps: Sequence[Any], x: np.ndarray, training: bool) -> tuple[np.ndarray, list[Cache]]:
+    """y of the last step, and every step's cache."""
+    caches = []
+    for step in steps:
+        x, cache = run_forward(step, x, training)
+        caches.append(cache)
+    return x, caches
 
 
-def _fits(layer):
-    """Whether a pool halves the picture, and a residual has a way that can add the other."""
-    if isinstance(layer, MaxPool2D):
-        return layer.pool_size == layer.strides == (2, 2) and layer.pads == ((0, 0), (0, 0))
-    return not isinstance(layer, Residual) or _adding_way(layer) is not None
+def run_back(
+    steps: Sequence[Any], dy: np.ndarray, caches: list[Cache], need_dx: bool, need_dweight: bool = True
+) -> np.ndarray | None:
+    """dx of the first step; each cache is taken out of the list when it is used, so that its memory is free again.
+
+    Without `need_dx` it stops at the lowest step that learns.
+    """
+    lowest = 0 if need_dx else next((i for i, step in enumerate(steps) if step.learns), len(steps))
+    while len(caches) > lowest:
+        place = len(caches) - 1
+        dy = run_backward(steps[place], dy, caches.pop(), need_dx or place > lowest, need_dweight)
+    return dy if need_dx else None
 
 
-def _adding_way(residual):
-    """The steps of a way that ends in a convolution, without it, the convolution, and the other way; or None."""
-    for way, other in permutations((residual.steps, residual.shortcut_steps)):
-        if way and type(way[-1]) is Conv2D:
-            return way[:-1], way[-1], other
-    return None
+def updates(steps: Sequence[Any], caches: Sequence[Cache]) -> list[Callable[[], None]]:
+    """What the steps change beside the weights; see `Layer.updates`."""
+    return [update for step, cache in zip(steps, caches, strict=True) for update in step.updates(cache)]

@@ -70,19 +70,22 @@ def check_layer(
     batch: int = 2,
     seed: int = 0,
     kernels: str = "im2col",
+    training: bool = True,
 ) -> list[GradientCheck]:
     """Check dx and every trainable parameter's gradient of one layer, element by element.
 
     Parameters
     ----------
     layer : Layer
-        It is built here, in float64.
+        Not built yet; it is built here, in float64.
     input_shape : tuple of int
         Without the batch; small, since each element costs two forward passes.
     batch : int
     seed : int
         Draws weights, input and upstream gradient.
     kernels : str
+    training : bool
+        False checks the backward pass of prediction.
 
     Returns
     -------
@@ -100,15 +103,17 @@ def check_layer(
     parameters = [parameter for parameter in layer.parameters if parameter.trainable]
     for parameter in parameters:
         parameter.value = rng.standard_normal(parameter.shape)  # a bias of zeros would hide mistakes
+    if not training:
+        for parameter in layer.parameters:
+            if not parameter.learned:  # statistics, of which some must be above 0
+                parameter.value = rng.uniform(0.5, 2, parameter.shape)
     x, dy = rng.standard_normal((batch, *input_shape)), rng.standard_normal((batch, *output_shape))
-    repeat = _repeatable([layer])
+    _, cache = layer.forward(x, training)
+    dx = layer.backward(dy, cache)
 
     def f():
-        repeat()
-        return float(np.vdot(layer.forward(x, training=True), dy))
+        return float(np.vdot(layer.forward(x, training)[0], dy))
 
-    f()
-    dx = layer.backward(dy)
     pairs = [("dx", x, dx)] + [(parameter.name, parameter.value, parameter.grad) for parameter in parameters]
     return [check_array(name, f, array, gradient) for name, array, gradient in pairs]
 
@@ -141,7 +146,7 @@ def check_model(
 ) -> list[GradientCheck]:
     """Check a whole network along random directions: each trainable parameter by itself, then all together.
 
-    The network is left as it was.
+    The network is left as it was, except for `.grad`.
 
     Parameters
     ----------
@@ -166,23 +171,17 @@ def check_model(
         )
     rng = np.random.default_rng(seed)
     parameters = [parameter for parameter in model.parameters if parameter.trainable]
-    others = [(parameter, parameter.value) for parameter in model.parameters if not parameter.trainable]
-    repeat = _repeatable(model.layers)
 
     def f():
-        repeat()
         return model.test_step(x, y, training=True)[0]
 
     model.compute_gradients(x, y)
-    for parameter, value in others:
-        parameter.value = value
     groups = [[parameter] for parameter in parameters] + [parameters]
     checks = []
     for group in groups:
         name = group[0].name if len(group) == 1 else "all parameters"
         for _ in range(directions):
             checks.append(_check_directions(name, f, group, rng))
-    repeat()
     return checks
 
 
@@ -272,14 +271,3 @@ def _compare(name, analytic, numeric, jump):
     return GradientCheck(
         name, error, place, float(analytic[worst]), float(numeric[worst]), difference.size, int(kink.sum())
     )
-
-
-def _repeatable(layers):
-    """A function that puts every layer's state, such as a random one's generator, back to what it is now."""
-    states = [(layer, layer.state) for layer in layers]
-
-    def repeat():
-        for layer, state in states:
-            layer.state = state
-
-    return repeat

@@ -3,26 +3,35 @@
 A loss is called with targets and predictions and returns (value, gradient).  The loss alone divides by
 the batch size N; layers never do.  `from_logits=True` means that the predictions have not been through
 Sigmoid or Softmax yet: the two together are simpler and exact where the pair in sequence overflows
-(logit -50 with label 1 costs 50 with gradient -1; through a clipped probability it costs 16.1 and teaches
-nothing).  `Sequential.compile` uses that form by itself when the network ends in the right activation.
-Formulas are Keras's.  Called by `Sequential.compute_gradients`; nothing here knows of layers.
+(logit -50 with label 1 costs 50 with gradient -1; through a clipped probability it costs 16.1 and the
+gradient is 0).  `Sequential` uses that form by itself when the network ends in the right activation.
+Formulas and names are Keras's.  Called by `Sequential.compute_gradients`; nothing here knows of layers.
+
+Your own loss is a subclass of `Loss` with a method `terms`, or a function (target, prediction) ->
+(value, gradient).  Both always receive the predictions as the network gives them, never logits instead.
 """
 
+import inspect
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from difflib import get_close_matches
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, ShapeError, check_bool, check_number
 from .functions import sigmoid, softmax
+from .targets import as_numbers, check_shares, check_weights, class_numbers, numeric, one_hot
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1 where a logarithm is taken
+TOLERANCE = 1e-3  # how far rounding may move a probability out of [0, 1]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The base: check shapes, weigh samples, average.
+    """The base: check the arrays, weight the samples, average.
 
     Subclasses write `terms`, which gives each sample's loss and its own gradient.
 
@@ -30,14 +39,32 @@ class Loss:
     ----------
     from_logits : bool
         Whether predictions still lack their final activation.
+
+    Attributes
+    ----------
+    activation : "Sigmoid", "Softmax" or None
+        The layer this loss belongs behind; it tells what the predictions mean.
+
+    Examples
+    --------
+    >>> class Cubed(Loss):
+    ...     def terms(self, target, prediction):
+    ...         difference = prediction - target
+    ...         return abs(difference**3).sum(1), 3 * difference * abs(difference)
+    >>> value, gradient = Cubed()([[0.0]], np.array([[2.0]]))
+    >>> value, gradient
+    (8.0, array([[12.]]))
     """
 
     from_logits: bool = False
-    activation: ClassVar[str | None] = None  # the layer whose logits this loss can take
+    activation: ClassVar[str | None] = None
     name: ClassVar[str] = "loss"
 
+    def __post_init__(self):
+        object.__setattr__(self, "from_logits", check_bool(self.from_logits, f"{self.name} from_logits"))
+
     def __call__(
-        self, target: ArrayLike, prediction: np.ndarray, sample_weight: ArrayLike | None = None
+        self, target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[float, np.ndarray]:
         """The batch's loss and its gradient with respect to `prediction`.
 
@@ -45,52 +72,72 @@ class Loss:
         ----------
         target : array (N,), (N, 1) or (N, K)
         prediction : array (N, K)
-        sample_weight : array (N,), optional
-            Each sample's loss and gradient are multiplied by it; the sum is still divided by N.
+        sample_weight : number or array (N,) or (N, 1), optional
+            Each sample's loss and gradient are multiplied by its weight; the sum is still divided by N.
 
         Returns
         -------
         value : float
+            NaN or infinite if the prediction is.
         gradient : array like `prediction`
 
         Raises
         ------
+        ArgumentError
+            If targets or weights are not finite numbers, or predictions are not what this loss takes.
         ShapeError
             If targets, predictions and weights do not fit together.
         """
-        if prediction.ndim != 2:
-            raise ShapeError(
-                self.name, "predictions (N, K)", f"shape {prediction.shape}", "End in Flatten() and Dense."
-            )
-        target = self.prepare(np.asarray(target), prediction)
-        each, gradient = self.terms(target, prediction)  # (N,), (N, K)
-        if sample_weight is not None:
-            weight = np.asarray(sample_weight, prediction.dtype)
-            if weight.shape != each.shape:
-                raise ShapeError(
-                    self.name,
-                    f"{len(each)} sample weights",
-                    f"shape {weight.shape}",
-                    "Give one weight a sample.",
+        prediction = check_prediction(self.name, prediction)
+        with np.errstate(all="ignore"):  # what is not finite reaches the value, and training stops there
+            target = self.prepare(target, prediction)
+            each, gradient = _checked(self, self.terms(target, prediction), prediction)  # (N,), (N, K)
+            N = len(prediction)
+            if sample_weight is not None:
+                weight = check_weights(sample_weight, N, f"{self.name} sample_weight").astype(
+                    prediction.dtype
                 )
-            each, gradient = each * weight, gradient * weight[:, None]
-        N = len(prediction)
-        return float(each.sum(dtype=np.float64) / N), gradient / np.asarray(N, prediction.dtype)
+                each, gradient = each * weight, gradient * weight[:, None]
+            gradient = (gradient / np.asarray(N, prediction.dtype)).astype(prediction.dtype, copy=False)
+            return float(each.sum(dtype=np.float64) / N), gradient
 
-    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    def prepare(self, target: ArrayLike, prediction: np.ndarray) -> np.ndarray:
         """The target in the prediction's shape and type."""
+        target = as_numbers(target, f"{self.name} targets")
         if target.ndim == 1 and prediction.shape == (len(target), 1):
             target = target[:, None]
         if target.shape != prediction.shape:
             raise ShapeError(
-                self.name, f"targets of shape {prediction.shape}, like the predictions", f"shape {target.shape}",
-                "Check the number of classes, and whether labels are numbers or one-hot.",
+                self.name, f"targets of shape {prediction.shape}, like the predictions",
+                f"shape {target.shape}", self.explain(target, prediction),
             )  # fmt: skip
         return target.astype(prediction.dtype, copy=False)
+
+    def explain(self, target: np.ndarray, prediction: np.ndarray) -> str:
+        """One sentence on what to do about a target of the wrong shape."""
+        return "Give one row of targets per sample, as wide as the network's output."
 
     def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each sample's loss (N,) and its gradient (N, K), not yet divided by N."""
         raise NotImplementedError
+
+    @property
+    def config(self) -> dict:
+        """The constructor's arguments, by name.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not stored under its name.
+        """
+        names = list(inspect.signature(type(self)).parameters)
+        if missing := [name for name in names if not hasattr(self, name)]:
+            raise ArgumentError(type(self).__name__, f"its argument {missing[0]} stored as self.{missing[0]}")
+        return {name: getattr(self, name) for name in names}
+
+    def get_config(self) -> dict:
+        """`config`, under Keras's name."""
+        return self.config
 
 
 @dataclass(frozen=True)
@@ -110,6 +157,57 @@ class MeanSquaredError(Loss):
         difference = prediction - target
         K = prediction.shape[1]
         return (difference**2).mean(1), 2 * difference / K
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Loss):
+    """The mean over outputs of |p - t|;  gradient sign(p - t) / K, which is 0 where p = t.
+
+    Examples
+    --------
+    >>> value, gradient = MeanAbsoluteError()([1.0, 0.0], np.array([[0.5], [0.0]]))
+    >>> value, gradient.ravel()
+    (0.25, array([-0.5,  0. ]))
+    """
+
+    name: ClassVar[str] = "mean_absolute_error"
+
+    def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        difference = prediction - target
+        return np.abs(difference).mean(1), np.sign(difference) / prediction.shape[1]
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """With d = p - t, the mean over outputs of d^2 / 2 where |d| <= delta, else delta |d| - delta^2 / 2.
+
+    The gradient is d, cut off at -delta and delta, / K: an outlier pulls no harder than delta.
+
+    Parameters
+    ----------
+    from_logits : bool
+        Always False.
+    delta : float, above 0
+
+    Examples
+    --------
+    >>> value, gradient = Huber()([0.0, 0.0], np.array([[0.5], [3.0]]))
+    >>> value, gradient.ravel()  # (0.125 + 2.5) / 2
+    (1.3125, array([0.25, 0.5 ]))
+    """
+
+    delta: float = 1.0
+    name: ClassVar[str] = "huber"
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "delta", check_number(self.delta, "huber delta", above=0))
+
+    def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        difference = prediction - target
+        inner = np.clip(difference, -self.delta, self.delta)
+        each = inner * (difference - inner / 2)
+        return each.mean(1), inner / prediction.shape[1]
 
 
 @dataclass(frozen=True)
@@ -136,10 +234,19 @@ class BinaryCrossEntropy(Loss):
     name: ClassVar[str] = "binary_crossentropy"
 
     def __post_init__(self):
+        super().__post_init__()
         _check_smoothing(self)
 
-    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        return _check_shares(self, super().prepare(target, prediction))
+    def prepare(self, target: ArrayLike, prediction: np.ndarray) -> np.ndarray:
+        if not self.from_logits:
+            _check_probabilities(self, prediction, 1 + TOLERANCE)
+        return check_shares(super().prepare(target, prediction), f"{self.name} targets")
+
+    def explain(self, target: np.ndarray, prediction: np.ndarray) -> str:
+        K = prediction.shape[1]
+        if K == 1:
+            return "Give one number per sample: 0 or 1."
+        return f"Give one row of {K} zeros and ones per sample."
 
     def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = prediction.shape[1]
@@ -155,9 +262,10 @@ class BinaryCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class CategoricalCrossEntropy(Loss):
-    """-sum over k of t[k] log p[k], for one-hot targets and a softmax.
+    """-sum over k of t[k] log q[k], with q = p / sum(p), for one-hot targets and a softmax.
 
-    Probabilities are taken as they are; Keras divides them by their sum first, which a softmax has done.
+    The division by the sum is Keras's: rows that do not sum to 1 are normalized first.  A softmax's rows
+    do, so q = p there.  The gradient with respect to p[j] is (sum(t) - t[j] / q[j]) / sum(p).
 
     From logits z, where p = softmax(z): the gradient is p sum(t) - t.
 
@@ -179,20 +287,32 @@ class CategoricalCrossEntropy(Loss):
     name: ClassVar[str] = "categorical_crossentropy"
 
     def __post_init__(self):
+        super().__post_init__()
         _check_smoothing(self)
 
-    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        return _check_shares(self, super().prepare(target, prediction))
+    def prepare(self, target: ArrayLike, prediction: np.ndarray) -> np.ndarray:
+        if not self.from_logits:
+            _check_probabilities(self, prediction, np.inf)
+        repair = "Give one-hot rows, or use sparse_categorical_crossentropy for class numbers."
+        return check_shares(super().prepare(target, prediction), f"{self.name} targets", repair)
+
+    def explain(self, target: np.ndarray, prediction: np.ndarray) -> str:
+        if target.ndim == 1 or target.shape[1:] == (1,):
+            return "For class numbers use sparse_categorical_crossentropy."
+        return f"Give one row of {prediction.shape[1]} numbers per sample, one per class."
 
     def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = prediction.shape[1]
-        target = target * (1 - self.label_smoothing) + self.label_smoothing / K
+        if self.label_smoothing:
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / K
         if self.from_logits:
             z = prediction - prediction.max(1, keepdims=True)
             log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
             return -(target * log_p).sum(1), softmax(prediction) * target.sum(1, keepdims=True) - target
-        p, inside = _clipped(prediction)
-        return -(target * np.log(p)).sum(1), np.where(inside, -target / p, 0)
+        total = prediction.sum(1, keepdims=True)
+        q, inside = _clipped(prediction / total)
+        pull = np.where(inside, target, 0)
+        return -(target * np.log(q)).sum(1), (pull.sum(1, keepdims=True) - pull / q) / total
 
 
 @dataclass(frozen=True)
@@ -208,21 +328,244 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 
     name: ClassVar[str] = "sparse_categorical_crossentropy"
 
-    def prepare(self, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        labels, K = target.reshape(-1), prediction.shape[1]
-        whole = labels.astype(np.int64)
-        if (
-            len(labels) != len(prediction)
-            or (whole != labels).any()
-            or whole.min(initial=0) < 0
-            or whole.max(initial=0) >= K
-        ):
+    def prepare(self, target: ArrayLike, prediction: np.ndarray) -> np.ndarray:
+        target, (N, K) = as_numbers(target, f"{self.name} targets"), prediction.shape
+        if target.shape not in ((N,), (N, 1)):
+            one_row_each = target.ndim == 2 and target.shape[1] == K
             raise ShapeError(
-                self.name, f"{len(prediction)} class numbers from 0 to {K - 1}",
-                f"shape {target.shape} with values {np.unique(target)[:5].tolist()}",
-                "For one-hot targets use categorical_crossentropy.",
+                self.name, f"{N} class numbers from 0 to {K - 1}", f"shape {target.shape}",
+                "For one-hot targets use categorical_crossentropy." if one_row_each
+                else "Give one class number per sample.",
             )  # fmt: skip
-        return np.eye(K, dtype=prediction.dtype)[whole]
+        rows = one_hot(class_numbers(target, K, self.name), K, prediction.dtype)
+        return super().prepare(rows, prediction)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(CategoricalCrossEntropy):
+    """`CategoricalCrossEntropy` for class numbers and one-hot rows alike; the default behind a Softmax.
+
+    Examples
+    --------
+    >>> p = np.array([[0.25, 0.75]])
+    >>> CrossEntropy()([1], p)[0] == CrossEntropy()([[0, 1]], p)[0]
+    True
+    """
+
+    name: ClassVar[str] = "crossentropy"
+
+    def prepare(self, target: ArrayLike, prediction: np.ndarray) -> np.ndarray:
+        target, (N, K) = as_numbers(target, f"{self.name} targets"), prediction.shape
+        if K > 1 and target.shape in ((N,), (N, 1)):
+            target = one_hot(class_numbers(target, K, self.name), K, prediction.dtype)
+        return super().prepare(target, prediction)
+
+
+@dataclass(frozen=True)
+class FunctionLoss(Loss):
+    """A user's own function (target, prediction) -> (value, gradient) as a loss; `find_loss` makes it.
+
+    The function receives targets in the shape of the predictions, and averages over the batch itself.
+
+    Examples
+    --------
+    >>> def cubed(target, prediction):
+    ...     difference = prediction - target
+    ...     return abs(difference**3).mean(), 3 * difference * abs(difference) / difference.size
+    >>> find_loss(cubed)([[0.0]], np.array([[2.0]]))
+    (8.0, array([[12.]]))
+    """
+
+    function: Callable | None = None
+
+    def __call__(
+        self, target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[float, np.ndarray]:
+        where = getattr(self.function, "__name__", type(self.function).__name__)
+        if sample_weight is not None:
+            raise ArgumentError(
+                f"loss {where}", "no weights: a function cannot weight samples", "sample or class weights",
+                "Subclass minicnn.losses.Loss and write its method terms.",
+            )  # fmt: skip
+        prediction = check_prediction(f"loss {where}", prediction)
+        result = self.function(self.prepare(target, prediction), prediction)
+        if not isinstance(result, tuple) or len(result) != 2 or np.ndim(result[0]):
+            raise ArgumentError(f"loss {where}", "a pair (value, gradient)", type(result).__name__)
+        gradient = numeric(result[1], f"loss {where} gradient")
+        if gradient.shape != prediction.shape:
+            raise ShapeError(
+                f"loss {where}", f"a gradient of shape {prediction.shape}", f"shape {gradient.shape}"
+            )
+        return float(numeric(result[0], f"loss {where} value")), gradient.astype(prediction.dtype, copy=False)
+
+
+BinaryCrossentropy = BinaryCrossEntropy  # Keras's spelling
+CategoricalCrossentropy = CategoricalCrossEntropy
+SparseCategoricalCrossentropy = SparseCategoricalCrossEntropy
+
+OWN = (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    CrossEntropy,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SparseCategoricalCrossEntropy,
+)
+BY_NAME = {loss.name: loss for loss in OWN}
+SHORT = {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossEntropy}
+
+
+def find_loss(loss: Any, custom: Mapping[str, Any] | None = None) -> Loss:
+    """A loss from its name, an object, a user's own function, or the dictionary that `describe_loss` made.
+
+    Names are Keras's, in any of its spellings: "binary_crossentropy", "BinaryCrossentropy", "mse".
+
+    Parameters
+    ----------
+    loss : str, Loss, function of (target, prediction) that returns (value, gradient), or dict
+    custom : dict from name to class or function, optional
+        A user's own losses; they come before the library's.
+
+    Raises
+    ------
+    ArgumentError
+        For anything else.
+
+    Examples
+    --------
+    >>> find_loss("mse")
+    MeanSquaredError(from_logits=False)
+    >>> find_loss("SparseCategoricalCrossentropy").name
+    'sparse_categorical_crossentropy'
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, dict) and loss.keys() == {"class", "config"}:
+        return _from_description(loss["class"], loss["config"], custom or {})
+    repair = "Choose one."
+    if isinstance(loss, str):
+        if custom and loss in custom:
+            return _from_description(loss, {}, custom)
+        known = {_plain(name): found for name, found in (BY_NAME | SHORT).items()}
+        if _plain(loss) in known:
+            return known[_plain(loss)]()
+        if close := get_close_matches(_plain(loss), known, 1):
+            repair = f'Did you mean "{known[close[0]].name}"?'
+    elif inspect.isclass(loss):
+        repair = f"Write {loss.__name__}(), with brackets."
+    elif callable(loss):
+        check_arguments(loss, "loss")
+        return FunctionLoss(function=loss)
+    names = ", ".join([*BY_NAME, *SHORT])
+    raise ArgumentError("loss", f"one of {names}, a Loss or a function", repr(loss), repair)
+
+
+def describe_loss(loss: Loss) -> dict:
+    """A loss as JSON can hold it, for a model file: {"class": its name, "config": its arguments}.
+
+    Raises
+    ------
+    ArgumentError
+        If it has no name, or arguments that JSON cannot hold.
+
+    Examples
+    --------
+    >>> describe_loss(BinaryCrossEntropy(label_smoothing=0.1))
+    {'class': 'BinaryCrossEntropy', 'config': {'from_logits': False, 'label_smoothing': 0.1}}
+    """
+    if isinstance(loss, FunctionLoss):
+        name, config = getattr(loss.function, "__name__", "<lambda>"), {}
+    else:
+        name, config = type(loss).__name__, loss.config
+    try:
+        json.dumps(config)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"loss {name}", "arguments that JSON can hold", repr(config)) from None
+    if name == "<lambda>":
+        repair = "Define it with def."
+        raise ArgumentError("loss", "a function with a name", repr(loss.function), repair)
+    return {"class": name, "config": config}
+
+
+def _from_description(name, config, custom):
+    """The loss of that class or function, made with that configuration."""
+    found = custom.get(name) or {own.__name__: own for own in OWN}.get(name)
+    if found is None or not isinstance(config, dict):
+        repair = f'Give it with custom_objects={{"{name}": {name}}}.'
+        raise ArgumentError("loss", "a loss of minicnn or of custom_objects", repr(name), repair)
+    if inspect.isclass(found):
+        try:
+            found = found(**config)
+        except TypeError as error:
+            raise ArgumentError(
+                f"loss {name}", "arguments of its constructor", f"{config} ({error})"
+            ) from None
+    return find_loss(found)
+
+
+def takes_logits(loss: Loss) -> bool:
+    """Whether the loss may be handed logits in place of the probabilities that a network gives.
+
+    Only the library's own cross-entropies: a subclass has a `terms` that was written for probabilities.
+
+    Examples
+    --------
+    >>> takes_logits(BinaryCrossEntropy()), takes_logits(MeanSquaredError())
+    (True, False)
+    """
+    return type(loss) in OWN and loss.activation is not None and not loss.from_logits
+
+
+def with_logits(loss: Loss) -> Loss:
+    """The same loss, for predictions that still lack their final activation."""
+    return replace(loss, from_logits=True)
+
+
+def check_arguments(function: Callable, where: str) -> None:
+    """Raise ArgumentError for a function that cannot be called with (target, prediction).
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # some compiled functions do not tell
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise ArgumentError(where, "a function of (target, prediction)", f"{name}{signature}") from None
+
+
+def check_prediction(where: str, prediction: ArrayLike) -> np.ndarray:
+    """Predictions as a floating-point array (N, K), N at least 1.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+    """
+    prediction = numeric(prediction, f"{where} predictions")
+    if prediction.ndim != 2 or not prediction.size:
+        found = f"shape {prediction.shape}"
+        raise ShapeError(where, "predictions (N, K)", found, "End in Flatten() and Dense.")
+    return prediction if prediction.dtype.kind == "f" else prediction.astype(np.float64)
+
+
+def _checked(loss, terms, prediction):
+    """What `terms` returned, if it is a loss for each sample and a gradient for each output."""
+    where, wanted = (
+        f"{type(loss).__name__}.terms",
+        f"a pair of shapes {prediction.shape[:1]} and {prediction.shape}",
+    )
+    if not isinstance(terms, tuple) or len(terms) != 2:
+        raise ShapeError(where, wanted, type(terms).__name__, "Return each sample's loss, and its gradient.")
+    each, gradient = map(np.asarray, terms)
+    if each.shape != prediction.shape[:1] or gradient.shape != prediction.shape:
+        raise ShapeError(where, wanted, f"shapes {each.shape} and {gradient.shape}")
+    return each, gradient
 
 
 def _clipped(p):
@@ -231,30 +574,21 @@ def _clipped(p):
     return np.clip(p, EPSILON, 1 - EPSILON), inside
 
 
-def _check_shares(loss, target):
-    """Targets, if they are in [0, 1]; beyond, the loss has no least value."""
-    if (target < 0).any() or (target > 1).any():
-        found = f"{target.min():g} to {target.max():g}"
-        raise ArgumentError(f"{loss.name} targets", "numbers in [0, 1]", found, "Number the classes 0 and 1.")
-    return target
+def _check_probabilities(loss, prediction, most):
+    """Logits taken for probabilities would be cut off at 0 and 1, where the gradient is 0 and nothing is learned."""
+    wrong = (prediction < -TOLERANCE) | (prediction > most)
+    if wrong.any() and np.isfinite(prediction).all():
+        end = loss.activation
+        raise ArgumentError(
+            loss.name, f"probabilities, as {end} gives them", f"{prediction[wrong][0]:g}",
+            f"End the network in {end}(), or use from_logits=True.",
+        )  # fmt: skip
 
 
 def _check_smoothing(loss):
-    if not 0 <= loss.label_smoothing < 1:
-        raise ArgumentError(
-            f"{loss.name} label_smoothing",
-            "a number in [0, 1)",
-            repr(loss.label_smoothing),
-            "Give for example 0.1.",
-        )
+    smoothing = check_number(loss.label_smoothing, f"{loss.name} label_smoothing", 0, below=1)
+    object.__setattr__(loss, "label_smoothing", smoothing)
 
 
-BY_NAME = {
-    loss.name: loss
-    for loss in (BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError, SparseCategoricalCrossEntropy)
-}
-
-
-def with_logits(loss: Loss) -> Loss:
-    """The same loss, for predictions that still lack their final activation."""
-    return replace(loss, from_logits=True)
+def _plain(name):
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")

@@ -1,30 +1,44 @@
 """How good predictions are, in numbers a person can use.  Each function takes (target, prediction).
 
-Targets are class numbers (N,), a column (N, 1), or one-hot rows (N, K); predictions are probabilities:
-(N, 1) for one sigmoid, where class 1 is predicted when p > 0.5, or (N, K) for a softmax.  Metrics are
-computed on all samples at once, never averaged over batches.  Called by `training.py` and the examples.
+Targets are class numbers (N,), a column (N, 1), or one row per sample (N, K).  Predictions are (N, K), as a
+network gives them.  What they mean is said by `outputs`, an `Outputs` (outputs.py).  A compiled model gives
+its own to every metric.  Without it the meaning is guessed: one column is one sigmoid, where class 1 is
+predicted when p > 0.5; more columns, whose rows must sum to 1, are a softmax.
+
+Metrics are computed on all samples at once, never averaged over batches.  Called by `training.py`, reports.py
+and the examples.  Your own metric is a function of (target, prediction) that returns one number; `compile`
+gives it targets in the predictions' shape, and probabilities where the network gives logits.
 """
 
+import functools
+import inspect
 import math
-from collections.abc import Callable, Sequence
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, ShapeError
+from .losses import check_arguments
+from .outputs import Outputs, guess_outputs
+from .targets import as_numbers, numeric
 
 
 class Proportion(float):
     """A share of samples, together with how sure one may be of it.
 
     A float in every use; `standard_error` = sqrt(p (1 - p) / n) tells how far another sample of the
-    same size would typically lie.
+    same size would typically lie.  `str` shows both; in an f-string or a file name it is the number alone.
 
     Examples
     --------
     >>> accuracy = Proportion(640, 800)
-    >>> accuracy, accuracy > 0.79, str(accuracy)
-    (Proportion(640, 800), True, '0.8000 ± 0.0141')
+    >>> accuracy, accuracy > 0.79, str(accuracy), f"{accuracy}"
+    (0.8, True, '0.8000 ± 0.0141', '0.8000')
     """
 
     def __new__(cls, hits: int, count: int):
@@ -39,27 +53,51 @@ class Proportion(float):
     def standard_error(self) -> float:
         return math.sqrt(self * (1 - self) / self.count) if self.count else math.nan
 
-    def __repr__(self) -> str:
-        return f"Proportion({self.hits}, {self.count})"
-
     def __str__(self) -> str:
         return f"{float(self):.4f} ± {self.standard_error:.4f}"
 
+    def __format__(self, specification: str) -> str:
+        return format(float(self), specification or ".4f")
 
-def classes(prediction: np.ndarray) -> np.ndarray:
-    """The predicted class numbers (N,): p > 0.5 for one column, else the largest.
+
+def text(value: float, stream: Any = None) -> str:
+    """A metric's value for people: four decimals, with the standard error where there is one.
+
+    Parameters
+    ----------
+    value : float or Proportion
+    stream : file, optional
+        Where it will be printed (default: standard output).  If its encoding has no "±", that becomes "+-".
+
+    Examples
+    --------
+    >>> import io
+    >>> text(0.41213, io.StringIO()), text(Proportion(13, 16), io.StringIO())
+    ('0.4121', '0.8125 ± 0.0976')
+    >>> text(Proportion(13, 16), io.TextIOWrapper(io.BytesIO(), "ascii"))
+    '0.8125 +- 0.0976'
+    """
+    shown = str(value) if isinstance(value, Proportion) else f"{float(value):.4f}"
+    try:
+        shown.encode(getattr(sys.stdout if stream is None else stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return shown.replace("±", "+-")
+    return shown
+
+
+def classes(prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
+    """The predicted class numbers (N,): p > 0.5 for one column, else the largest; for labels 0 or 1 for each (N, K).
 
     Examples
     --------
     >>> classes(np.array([[0.5], [0.6]])), classes(np.array([[0.2, 0.8]]))
     (array([0, 1]), array([1]))
     """
-    if prediction.ndim == 2 and prediction.shape[1] > 1:
-        return prediction.argmax(1)
-    return (prediction.reshape(len(prediction)) > 0.5).astype(np.int64)
+    prediction, outputs = _understood(prediction, outputs)
+    return outputs.classes(prediction)
 
 
-def probabilities(prediction: ArrayLike) -> np.ndarray:
+def probabilities(prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
     """Each class's probability (N, K); one sigmoid p becomes two columns, 1 - p and p.
 
     Examples
@@ -67,50 +105,58 @@ def probabilities(prediction: ArrayLike) -> np.ndarray:
     >>> probabilities(np.array([[0.25]]))
     array([[0.75, 0.25]])
     """
-    prediction = np.asarray(prediction).reshape(len(prediction), -1)
-    return np.hstack([1 - prediction, prediction]) if prediction.shape[1] == 1 else prediction
+    p, outputs = _scores(prediction, outputs)
+    return np.hstack([1 - p, p]) if outputs.kind == "probability" else p
 
 
-def labels(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
+def labels(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
     """The true class numbers (N,), whichever form the targets have; of a blended target, the larger part's.
 
     Raises
     ------
+    ArgumentError
+        If targets are not numbers.
     ShapeError
         If there are not as many targets as predictions, or a class has no prediction.
     """
-    target, prediction = np.asarray(target), np.asarray(prediction)
-    if len(target) != len(prediction):
-        raise ShapeError(
-            "metrics", f"{len(prediction)} targets", f"{len(target)}", "Give one target for each prediction."
-        )
-    one_hot = target.ndim == 2 and target.shape[1] > 1
-    true = target.argmax(1) if one_hot else np.rint(target.reshape(-1)).astype(np.int64)
-    K = _count(prediction)
-    if len(true) and not 0 <= true.min() <= true.max() < K:
-        found = f"{true.min()} to {true.max()}"
-        raise ShapeError("metrics", f"class numbers from 0 to {K - 1}", found, "Check the labels.")
+    prediction, outputs = _understood(prediction, outputs)
+    true = outputs.true_classes(as_numbers(target, "targets"))
+    _check_lengths(true, prediction)
     return true
 
 
-def _count(prediction):
-    """Of classes: one output tells two apart."""
-    return max(2, prediction.shape[1] if prediction.ndim == 2 else 2)
-
-
-def accuracy(target: ArrayLike, prediction: ArrayLike) -> Proportion:
+def accuracy(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> Proportion:
     """The share of samples whose predicted class is the true one, with its standard error.
+
+    Independent labels are counted label by label: N * K of them.
 
     Examples
     --------
     >>> str(accuracy([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]])))
     '0.7500 ± 0.2165'
+    >>> accuracy([[1, 1]], np.array([[0.9, 0.2]]), Outputs("labels", 2))
+    0.5
     """
-    right = classes(np.asarray(prediction)) == labels(target, prediction)
-    return Proportion(int(right.sum()), len(right))
+    guess, true, _ = _classes(target, prediction, outputs)
+    return Proportion(int((guess == true).sum()), guess.size)
 
 
-def confusion_matrix(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
+def top_5_accuracy(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> Proportion:
+    """The share of samples for which fewer than five classes are more probable than the true one.
+
+    Examples
+    --------
+    >>> top_5_accuracy([0, 5], np.array([[0.0, 0.2, 0.2, 0.2, 0.2, 0.2], [0.9, 0, 0, 0, 0, 0.1]]))
+    0.5
+    """
+    p, outputs = _scores(prediction, outputs)
+    if outputs.kind != "distribution":
+        raise ArgumentError("top_5_accuracy", "a softmax over classes", _what(outputs), 'Use "accuracy".')
+    of_truth = np.take_along_axis(p, labels(target, p, Outputs("distribution", p.shape[1]))[:, None], 1)
+    return Proportion(int(((p > of_truth).sum(1) < 5).sum()), len(p))
+
+
+def confusion_matrix(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
     """counts[i, j]: samples of true class i that were predicted as class j.
 
     Examples
@@ -119,53 +165,62 @@ def confusion_matrix(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
     array([[1, 0],
            [1, 2]])
     """
-    K = _count(prediction := np.asarray(prediction))
-    counts = np.zeros((K, K), np.int64)
-    np.add.at(counts, (labels(target, prediction), classes(prediction)), 1)
+    guess, true, outputs = _classes(target, prediction, outputs)
+    if outputs.kind == "labels":
+        raise ArgumentError(
+            "confusion_matrix", "one class per sample", "independent labels", "Use precision and recall."
+        )
+    counts = np.zeros((outputs.class_count, outputs.class_count), np.int64)
+    np.add.at(counts, (true, guess), 1)
     return counts
 
 
-def precision(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
-    """Of the samples predicted as a class, the share that is of it; one value a class, NaN where none was predicted.
+def precision(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
+    """Of the samples predicted as a class, the share that is of it; one value per class, 0 if none was predicted.
+
+    For independent labels: of the samples for which a label is predicted, the share that has it.
 
     Examples
     --------
     >>> precision([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]]))
     array([0.5, 1. ])
     """
-    counts = confusion_matrix(target, prediction)
-    return _ratio(counts.diagonal(), counts.sum(0))
+    hits, predicted, _ = _counts(target, prediction, outputs)
+    return _ratio(hits, predicted)
 
 
-def recall(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
-    """Of the samples of a class, the share that was found; one value a class, NaN where there is none.
+def recall(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
+    """Of the samples of a class, the share that was found; one value per class or label, 0 if it does not occur.
 
     Examples
     --------
     >>> recall([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]])).round(3)
     array([1.   , 0.667])
     """
-    counts = confusion_matrix(target, prediction)
-    return _ratio(counts.diagonal(), counts.sum(1))
+    hits, _, true = _counts(target, prediction, outputs)
+    return _ratio(hits, true)
 
 
-def f1_score(target: ArrayLike, prediction: ArrayLike) -> np.ndarray:
-    """The harmonic mean of precision and recall, 2 hits / (predicted + true); one value a class.
+def f1_score(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
+    """2 hits / (predicted + true), the harmonic mean of precision and recall; one value per class or label.
+
+    It is 0 for a class that is neither predicted nor true.
 
     Examples
     --------
     >>> f1_score([0, 1, 1, 1], np.array([[0.1], [0.9], [0.8], [0.2]])).round(3)
     array([0.667, 0.8  ])
     """
-    counts = confusion_matrix(target, prediction)
-    return _ratio(2 * counts.diagonal(), counts.sum(0) + counts.sum(1))
+    hits, predicted, true = _counts(target, prediction, outputs)
+    return _ratio(2 * hits, predicted + true)
 
 
-def roc_auc(target: ArrayLike, prediction: ArrayLike) -> float:
+def roc_auc(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
     """The probability that a random sample of a class scores above a random sample outside it.
 
-    Ties count half.  More than two classes: the mean over classes, each against the rest.  NaN where a
-    class, or all other classes, are missing.
+    Ties count half.  More than two classes: the mean over classes, each against the rest; independent
+    labels: the mean over labels.  A class of which all samples are, or none, has no area and is left out
+    of the mean.  NaN if no class has one.
 
     References
     ----------
@@ -176,84 +231,296 @@ def roc_auc(target: ArrayLike, prediction: ArrayLike) -> float:
     >>> roc_auc([0, 0, 1, 1], np.array([[0.1], [0.4], [0.35], [0.8]]))
     0.75
     """
-    prediction = np.asarray(prediction).reshape(len(prediction), -1)
-    true = labels(target, prediction)
-    if prediction.shape[1] == 1:
-        return _area(true == 1, prediction[:, 0])
-    return float(np.mean([_area(true == k, prediction[:, k]) for k in range(prediction.shape[1])]))
+    p, meaning = _scores(prediction, outputs)
+    true = labels(target, prediction, outputs)
+    if meaning.kind == "distribution":
+        areas = [_area(true == k, p[:, k]) for k in range(p.shape[1])]
+    else:
+        areas = [
+            _area(column == 1, score) for column, score in zip(true.reshape(p.shape).T, p.T, strict=True)
+        ]
+    areas = [area for area in areas if area is not None]
+    return float(np.mean(areas)) if areas else math.nan
 
 
-def log_loss(target: ArrayLike, prediction: ArrayLike) -> float:
+def log_loss(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
     """The mean of -log p(true class), with p kept 1e-7 away from 0: a confident mistake costs most.
+
+    For independent labels: the mean over samples and labels of -log p(what is true of the label).
 
     Examples
     --------
     >>> round(log_loss([1, 0], np.array([[0.5], [0.5]])), 6)
     0.693147
     """
-    p = probabilities(np.asarray(prediction, np.float64))
-    of_truth = np.take_along_axis(p, labels(target, prediction)[:, None], 1)
-    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
+    p, meaning = _scores(prediction, outputs)
+    p, true = p.astype(np.float64, copy=False), labels(target, prediction, outputs)
+    if meaning.kind == "distribution":
+        of_truth = np.take_along_axis(p, true[:, None], 1)
+    else:
+        of_truth = np.where(true.reshape(p.shape) == 1, p, 1 - p)
+    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()) if p.size else math.nan
+
+
+def mean_squared_error(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
+    """The mean of (p - t)^2 over samples and outputs.
+
+    Examples
+    --------
+    >>> mean_squared_error([1.0, 0.0], np.array([[0.5], [0.0]]))
+    0.125
+    """
+    return float(np.mean(_differences(target, prediction, outputs) ** 2))
+
+
+def mean_absolute_error(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
+    """The mean of |p - t| over samples and outputs.
+
+    Examples
+    --------
+    >>> mean_absolute_error([1.0, 0.0], np.array([[0.5], [0.0]]))
+    0.25
+    """
+    return float(np.mean(np.abs(_differences(target, prediction, outputs))))
+
+
+def _understood(prediction, outputs):
+    """Predictions (N, K) as a network gives them, and what they mean."""
+    prediction = numeric(prediction, "predictions", "Give probabilities.")
+    if prediction.ndim == 1:
+        prediction = prediction[:, None]
+    if outputs is None:
+        return prediction, guess_outputs(prediction)
+    if prediction.ndim != 2 or prediction.shape[1] != outputs.count:
+        raise ShapeError("metrics", f"predictions (N, {outputs.count})", f"shape {prediction.shape}")
+    return prediction, outputs
+
+
+def _scores(prediction, outputs):
+    """Probabilities (N, K), where predictions are logits too, and what they mean."""
+    prediction, outputs = _understood(prediction, outputs)
+    outputs.need_classes("metrics")
+    return outputs.probabilities(prediction), outputs
+
+
+def _classes(target, prediction, outputs):
+    """Predicted and true classes, (N,) or (N, K), and what the outputs mean."""
+    true = labels(target, prediction, outputs)
+    prediction, outputs = _understood(prediction, outputs)
+    return outputs.classes(prediction), true, outputs
+
+
+def _counts(target, prediction, outputs):
+    """For each class or label: how often predicted rightly, predicted, and true."""
+    guess, true, outputs = _classes(target, prediction, outputs)
+    if outputs.kind == "labels":
+        return (guess & true).sum(0), guess.sum(0), true.sum(0)
+    K = outputs.class_count
+    return tuple(np.bincount(some, minlength=K) for some in (true[guess == true], guess, true))
+
+
+def _differences(target, prediction, outputs):
+    """p - t in float64; without a meaning, targets must have the predictions' shape."""
+    prediction = numeric(prediction, "predictions")
+    prediction = prediction.reshape(len(prediction), -1) if prediction.ndim else prediction
+    if prediction.ndim != 2 or not prediction.size:
+        raise ShapeError("metrics", "predictions (N, K)", f"shape {prediction.shape}")
+    outputs = outputs or Outputs("numbers", prediction.shape[1])
+    target = outputs.targets(target)
+    _check_lengths(target, prediction)
+    return outputs.probabilities(prediction).astype(np.float64) - target
+
+
+def _check_lengths(target, prediction):
+    if len(target) != len(prediction):
+        raise ShapeError(
+            "metrics", f"{len(prediction)} targets", f"{len(target)}", "Give one target for each prediction."
+        )
 
 
 def _ratio(part, whole):
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 def _area(positive, score):
     """The rank-sum form of the area: average ranks for ties, less the least rank sum possible."""
     n1 = np.count_nonzero(positive)
     n0 = len(positive) - n1
-    if n0 == 0 or n1 == 0 or np.isnan(score).any():
+    if n0 == 0 or n1 == 0:
+        return None
+    if np.isnan(score).any():
         return math.nan
     _, which, counts = np.unique(score, return_inverse=True, return_counts=True)
     rank = np.cumsum(counts) - (counts - 1) / 2  # the mean rank of each distinct score, from 1
     return float((rank[which][positive].sum() - n1 * (n1 + 1) / 2) / (n0 * n1))
 
 
-def _one_number(metric):
-    """A metric of one value a class as one number: class 1 of two, as in Keras; the mean of more."""
-
-    def one_number(target: ArrayLike, prediction: ArrayLike) -> float:
-        values = metric(target, prediction)
-        return float(values[1] if len(values) == 2 else values.mean())
-
-    return one_number
-
-
+# ------------------------------------------------------------------------------ metrics of a compiled model
 BY_NAME = {
     "accuracy": accuracy,
     "auc": roc_auc,
     "log_loss": log_loss,
-    "precision": _one_number(precision),
-    "recall": _one_number(recall),
-    "f1_score": _one_number(f1_score),
+    "precision": precision,
+    "recall": recall,
+    "f1_score": f1_score,
+    "mean_squared_error": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error,
+    "top_5_accuracy": top_5_accuracy,
+    "acc": accuracy,
+    "mse": mean_squared_error,
+    "mae": mean_absolute_error,
 }
+LIBRARY = tuple(BY_NAME.values())
+RESERVED = {"loss", "learning_rate", "epoch", "batch"}  # what else stands in a history or a checkpoint's path
 
 
-def find_metrics(metrics: Sequence[str | Callable]) -> dict[str, Callable]:
-    """Names or functions as a dictionary from name to function.
+@dataclass(frozen=True)
+class Metric:
+    """A metric as a compiled model holds it: it has a name, knows what outputs mean, and returns one number.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+        One of this file, or a user's own of (target, prediction).
+    outputs : Outputs or None
+    average : bool
+        Whether to make one number of the function's value per class: that of class 1 of two, as in Keras; the
+        mean over more classes, and over independent labels.
+
+    Examples
+    --------
+    >>> find_metrics("accuracy")["accuracy"]([0, 1], np.array([[0.2], [0.4]]))
+    0.5
+    """
+
+    name: str
+    function: Callable
+    outputs: Outputs | None = None
+    average: bool = False
+
+    def __call__(self, target: ArrayLike, prediction: np.ndarray) -> float:
+        """Its value on all samples: a Proportion or a float.
+
+        Raises
+        ------
+        ArgumentError
+            If a user's own function returns anything but one number.
+        """
+        if self.function in LIBRARY:
+            value = self.function(target, prediction, self.outputs)
+        elif self.outputs is None:
+            value = self.function(target, prediction)
+        else:
+            value = self.function(self.outputs.targets(target), self.outputs.probabilities(prediction))
+        if self.average:
+            several = len(value) != 2 or (self.outputs is not None and self.outputs.kind == "labels")
+            value = value.mean() if several else value[1]
+        if isinstance(value, Proportion):
+            return value
+        if (
+            not isinstance(value, (str, bytes))
+            and np.asarray(value).dtype.kind in "biuf"
+            and np.size(value) == 1
+        ):
+            return float(np.asarray(value).item())
+        found = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+        repair = (
+            f'Write "{self.name}" in quotes.' if self.function in LIBRARY else "Return one of its values."
+        )
+        raise ArgumentError(f"metric {self.name}", "one number", found, repair)
+
+
+def find_metrics(metrics: Any, outputs: Outputs | None = None) -> dict[str, Metric]:
+    """What `compile` was given as a dictionary from name to metric.
+
+    Parameters
+    ----------
+    metrics : None, a name or function, or a list of them
+    outputs : Outputs, optional
+        What the predictions mean (default: guessed, as everywhere in this file).
 
     Raises
     ------
     ArgumentError
-        For a name that is not a metric's.
+        For what is no metric, has no name or one that is taken, and for metrics that these outputs do not have.
 
     Examples
     --------
-    >>> list(find_metrics(["accuracy", log_loss]))
-    ['accuracy', 'log_loss']
+    >>> list(find_metrics(["accuracy", log_loss])), find_metrics(None)
+    (['accuracy', 'log_loss'], {})
     """
+    if metrics is None:
+        metrics = ()
+    if isinstance(metrics, str) or callable(metrics):
+        metrics = [metrics]
+    if not isinstance(metrics, (list, tuple)):
+        raise ArgumentError(
+            "metrics", "a list of names and functions", repr(metrics), 'Give for example ["accuracy"].'
+        )
     found = {}
     for metric in metrics:
-        if not callable(metric) and metric not in BY_NAME:
-            raise ArgumentError(
-                "metrics",
-                "one of " + ", ".join(BY_NAME) + ", or a function of (target, prediction)",
-                repr(metric),
-                "Choose one.",
-            )
-        found[metric.__name__ if callable(metric) else metric] = (
-            metric if callable(metric) else BY_NAME[metric]
-        )
+        one = _find(metric, outputs)
+        if one.name in found:
+            repair = 'Give one of them another: my_metric.__name__ = "another".'
+            raise ArgumentError("metrics", "a different name for each metric", f"{one.name!r} twice", repair)
+        found[one.name] = one
     return found
+
+
+def _find(metric, outputs):
+    """One metric, bound to the meaning of the outputs."""
+    if isinstance(metric, Metric):
+        name, function, average = metric.name, metric.function, metric.average
+    elif isinstance(metric, str):
+        known = {name.replace("_", ""): name for name in BY_NAME}
+        name = known.get(metric.lower().replace("_", "").replace(" ", ""))
+        function = BY_NAME.get(name)
+        average = function in (precision, recall, f1_score)
+    else:
+        name, function, average = None, metric, False
+        if callable(metric) and not inspect.isclass(metric):
+            name = _name_of(metric)
+            check_arguments(metric, f"metric {name}")
+    if name is None:
+        repair = "Choose one."
+        if inspect.isclass(metric):
+            repair = f"Write {metric.__name__}(), with brackets."
+        elif isinstance(metric, (list, tuple)):
+            repair = "Write one list, not a list in a list."
+        expected = "one of " + ", ".join(BY_NAME) + ", or a function of (target, prediction)"
+        raise ArgumentError("metrics", expected, repr(metric), repair)
+    if (
+        outputs is not None
+        and function in LIBRARY
+        and function not in (mean_squared_error, mean_absolute_error)
+    ):
+        outputs.need_classes(f"metric {name}")
+        if function is top_5_accuracy and outputs.kind != "distribution":
+            raise ArgumentError(f"metric {name}", "a softmax over classes", _what(outputs), 'Use "accuracy".')
+    return Metric(name, function, outputs, average)
+
+
+def _name_of(metric):
+    """The name of a user's own metric."""
+    inner = metric
+    while isinstance(inner, functools.partial) and not hasattr(inner, "__name__"):
+        inner = inner.func
+    made = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(inner).__name__).lower()
+    name = getattr(inner, "__name__", None) or getattr(inner, "name", None) or made
+    if not isinstance(name, str) or name == "<lambda>":
+        repair = 'Define it with def, or set its __name__: my_metric.__name__ = "my_metric".'
+        raise ArgumentError("metrics", "a function with a name", repr(metric), repair)
+    if name in RESERVED or name.startswith("val_"):
+        names = ", ".join(sorted(RESERVED))
+        raise ArgumentError(
+            "metrics", f"a name other than {names} and val_...", repr(name), "Rename the metric."
+        )
+    return name
+
+
+def _what(outputs):
+    """The meaning of outputs in a few words."""
+    return {
+        "probability": "one sigmoid", "distribution": "a softmax", "labels": "independent labels", "numbers": "numbers"
+    }[outputs.kind]  # fmt: skip

@@ -1,70 +1,73 @@
-"""Sequential: layers in a row, from building their shapes to training, predicting and saving.
+"""Sequential: a network of layers in a row, from forward and backward to one step of training.
 
-The step that teaches (`train_step`) is here; the loop around it is in training.py, the arithmetic in
-`layers/` and `kernels/`.  `load_model` reads back what `Sequential.save` wrote.
+The step that teaches, `train_step`, is here.  The structure (layers, shapes, weights) is in architecture.py, the loop
+around the step in training.py, the arithmetic in `layers/` and `kernels/`, the model file in model_file.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
-from . import losses, optimizers, serialization, training
-from .batches import ArrayBatches
-from .callbacks import Callback
-from .errors import (
-    ArgumentError,
-    MinicnnError,
-    ModelFileError,
-    NonFiniteError,
-    ShapeError,
-    StateError,
-    check_int,
-)
-from .fusion import plan
-from .kernels import kernel_set
-from .layers import Layer, Parameter
-from .layers.chain import build_chain, check_layers
-from .layers.description import describe, make_layer
-from .metrics import classes, find_metrics
-from .summary import summary
+from . import fusion, losses, model_file, optimizers, tracing, training
+from .architecture import Architecture
+from .errors import ArgumentError, NonFiniteError, ShapeError, StateError, check_bool
+from .history import History
+from .layers import AveragePool2D, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D, Sigmoid, Softmax
+from .layers.base import assign
+from .metrics import find_metrics
+from .outputs import Outputs, find_outputs
+
+# Layers that pass on what their inputs mean.
+PASSIVE = AveragePool2D, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D
 
 
-class Sequential:
+class Sequential(Architecture):
     """A network of layers, each fed by the one before.
 
     Parameters
     ----------
-    layers : sequence of Layer
+    layers : sequence of Layer, optional
+        The first entry may be an `Input`.  More can follow by `add`.  A network with two inputs or freely shared
+        branches cannot be expressed; `Residual` adds a shortcut.
     kernels : "fast", "im2col" or "reference"
-        Which set computes: the machine's limit, the textbook route, or the slow definition.
+        Which set computes: at the machine's limit, by the textbook route, or by the slow definition.
     name : str
 
     Attributes
     ----------
+    layers : tuple of Layer
     parameters : list of Parameter
         All weights in order, with `.name`, `.value`, `.grad` and `.trainable`.
-    steps : list of Layer and Fused
-        How the layers are walked through, as `fusion.py` planned it.
+    input_shape, output_shape : tuple of int or None
+        Of one sample, once the model is built.
+    plan : Plan
+        Which layers run as one step (fusion.py).
     class_names : list of str or None
         What the outputs mean; saved with the weights.
     preprocessing : dict or None
         How a file becomes an input; saved with the weights.
-    optimizer, loss, metrics
+    optimizer, loss, metrics, outputs
         As `compile` set them.
     history : History or None
         Of the last `fit`, also of one that was interrupted.
+    epochs_trained : int
+        How many epochs `fit` has trained since `compile`.
+    stop_training : bool
+        Set it in a callback to end training.
 
     Raises
     ------
     ArgumentError
-        If there is no layer, one is no Layer or stands twice.
+        If an entry is no Layer, or one appears twice.
 
     Examples
     --------
-    >>> from minicnn.layers import Dense, ReLU, Sigmoid
-    >>> model = Sequential([Dense(8), ReLU(), Dense(1), Sigmoid()]).build((2,))
+    >>> from minicnn.layers import Dense
+    >>> model = Sequential([Dense(8, "relu"), Dense(1, "sigmoid")])
     >>> model.compile(optimizer=optimizers.Adam(0.05), loss="binary_crossentropy", metrics=["accuracy"])
     >>> x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
     >>> history = model.fit(x, y, epochs=200, verbose=0)
@@ -72,379 +75,402 @@ class Sequential:
     array([0, 1, 1, 0])
     """
 
-    def __init__(self, layers: Sequence[Layer], kernels: str = "fast", name: str = "sequential"):
-        self.layers = check_layers(layers, "Sequential")
-        if not self.layers:
-            raise ArgumentError(
-                "Sequential",
-                "at least one layer",
-                "none",
-                "Give for example [Flatten(), Dense(1), Sigmoid()].",
-            )
-        self.kernels_name, self.name = kernels, name
-        self.class_names: list[str] | None = None
-        self.preprocessing: dict | None = None
+    def _prepare(self):
         self.stop_training = False
-        self.input_shape: tuple[int, ...] | None = None
-        self.steps: list = []
-        self.optimizer = None
-        self.history: training.History | None = None
-        kernel_set(kernels)
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: losses.Loss | None = None
+        self.metrics: dict[str, Callable] = {}
+        self.outputs: Outputs | None = None
+        self.history: Any = None
+        self.epochs_trained = 0
+        self._settings: tuple | None = None  # what compile was given
+        self._token = [self.name]  # by which the optimizer knows whose state it holds
 
-    # ------------------------------------------------------------------------------- building
-    def build(
-        self, input_shape: Sequence[int], seed: int | None = 0, dtype: DTypeLike = "float32"
-    ) -> "Sequential":
-        """Make all weights for samples of `input_shape`.
-
-        Parameters
-        ----------
-        input_shape : tuple of int
-            Without the batch axis: (height, width, channels) or (features,).
-        seed : int or None
-            The same seed gives the same weights.  None leaves them without values, to be loaded.
-        dtype : "float32" or "float64"
-
-        Returns
-        -------
-        Sequential
-            Itself.
-
-        Raises
-        ------
-        ShapeError
-            Naming the layer that cannot work on what the one before gives.
-        """
-        if dtype not in ("float32", "float64", np.float32, np.float64):
-            raise ArgumentError("dtype", "float32 or float64", repr(dtype), "Choose one of these.")
-        shape = tuple(check_int(size, "input_shape") for size in input_shape)
-        if not shape:
-            raise ShapeError("Sequential.build", "at least one size", "none", "Give for example (64, 64, 3).")
-        if self.input_shape is not None:
-            self.optimizer = None  # its moments belong to the weights that are replaced here
-        self.dtype, self.input_shape = np.dtype(dtype), None  # not built, until nothing more can fail
-        rng = None if seed is None else np.random.default_rng(check_int(seed, "seed", least=0))
-        build_chain(self.layers, shape, rng, self.dtype, kernel_set(self.kernels_name), needs_dx=False)
-        self.output_shapes = [layer.output_shape for layer in self.layers]
-        self._first = next(iter(self.parameters), None)
-        self.steps, self.input_shape = plan(self.layers), shape
-        return self
-
-    @property
-    def parameters(self) -> list[Parameter]:
-        """All weights, layer by layer."""
-        return [parameter for layer in self.layers for parameter in layer.parameters]
-
-    def summary(self) -> None:
-        """Print layers, shapes, parameters, multiply-adds and memory of one picture."""
-        self._need_build("summary")
-        print(summary(self))
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of all weights, in the order of `parameters`."""
-        return [parameter.value.copy() for parameter in self.parameters]
-
-    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Put weights back, in the order of `parameters`.
-
-        Raises
-        ------
-        ShapeError
-            If their number or a shape differs; then nothing is changed.
-        """
-        shapes, wanted = (
-            [np.shape(weight) for weight in weights],
-            [parameter.shape for parameter in self.parameters],
-        )
-        if shapes != wanted:
-            raise ShapeError(
-                "set_weights", str(wanted), str(shapes), "Take weights from a model of the same layers."
-            )
-        for parameter, weight in zip(self.parameters, weights, strict=True):
-            parameter.value = np.array(weight, self.dtype, order="C")
-
-    @property
-    def state(self) -> dict:
-        """What training changes, as copies: weights by name, the optimiser's numbers, the layers' generators.
-
-        Set it to put everything back, also in a model that was built anew.
-        """
-        return {
-            "weights": {parameter.name: parameter.value.copy() for parameter in self.parameters},
-            "optimizer": None if self.optimizer is None else self.optimizer.state,
-            "layers": [layer.state for layer in self.layers],
-        }
-
-    @state.setter
-    def state(self, state: dict) -> None:
-        self.set_weights([state["weights"][parameter.name] for parameter in self.parameters])
-        if self.optimizer is not None:
-            self.optimizer.state = state["optimizer"]
-        for layer, remembered in zip(self.layers, state["layers"], strict=True):
-            layer.state = remembered
+    def _check_outputs(self, output_shape):
+        self.outputs, self.metrics = self._find_outputs(output_shape)
 
     # --------------------------------------------------------------------- forward, backward
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        """The network's output for a batch; with `training` the layers keep what backward needs.
+    def __call__(self, x: ArrayLike) -> np.ndarray:
+        """The network's output for a batch, in prediction; nothing is kept."""
+        return fusion.predict(self._ready().prediction, self._input(x))
+
+    def forward(self, x: ArrayLike, training: bool = False) -> tuple[np.ndarray, list]:
+        """The network's output for a batch, and each step's cache for `backward`.
 
         Raises
         ------
         ShapeError
             If the batch does not have the shape that the network was built for.
         """
-        return self._run(self.steps, self._input(x), training)
+        return fusion.run(self._ready().training, self._input(x), check_bool(training, "training"))
 
-    def backward(self, dy: np.ndarray) -> None:
-        """From the gradient of the output to the `.grad` of every parameter, last layer first.
+    def backward(self, dy: ArrayLike, caches: list) -> np.ndarray:
+        """From the gradient of the output to the `.grad` of every trainable parameter, last layer first.
+
+        Returns
+        -------
+        dx : array
+            The gradient of the input.
 
         Raises
         ------
         ShapeError
-            If the gradient does not have the shape of an output.
+            If the gradient does not have the shape of the output that the caches are of.
+        StateError
+            If the caches are of another model.
         """
-        self._need_build("backward")
-        dy, wanted = np.asarray(dy, self.dtype), self.output_shapes[-1]
-        if dy.ndim == 0 or dy.shape[1:] != wanted:
-            raise ShapeError(
-                "backward", "(N, " + ", ".join(map(str, wanted)) + ")", str(dy.shape),
-                "Give the loss's gradient for each output; targets (N,) beside predictions (N, 1) blow up to (N, N).",
+        plan = self._ready()
+        if not isinstance(caches, list) or len(caches) != len(plan.training):
+            raise StateError(
+                "backward", "the caches that forward returned", repr(type(caches).__name__),
+                "Call y, caches = model.forward(x), then model.backward(dy, caches).",
             )  # fmt: skip
-        self._run_back(self.steps, dy)
+        return fusion.run_back(plan.training, np.asarray(dy, self.dtype), list(caches), need_dx=True)
+
+    def update_state(self, caches: list) -> None:
+        """What a training step changes beside the weights: moving statistics and the position of dropout's generators.
+
+        `train_step` does it; a loop written by hand calls it after the optimizer's step.
+        """
+        for update in fusion.updates(self._ready().training, caches):
+            update()
+
+    def trace(self, x: ArrayLike) -> dict[str, np.ndarray]:
+        """Every layer's output for a batch, in prediction; nothing is changed, and any number of threads may call it.
+
+        Returns
+        -------
+        dict from path to array
+            In the order of computation: "conv2d_1", ...; inside a Residual "residual_1/conv2d_1"; between the halves of
+            a SeparableConv2D "separable_conv2d_1/depthwise"; before a layer's own activation "dense_1/linear".
+
+        Examples
+        --------
+        >>> from minicnn.layers import Dense, ReLU
+        >>> model = Sequential([Dense(3), ReLU()]).build((2,))
+        >>> {path: output.shape for path, output in model.trace(np.ones((1, 2))).items()}
+        {'dense_1': (1, 3), 'relu_1': (1, 3)}
+        """
+        self._ready()
+        return tracing.trace(self, self._input(x))
+
+    def gradient(
+        self,
+        x: ArrayLike,
+        of: int | str | ArrayLike | Callable = 0,
+        at: str | Sequence[str] = "input",
+        y: ArrayLike | None = None,
+    ) -> Any:
+        """The gradient of a scalar with respect to the input or to layers' outputs, as the network predicts.
+
+        Nothing is changed, not even `.grad`, and any number of threads may call it at once.
+
+        Parameters
+        ----------
+        x : array (N, ...)
+        of : int or ints (N,), "loss", array or function
+            A class: its logit, before the Sigmoid or Softmax at the end.  For one sigmoid with logit z, class 1 is z
+            and class 0 is -z.  Samples do not mix, so each has the gradient of its own logit.
+            "loss": the loss for the targets `y`, the mean over the batch as in training, without regularizers.
+            An array like the output: the gradient that goes into the output.
+            A function of the output (N, K): it returns one number, or the pair (number, its gradient); of a number
+            alone the gradient at the output is taken by differences.
+        at : "input", a path of `trace`, or several of these
+        y : array, for "loss"
+
+        Returns
+        -------
+        array, or dict from path to array for several paths
+
+        Raises
+        ------
+        ArgumentError
+            For a class or a path that there is not.
+
+        Examples
+        --------
+        >>> from minicnn.layers import Dense
+        >>> model = Sequential([Dense(1, "sigmoid", use_bias=False)]).build((2,))
+        >>> model.set_weights([[[2.0], [-3.0]]])
+        >>> model.gradient(np.array([[5.0, 7.0]]), of=1)
+        array([[ 2., -3.]], dtype=float32)
+        """
+        self._ready()
+        return tracing.gradient(self, self._input(x), of, at, y)
 
     # ------------------------------------------------------------------------------- training
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "adam",
-        loss: str | losses.Loss = "binary_crossentropy",
-        metrics: Sequence[str | Callable] = (),
+        loss: str | losses.Loss | Callable | None = None,
+        metrics: Sequence[str | Callable] | str | Callable | None = (),
     ) -> None:
-        """Choose how to learn.
+        """Choose how to train.
 
         Parameters
         ----------
-        optimizer : "sgd", "adam", "adamw" or an Optimizer
-        loss : "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy",
-            "mean_squared_error" or a Loss
-        metrics : sequence of "accuracy", "auc", "log_loss", "precision", "recall", "f1_score", or functions of
-            (target, prediction) that return one number
+        optimizer : str or Optimizer
+            "adam", "adamw", "sgd", "rmsprop".  An optimizer that has trained another model starts afresh.
+        loss : str, Loss or function of (target, prediction) that returns (value, gradient), optional
+            Default: binary cross-entropy behind a Sigmoid, categorical cross-entropy behind a Softmax.
+        metrics : sequence of names or functions of (target, prediction) that return one number
+            "accuracy", "auc", "log_loss", "precision", "recall", "f1_score", ...  A function gets targets in the
+            predictions' shape.
 
         Raises
         ------
         ArgumentError
-            For a name that is not known.
+            For a name that is not known, a loss that contradicts the last layer, or a metric that cannot be computed;
+            then nothing is changed.
         """
-        self.optimizer = _named(optimizer, optimizers.BY_NAME, optimizers.Optimizer, "optimizer")
-        self.loss = _named(loss, losses.BY_NAME, losses.Loss, "loss")
-        self.metrics = find_metrics(metrics)
+        chosen = optimizers.find_optimizer(optimizer)
+        loss = self._default_loss() if loss is None else losses.find_loss(loss)
+        settings = loss, metrics
+        outputs, bound = self._find_outputs(self.output_shape, settings)
+        chosen.bind(self._token)
+        self.optimizer, self.loss, self.outputs, self.metrics = chosen, loss, outputs, bound
+        self._settings, self.epochs_trained = settings, 0
+
+    def _default_loss(self):
+        activation = self.output_activation
+        if activation is None:
+            raise ArgumentError(
+                "compile loss", "a loss, since the last layer is neither Sigmoid nor Softmax", "none",
+                'Give for example loss="mse", or end the network in Sigmoid() or Softmax().',
+            )  # fmt: skip
+        return losses.BinaryCrossEntropy() if type(activation) is Sigmoid else losses.CrossEntropy()
+
+    def _find_outputs(self, output_shape, settings=None):
+        """What the outputs mean and the metrics bound to that, from the loss and the last layer."""
+        settings = settings or self._settings
+        if settings is None:
+            return None, {}
+        loss, metrics = settings
+        find_metrics(metrics, None)  # the names first
+        if output_shape is None:
+            return None, {}
+        if len(output_shape) != 1:
+            raise ShapeError(
+                "compile", "a network with outputs (N, K)", f"(N, {', '.join(map(str, output_shape))})",
+                "Add Flatten() or GlobalAveragePool2D(), and Dense.",
+            )  # fmt: skip
+        outputs = find_outputs(loss, *self._last_words(), output_shape[-1])
+        return outputs, find_metrics(metrics, outputs)
+
+    def _last_words(self):
+        """The names of the activation and of the layer that decide what outputs mean; None for a user's own layer."""
+        activation = self.output_activation
+        last = next(
+            (layer for layer in reversed(self._layers) if type(layer) not in PASSIVE), self._layers[-1]
+        )
+        own = type(last).__module__.startswith("minicnn.")
+        return activation and type(activation).__name__, type(last).__name__ if own else None
 
     def compute_gradients(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[float, np.ndarray]:
-        """Forward, loss and backward of one batch: writes the `.grad` of every trainable parameter, and changes none.
+        """Forward, loss and backward of one batch: writes the `.grad` of every trainable parameter, and nothing else.
 
         Where the loss can take logits and the last layer is its activation, both work on the logit.
 
         Returns
         -------
         loss : float
+            With the penalties of regularizers.
         prediction : array
 
         Raises
         ------
         NonFiniteError
             If the loss is not finite; then no gradient has been written.
+        StateError
+            If another thread is training the model.
         """
-        loss, prediction, dscore, head = self._score(x, y, sample_weight, training=True)
+        with self._alone():
+            return self._compute_gradients(x, y, sample_weight)[:2]
+
+    def _compute_gradients(self, x, y, sample_weight):
+        """(loss, prediction, updates)."""
+        loss, prediction, dscore, head, caches = self._score(x, y, sample_weight, training=True)
         if not np.isfinite(loss):
             raise NonFiniteError("loss", "a finite number", str(loss), "Lower the learning rate.")
-        self._run_back(head, dscore)
-        return loss, prediction
+        updates = fusion.updates(head, caches)
+        fusion.run_back(head, dscore, caches, need_dx=False)
+        for parameter in self._penalized():
+            if parameter.trainable:
+                parameter.grad = parameter.grad + parameter.regularizer.gradient(parameter.value)
+        return loss, prediction, updates
 
     def train_step(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[float, np.ndarray]:
-        """`compute_gradients`, then one step of the optimiser; returns and raises the same."""
-        loss, prediction = self.compute_gradients(x, y, sample_weight)
-        self.optimizer.step(self.parameters)
-        return loss, prediction
-
-    def test_step(
-        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, training: bool = False
-    ) -> tuple[float, np.ndarray]:
-        """(loss, prediction) of one batch, without backward.
-
-        `training` switches dropout on and lets layers normalise with the batch's own statistics.
-        """
-        loss, prediction, *_ = self._score(x, y, sample_weight, training)
-        return loss, prediction
-
-    def fit(
-        self,
-        x: ArrayLike | ArrayBatches,
-        y: ArrayLike | None = None,
-        *,
-        validation_data: tuple | ArrayBatches | None = None,
-        epochs: int = 1,
-        batch_size: int = 32,
-        callbacks: Sequence[Callback] = (),
-        verbose: str | int = "auto",
-        shuffle: bool = True,
-        seed: int = 0,
-        sample_weight: ArrayLike | None = None,
-        class_weight: dict | None = None,
-    ) -> training.History:
-        """Train.
-
-        Parameters
-        ----------
-        x : array (N, ...) or loader
-        y : array, unless x is a loader
-        validation_data : (x, y) or loader, optional
-            Judged after each epoch.
-        epochs, batch_size : int
-            A loader has its own batch size.
-        callbacks : sequence of Callback
-        verbose : "auto", 0, 1 or 2
-            A bar on a terminal and a line an epoch elsewhere; silent; bar; line.
-        shuffle, seed
-            The order of an epoch comes from (seed, epoch).
-        sample_weight : array (N,), optional
-        class_weight : dict from class number to weight, optional
-            A class that is not in it weighs 1.
-
-        Returns
-        -------
-        History
+        """`compute_gradients`, one step of the optimizer, then the moving statistics; returns and raises the same.
 
         Raises
         ------
         NonFiniteError
-            When a loss is not finite; the batch is named.
-        ArgumentError
-            If `class_weight` names a class that there is not.
+            If the loss, a gradient or a weight is not finite; then no weight has changed.
         """
-        self._need_compile("fit")
-        if y is None and not isinstance(x, ArrayBatches):
-            raise ArgumentError("fit", "targets y", "none", "Give y, or a loader with labels.")
-        batches = _as_batches(x, y, sample_weight, batch_size, shuffle, seed)
-        validation = validation_data
-        if validation is not None and not isinstance(validation, ArrayBatches):
-            validation = _as_batches(*validation, batch_size=batch_size)
-        return training.fit(
-            self, batches, validation, check_int(epochs, "epochs"), callbacks, class_weight, verbose
-        )
+        with self._alone():
+            if self.optimizer is not None and self.optimizer.owner is not self._token:
+                raise StateError(
+                    "train_step", "the optimizer of this model", "one that has since been given to another",
+                    "Compile each model with an optimizer of its own.",
+                )  # fmt: skip
+            loss, prediction, updates = self._compute_gradients(x, y, sample_weight)
+            self.optimizer.step(self._named, self.kernels)
+            for update in updates:
+                update()
+            return loss, prediction
+
+    def test_step(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, training: bool = False
+    ) -> tuple[float, np.ndarray]:
+        """(loss, prediction) of one batch, without backward; nothing is changed.
+
+        `training` switches dropout on and lets layers normalise with the batch's own statistics.
+        """
+        return self._score(x, y, sample_weight, training)[:2]
+
+    def fit(
+        self,
+        x: Any,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        **settings: Any,
+    ) -> History:
+        """Train; the arguments are those of `training.fit`, after its `model`."""
+        return training.fit(self, x, y, batch_size=batch_size, epochs=epochs, **settings)
 
     def evaluate(
-        self,
-        x: ArrayLike | ArrayBatches,
-        y: ArrayLike | None = None,
-        *,
-        batch_size: int = 32,
-        sample_weight: ArrayLike | None = None,
+        self, x: Any, y: ArrayLike | None = None, batch_size: int | None = None, **settings: Any
     ) -> dict:
-        """The loss and each metric over all samples, by name.
+        """The loss and each metric over all samples; the arguments are those of `training.evaluate`."""
+        return training.evaluate(self, x, y, batch_size=batch_size, **settings)
 
-        Parameters
-        ----------
-        x, y, batch_size, sample_weight : as in `fit`
+    def predict(self, x: Any, batch_size: int | None = None, **settings: Any) -> np.ndarray:
+        """The outputs for all samples, in order; the arguments are those of `training.predict`."""
+        return training.predict(self, x, batch_size=batch_size, **settings)
+
+    def predict_classes(self, x: Any, batch_size: int | None = None) -> np.ndarray:
+        """The class numbers for all samples (N,), or 0 and 1 for each of several independent labels (N, K)."""
+        self._need_build("predict_classes")
+        return self.meaning().classes(self.predict(x, batch_size))
+
+    def meaning(self) -> Outputs:
+        """What the outputs mean: as `compile` found it, or as far as the last layer tells."""
+        if self.outputs is not None:
+            return self.outputs
+        loss = None if self.output_activation is None else self._default_loss()
+        return find_outputs(loss, *self._last_words(), self.output_shape[-1])
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the outputs are classes, as far as the last layer and the loss tell."""
+        return self.output_activation is not None or (
+            self.outputs is not None and self.outputs.kind != "numbers"
+        )
+
+    @property
+    def state(self) -> dict:
+        """What training changes, as copies: weights by name, the optimizer's numbers, the layers' generators.
+
+        Set it to put everything back, also in a model that was built anew; if a part does not fit, nothing is changed.
         """
-        self._need_compile("evaluate")
-        return training.evaluate(self, _as_batches(x, y, sample_weight, batch_size))
+        return {
+            "weights": {name: parameter.value.copy() for name, parameter in self.named_parameters.items()},
+            "optimizer": None if self.optimizer is None else self.optimizer.state,
+            "layers": [layer.state for layer in self._layers],
+        }
 
-    def predict(self, x: ArrayLike | ArrayBatches, batch_size: int = 32) -> np.ndarray:
-        """The outputs for all samples, in order.
-
-        Parameters
-        ----------
-        x : array (N, ...) or loader
-        batch_size : int
-            How many are computed at once; the answers do not depend on it beyond rounding.
-        """
-        batches = _as_batches(x, batch_size=batch_size)
-        outputs = []  # in a plain loop, which when it fails lets go of its batches and of the thread they come from
-        for x, *_ in batches.in_order():
-            outputs.append(self.forward(x))
-        return np.concatenate(outputs)
-
-    def predict_classes(self, x: ArrayLike | ArrayBatches, batch_size: int = 32) -> np.ndarray:
-        """The class numbers for all samples: p > 0.5 for one output, else the largest."""
-        return classes(self.predict(x, batch_size))
+    @state.setter
+    def state(self, state: dict) -> None:
+        parameters = self.named_parameters
+        if parameters.keys() != state["weights"].keys() or len(state["layers"]) != len(self._layers):
+            raise ShapeError(
+                "model.state",
+                "the state of a model of the same layers",
+                "that of another",
+                "Build the same model.",
+            )
+        for name, parameter in parameters.items():
+            parameter.checked(state["weights"][name])
+        if self.optimizer is not None and state["optimizer"] is not None:
+            self.optimizer.state = state["optimizer"]
+        assign("model.state", list(parameters.values()), [state["weights"][name] for name in parameters])
+        for layer, remembered in zip(self._layers, state["layers"], strict=True):
+            layer.state = remembered
 
     # --------------------------------------------------------------------------------- saving
-    def save(self, path: str | Path, dtype: str | None = None) -> None:
-        """Write weights, architecture, class names and preprocessing to one safetensors file.
+    def save(self, path: str | Path, dtype: Any = None) -> None:
+        """Write weights, architecture, class names and preprocessing to one safetensors file; see `model_file.save`."""
+        model_file.save(self, path, dtype)
 
-        Parameters
-        ----------
-        path : str or Path
-        dtype : "float16", "float32" or "float64", optional
-            What weights are stored as; else as they are.  A loaded model computes in its own type, whatever the file's:
-            float16 makes a file half as large, of weights with three decimal digits.
+    def save_weights(self, path: str | Path) -> None:
+        """Write the weights alone; `load_weights` of a model with the same layers reads them."""
+        model_file.save_weights(self, path)
+
+    def load_weights(self, path: str | Path) -> None:
+        """Read the weights of a file that `save_weights` or `save` wrote.
 
         Raises
         ------
-        ArgumentError
-            If something could not be loaded again: a layer that is not of minicnn, class names that
-            are not as many as the outputs, a weight that `dtype` cannot hold.
+        ModelFileError
+            If they do not fit; then nothing is changed.
         """
-        self._need_weights("save")
-        description = {
-            "name": self.name,
-            "input_shape": self.input_shape,
-            "dtype": str(self.dtype),
-            "kernels": self.kernels_name,
-            "layers": [describe(layer) for layer in self.layers],
-            "class_names": _check_names(self.class_names, self.output_shapes[-1]),
-            "preprocessing": _check_preprocessing(self.preprocessing),
-        }
-        weights = {parameter.name: parameter.value for parameter in self.parameters}
-        serialization.write(path, serialization.stored_as(weights, dtype or self.dtype.name), description)
+        model_file.load_weights(self, path)
 
     # -------------------------------------------------------------------------------- private
     def _score(self, x, y, sample_weight, training):
-        """Loss, prediction, the gradient where backward starts, and the steps it goes through."""
+        """Loss, prediction, the gradient where backward starts, the steps it goes through and their caches."""
+        plan, x = self._ready(), self._input(x)
         self._need_compile("training" if training else "evaluate")
-        x, last, loss_function = self._input(x), self.layers[-1], self.loss
-        if type(last).__name__ != loss_function.activation or loss_function.from_logits:
-            prediction = self._run(self.steps, x, training)
-            loss, dprediction = loss_function(y, prediction, sample_weight)
-            return loss, prediction, dprediction, self.steps
-        head = self.steps[:-1]
-        logits = self._run(head, x, training)
-        loss, dlogits = losses.with_logits(loss_function)(y, logits, sample_weight)
-        return loss, last.forward(logits), dlogits, head
+        steps = plan.training if training else plan.prediction
+        last, loss = steps[-1], self.loss
+        on_logits = self.outputs is not None and _computes_on_logits(last, loss)
+        head = steps[:-1] if on_logits else steps
+        if training:
+            output, caches = fusion.run(head, x, training)
+        else:
+            output, caches = fusion.predict(head, x), []
+        if on_logits:
+            value, gradient = losses.with_logits(loss)(y, output, sample_weight)
+            prediction = last(output)
+        else:
+            value, gradient = loss(y, output, sample_weight)
+            prediction = output
+        return value + self._penalty(), prediction, gradient, head, caches
+
+    def _penalty(self):
+        """The regularizers' part of the loss."""
+        return sum(parameter.regularizer.penalty(parameter.value) for parameter in self._penalized())
+
+    def _penalized(self):
+        return [parameter for parameter in self._named.values() if parameter.regularizer is not None]
 
     def _input(self, x):
-        self._need_weights("forward")
-        x = np.asarray(x)
-        if x.shape[1:] != self.input_shape or x.ndim == 0:
+        if type(x) is not np.ndarray:
+            x = np.asarray(x)
+        if x.ndim == 0 or x.shape[1:] != self.input_shape or x.dtype.kind not in "fiub":
             raise ShapeError(
-                "input", "(N, " + ", ".join(map(str, self.input_shape)) + ")", str(x.shape),
+                "input", "(N, " + ", ".join(map(str, self.input_shape)) + ")", f"{x.dtype} {x.shape}",
                 "A single sample needs a batch axis: x[None].",
             )  # fmt: skip
         return x.astype(self.dtype, copy=False)
 
-    @staticmethod
-    def _run(steps, x, training):
-        for step in steps:
-            x = step.forward(x, training)
-        return x
-
-    @staticmethod
-    def _run_back(steps, dy):
-        for step in reversed(steps):
-            dy = step.backward(dy)
-
-    def _need_build(self, what):
-        if self.input_shape is None:
-            raise StateError(what, "a built model", "one that is not", "Call build(input_shape) first.")
-
-    def _need_weights(self, what):
-        self._need_build(what)
-        if self._first is not None and self._first.value is None:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only one thread trains at a time; others may predict."""
+        if not self.training_lock.acquire(blocking=False):
             raise StateError(
-                what, "a model with weights", "none: seed=None", "Set them, or build with a seed."
-            )
+                "training", "one thread at a time", "another thread that is training this model",
+                "Wait for it, or train a copy: copy.deepcopy(model).",
+            )  # fmt: skip
+        try:
+            yield
+        finally:
+            self.training_lock.release()
 
     def _need_compile(self, what):
         self._need_build(what)
@@ -454,90 +480,7 @@ class Sequential:
             )
 
 
-def load_model(path: str | Path, kernels: str | None = None) -> Sequential:
-    """Read a model that `Sequential.save` wrote; nothing else is needed to predict with it.
-
-    Parameters
-    ----------
-    path : str or Path
-    kernels : str, optional
-        Another kernel set than it was saved with.
-
-    Returns
-    -------
-    Sequential
-        Built, with its weights, `class_names` and `preprocessing`; compile it again to train or evaluate.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is missing, damaged, foreign, or its weights do not fit its architecture.
-    """
-    tensors, description = serialization.read(path)
-    if kernels is not None:
-        kernel_set(kernels)
-    try:
-        layers = [make_layer(entry) for entry in description["layers"]]
-        model = Sequential(layers, kernels or description["kernels"], description["name"])
-        model.build(description["input_shape"], seed=None, dtype=description["dtype"])
-        model.class_names = _check_names(description["class_names"], model.output_shapes[-1])
-        model.preprocessing = _check_preprocessing(description["preprocessing"])
-    except (
-        MinicnnError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise ModelFileError(
-            str(path),
-            "a description of a network",
-            f"one that is not ({error})",
-            "Save it again with minicnn.",
-        ) from error
-    expected = {parameter.name: parameter.shape for parameter in model.parameters}
-    serialization.check_shapes(path, expected, {name: value.shape for name, value in tensors.items()})
-    for parameter in model.parameters:
-        parameter.value = np.array(tensors[parameter.name], model.dtype)
-    return model
-
-
-def _check_names(names, output_shape):
-    """None, or a list with a name for each output; two for a single one."""
-    count = max(2, output_shape[-1])
-    if names is None:
-        return None
-    if (
-        not isinstance(names, list | tuple)
-        or len(names) != count
-        or not all(isinstance(n, str) for n in names)
-    ):
-        raise ArgumentError("class_names", f"{count} names", repr(names), "Give a list of as many strings.")
-    return list(names)
-
-
-def _check_preprocessing(preprocessing):
-    if preprocessing is not None and not isinstance(preprocessing, dict):
-        raise ArgumentError("preprocessing", "an object", repr(preprocessing), "Save it again with minicnn.")
-    return preprocessing
-
-
-def _as_batches(x, y=None, sample_weight=None, batch_size=32, shuffle=False, seed=0):
-    if not isinstance(x, ArrayBatches):
-        return ArrayBatches(x, y, sample_weight, batch_size, shuffle, seed)
-    if y is not None or sample_weight is not None:
-        raise ArgumentError(
-            "y and sample_weight", "none beside a loader, which has its own", "some", "Leave them out."
-        )
-    return x
-
-
-def _named(value, by_name, base, where):
-    """An object as it is, or a new one with default settings by its name."""
-    if isinstance(value, base):
-        return value
-    if isinstance(value, str) and value in by_name:
-        return by_name[value]()
-    raise ArgumentError(where, f"one of {', '.join(by_name)}, or an object", repr(value), "Choose one.")
+def _computes_on_logits(last: Any, loss: Any) -> bool:
+    """Whether the loss takes the logits that go into the last step."""
+    known = type(last) in (Sigmoid, Softmax) and losses.takes_logits(loss)
+    return known and loss.activation == type(last).__name__ and not loss.from_logits

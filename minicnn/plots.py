@@ -78,16 +78,21 @@ def predictions(
     _save(figure, path)
 
 
-def curves(path: str | Path, history: dict[str, list], best_epoch: int | None = None) -> None:
+def curves(path: str | Path | None, history: dict[str, list], best_epoch: int | None = None) -> Figure:
     """Loss and accuracy over epochs, in training and validation.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or None
+        None writes no file.
     history : dict of lists
         As `History.history`.
     best_epoch : int, optional
         From 0; marked by a line.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     for axis, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -111,7 +116,9 @@ def curves(path: str | Path, history: dict[str, list], best_epoch: int | None = 
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=11)
-    _save(figure, path)
+    if path is not None:
+        _save(figure, path)
+    return figure
 
 
 def confusion(path: str | Path, counts: np.ndarray, class_names: Sequence[str], heading: str) -> None:

@@ -1,9 +1,9 @@
-"""Progressive picture size: small pictures first, which go fast and teach the outlines, then larger ones.
+"""Progressive resizing: train on small images first, which is fast, then on larger ones.
 
-A network whose weights do not depend on the size of its pictures (one that ends in GlobalAveragePool2D, not in
-Flatten) can be trained at one size and go on at another.  `ProgressiveSize` is a callback that changes the
-model and its loaders between epochs; `resize` is the change itself, also for judging at a third size.
-Called by `training.py` and examples/catdog.py (`--progressive`).
+A network whose weights do not depend on the size of its images (one that ends in GlobalAveragePool2D, not in
+Flatten) can be trained at one size and continue at another.  `ProgressiveSize` is a callback that changes the
+model and its loaders between epochs; `resize` is the change itself, also to evaluate at a third size.
+Called by training.py and examples/catdog.py (`--progressive`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .errors import ArgumentError, ShapeError, StateError, check_int
 
 
 def resize(model: Any, height: int, width: int) -> None:
-    """Let a built model take pictures of another size; weights, optimiser and generators stay as they are.
+    """Let a built model take images of another size; weights, optimizer and generators stay as they are.
 
     Parameters
     ----------
@@ -38,39 +38,31 @@ def resize(model: Any, height: int, width: int) -> None:
     """
     if model.input_shape is None:
         raise StateError("resize", "a built model", "one that is not", "Call build(input_shape) first.")
-    old, wanted = model.input_shape, (height, width, *model.input_shape[2:])
-    if old == wanted:
+    size = check_int(height, "resize height"), check_int(width, "resize width")
+    if len(model.input_shape) != 3:
+        raise ShapeError("resize", "a model of images", f"one of inputs {model.input_shape}")
+    if model.input_shape[:2] == size:
         return
-    state, optimizer = model.state, model.optimizer
-    trainable = [parameter.trainable for parameter in model.parameters]
-
-    def rebuild(shape):
-        model.build(shape, seed=None, dtype=model.dtype)
-        model.optimizer, model.state = optimizer, state
-        for parameter, moves in zip(model.parameters, trainable, strict=True):
-            parameter.trainable = moves
-
     try:
-        rebuild(wanted)
+        model.build((*size, model.input_shape[2]))
     except ShapeError as error:
-        rebuild(old)
         raise ShapeError(
-            f"pictures of {height} x {width}", "weights that fit any size", str(error),
-            "Use a network that ends in GlobalAveragePool2D in place of Flatten, and pictures it has room for.",
+            f"images of {height} x {width}", "weights that fit any size", str(error),
+            "Use a network that ends in GlobalAveragePool2D in place of Flatten, and images it has room for.",
         ) from error  # fmt: skip
 
 
 class ProgressiveSize(Callback):
-    """Train the first epochs on pictures of one size, the next on another.
+    """Train the first epochs on images of one size, the next on another.
 
     The size follows from the epoch's number, so there is nothing to save.  An epoch is trained and validated at its
-    size; when it has ended, all have the size again that they had before, so that whoever saves the model then saves
-    one that takes pictures of the size it is meant for.  Give it before callbacks that save the model.
+    size.  When it has ended, model and loaders have their own size again, so that a callback that saves the model then
+    saves one for the size it is meant for; this one is called before it, wherever it stands in the list.
 
     Parameters
     ----------
     stages : sequence of (size, epochs)
-        The last stage goes on when its epochs are over.
+        The last stage continues when its epochs are over.
     loaders : Loader, ...
         Those of training and validation: their `size` is set with the model's.
 
@@ -90,18 +82,24 @@ class ProgressiveSize(Callback):
     ([64, 64, 96, 96, 112, 112], 24)
     """
 
+    priority = -20
+
     def __init__(self, stages: Sequence[tuple[int, int]], *loaders: Any):
-        self.stages = [
-            (check_int(size, "picture size"), check_int(n, "epochs of a size")) for size, n in stages
-        ]
+        try:
+            pairs = [(size, n) for size, n in stages]
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                "ProgressiveSize stages", "pairs (size, epochs)", repr(stages), "Give [(64, 10), (96, 5)]."
+            ) from None
+        self.stages = [(check_int(size, "image size"), check_int(n, "epochs of a size")) for size, n in pairs]
         if not self.stages:
             raise ArgumentError(
                 "ProgressiveSize", "at least one (size, epochs)", "none", "Give [(64, 10), (96, 5)]."
             )
         self.loaders = loaders
 
-    def __repr__(self) -> str:
-        return f"ProgressiveSize({self.stages})"
+    def get_config(self) -> dict:
+        return super().get_config() | {"stages": [list(stage) for stage in self.stages]}
 
     @property
     def epochs(self) -> int:
@@ -109,24 +107,24 @@ class ProgressiveSize(Callback):
         return sum(epochs for _, epochs in self.stages)
 
     def size(self, epoch: int) -> int:
-        """Height and width of an epoch's pictures."""
+        """Height and width of an epoch's images."""
         for size, epochs in self.stages:
             if epoch < epochs:
                 return size
             epoch -= epochs
         return self.stages[-1][0]
 
-    def on_train_begin(self) -> None:
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self.before = self.model.input_shape[:2], [loader.size for loader in self.loaders]
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         size = self.size(epoch), self.size(epoch)
         self._resize(size, [size] * len(self.loaders))
 
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self._resize(*self.before)
 
-    def on_train_end(self) -> None:
+    def on_train_end(self, logs: dict | None = None) -> None:
         self._resize(*self.before)
 
     def _resize(self, size, sizes):

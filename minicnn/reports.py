@@ -1,7 +1,8 @@
-"""What a trained classifier is worth, for people: its figures ready for JSON, as a table, and as pictures.
+"""How good a trained classifier is: its metrics ready for JSON, as a table, and as plots.
 
-The figures are those of metrics.py, the pictures are drawn in plots.py; here it is chosen what a reader wants to see.
-Called by examples/catdog.py.
+The metrics are those of metrics.py, the plots are drawn in plots.py; this file chooses what a reader wants to see.
+It is for one class per sample (one sigmoid or a softmax); what outputs mean is said by an `Outputs`.
+Called by examples/catdog.py and examples/ship.py.
 """
 
 import math
@@ -14,11 +15,15 @@ from typing import Any
 import numpy as np
 
 from . import metrics
+from .errors import ShapeError
+from .outputs import Outputs
 
-SAMPLES, SHOWN, MISTAKES = 16, 24, 12  # pictures
+SAMPLES, SHOWN, MISTAKES = 16, 24, 12  # images
 
 
-def judge(target: np.ndarray, prediction: np.ndarray, class_names: Sequence[str]) -> dict:
+def judge(
+    target: np.ndarray, prediction: np.ndarray, class_names: Sequence[str], outputs: Outputs | None = None
+) -> dict:
     """All metrics of a prediction, ready for JSON.
 
     Parameters
@@ -26,6 +31,15 @@ def judge(target: np.ndarray, prediction: np.ndarray, class_names: Sequence[str]
     target : array of int (N,)
     prediction : array (N, 1) or (N, K)
     class_names : sequence of str
+    outputs : Outputs, optional
+        What the prediction means, as `model.outputs` says (default: probabilities of one sigmoid or a softmax).
+
+    Raises
+    ------
+    ArgumentError
+        For independent labels and numbers, which have no confusion matrix.
+    ShapeError
+        If there is not one name per class, or targets and predictions do not fit together.
 
     Examples
     --------
@@ -33,33 +47,38 @@ def judge(target: np.ndarray, prediction: np.ndarray, class_names: Sequence[str]
     >>> report["confusion_matrix"], report["recall"]
     ([[1, 0], [1, 1]], [1.0, 0.5])
     """
-    accuracy = metrics.accuracy(target, prediction)
+    counts = metrics.confusion_matrix(target, prediction, outputs)
+    if len(class_names) != len(counts):
+        raise ShapeError(
+            "judge", f"{len(counts)} class names", f"{len(class_names)}", "Give one name per class."
+        )
+    accuracy = metrics.accuracy(target, prediction, outputs)
     report = {
         "class_names": list(class_names),
         "accuracy": float(accuracy),
         "accuracy_standard_error": accuracy.standard_error,
-        "log_loss": metrics.log_loss(target, prediction),
-        "auc": finite(metrics.roc_auc(target, prediction)),
-        "confusion_matrix": metrics.confusion_matrix(target, prediction).tolist(),
+        "log_loss": metrics.log_loss(target, prediction, outputs),
+        "auc": finite(metrics.roc_auc(target, prediction, outputs)),
+        "confusion_matrix": counts.tolist(),
     }
     for name, metric in (
         ("precision", metrics.precision),
         ("recall", metrics.recall),
         ("f1", metrics.f1_score),
     ):
-        report[name] = [finite(value) for value in metric(target, prediction)]
+        report[name] = [float(value) for value in metric(target, prediction, outputs)]
     return report
 
 
 def run(model: Any, training: Any, validation: Any) -> dict:
-    """What a training run took, ready for JSON.
+    """The size and cost of a training run, ready for JSON.
 
     Parameters
     ----------
     model : Sequential
         After `fit`.
     training, validation : Loader
-        What it was trained on and judged by.
+        The training set and the validation set.
     """
     history = model.history
     return {
@@ -82,7 +101,7 @@ def finite(value: float) -> float | None:
 
 
 def peak_memory() -> float | None:
-    """The most memory this process has held, in MB; None where the system does not tell (Windows)."""
+    """The most memory this process has held, in MB; None where the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:
@@ -92,7 +111,7 @@ def peak_memory() -> float | None:
 
 
 def table(report: dict) -> str:
-    """The figures a person wants first, then the confusion matrix.
+    """The most important metrics, then the confusion matrix.
 
     Examples
     --------
@@ -114,15 +133,13 @@ def table(report: dict) -> str:
     lines.append(f"{'':{width + 5}}{heads}   precision   recall")
     for k, (name, row) in enumerate(zip(names, report["confusion_matrix"], strict=True)):
         cells = "".join(f"{value:>{width + 3}}" for value in row)
-        shares = [
-            math.nan if share is None else share for share in (report["precision"][k], report["recall"][k])
-        ]
-        lines.append(f"{'true ' + name:<{width + 5}}{cells}   {shares[0]:9.3f}   {shares[1]:6.3f}")
+        precision, recall = report["precision"][k], report["recall"][k]
+        lines.append(f"{'true ' + name:<{width + 5}}{cells}   {precision:9.3f}   {recall:6.3f}")
     return "\n".join(lines)
 
 
 def draw_samples(path: str | Path, loader: Any, class_names: Sequence[str], augmentation: Any) -> None:
-    """Some pictures of a loader, each beside what its augmentation, or else the one given, makes of it."""
+    """Some images of a loader, each next to its augmented form: by the loader's augmentation, or the one given."""
     from . import data, plots  # here, so that training does not wait for matplotlib
 
     chosen = np.linspace(0, loader.samples - 1, SAMPLES).astype(int)
@@ -140,8 +157,9 @@ def draw_results(
     loader: Any,
     prediction: np.ndarray,
     class_names: Sequence[str],
+    outputs: Outputs | None = None,
 ) -> None:
-    """curves.png; predictions.png, the most confident mistakes last; confusion.png.
+    """Draw curves.png; predictions.png, the most confident mistakes last; confusion.png.
 
     Parameters
     ----------
@@ -150,14 +168,16 @@ def draw_results(
     best_epoch : int
         From 0; marked in the curves.
     loader : Loader
-        What was predicted.
+        The images that were predicted, in order.
     prediction : array
     class_names : sequence of str
+    outputs : Outputs, optional
+        What the prediction means, as in `judge`.
     """
     from . import data, plots
 
     plots.curves(folder / "curves.png", history.history, best_epoch)
-    share, guess = metrics.probabilities(prediction), metrics.classes(prediction)
+    share, guess = metrics.probabilities(prediction, outputs), metrics.classes(prediction, outputs)
     right, confidence = guess == loader.y, share[np.arange(len(share)), guess]
     wrong = np.flatnonzero(~right)
     wrong = wrong[np.argsort(-confidence[wrong])][:MISTAKES]
@@ -169,10 +189,10 @@ def draw_results(
         + ("" if right[i] else f", is {class_names[loader.y[i]]}")
         for i in shown
     ]
-    accuracy = metrics.accuracy(loader.y, prediction)
-    heading = f"Validation: accuracy {accuracy} on {len(share)} pictures; last, its most confident mistakes"
+    accuracy = metrics.accuracy(loader.y, prediction, outputs)
+    heading = f"Validation: accuracy {accuracy!s} on {len(share)} pictures; last, its most confident mistakes"
     plots.predictions(
         folder / "predictions.png", data.to_float(loader.x[shown]), titles, right[shown], heading
     )
-    counts = metrics.confusion_matrix(loader.y, prediction)
-    plots.confusion(folder / "confusion.png", counts, class_names, f"accuracy {accuracy}")
+    counts = metrics.confusion_matrix(loader.y, prediction, outputs)
+    plots.confusion(folder / "confusion.png", counts, class_names, f"accuracy {accuracy!s}")

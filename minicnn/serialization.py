@@ -1,38 +1,43 @@
 """The model file: one safetensors file, weights as tensors and everything else as JSON in its metadata.
 
-A file is whole or not there (files.py).  Reading never unpickles and trusts nothing.  This file knows arrays
-and dictionaries; `Sequential.save` and `load_model` in model.py know what they mean, and checkpoints.py, which
-writes the same kind of file.
+A file is complete or not there (files.py).  A checksum guards every bit of the weights and of the description.
+Reading never unpickles and trusts nothing.  This file knows arrays and dictionaries; model_file.py, which saves and
+loads models, knows what they mean, and so does checkpoints.py, which writes the same kind of file.
 """
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from . import files
 from .errors import ArgumentError, ModelFileError
 
-KEY, VERSION = "minicnn", 1
+KEY, VERSION = "minicnn", 2
+CHECKSUM = "sha256"  # its name in the description; files of version 1 have none
+DEPTH = 200  # how deep a description may be nested; each Residual within a Residual takes four levels
 # The types that may be in a file: what safetensors calls them, and what NumPy does.
 FLOATS = {"F32": "float32", "F64": "float64", "F16": "float16"}
 NUMBERS = FLOATS | {"BOOL": "bool"}
 NUMBERS |= {
     f"{kind[0].upper()}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
 }
+AGAIN = "Save it again with minicnn."
 
 
 def write(
     path: str | Path, tensors: dict[str, np.ndarray], description: dict, previous: Path | None = None
 ) -> None:
-    """Write tensors and their description; an old file at `path` is replaced in one step.
+    """Write tensors, their description and a checksum of both; an old file at `path` is replaced in one step.
 
     Parameters
     ----------
     path : str or Path
-        Folders above it are made.
+        `~` is expanded, and missing folders above it are made.
     tensors : dict from name to array
     description : dict that JSON can hold
     previous : Path, optional
@@ -40,13 +45,31 @@ def write(
 
     Raises
     ------
+    ArgumentError
+        If something cannot be stored, or no file can be written at `path`, such as a folder.
     DiskFullError
         If there is no room; then the old file is kept.
     """
+    tensors = {name: _storable(name, value) for name, value in tensors.items()}
+    try:
+        body = json.loads(json.dumps({"version": VERSION} | description, default=_plain))
+    except (TypeError, ValueError, RecursionError) as error:  # ArgumentError, of `_plain`, is a ValueError
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(
+            "description of a model", "what JSON can hold", _short(error), "Use simpler settings."
+        ) from error
     # One key: several have no fixed order.
-    metadata = {KEY: json.dumps({"version": VERSION} | description, default=_plain)}
-    content = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
-    files.replace(path, content, previous)
+    metadata = {KEY: json.dumps(body | {CHECKSUM: _checksum(body, tensors)})}
+    files.replace(path, save(tensors, metadata), previous)
+
+
+def _storable(name, value):
+    """A tensor as it will lie in the file: contiguous, of a known type, the lowest byte first."""
+    value = np.asarray(value)
+    if value.dtype.name not in NUMBERS.values():
+        raise ArgumentError(str(name), "an array of numbers", f"dtype {value.dtype}", "Convert it.")
+    return np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
 
 
 def _plain(value):
@@ -57,50 +80,98 @@ def _plain(value):
     raise ArgumentError("description of a model", expected, repr(value), "Put what it says into these.")
 
 
+def _checksum(body, tensors):
+    """SHA-256 of a description as JSON and of each tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(json.dumps([name, value.dtype.name, value.shape]).encode())
+        digest.update(value.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
 def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np.ndarray], dict]:
     """Read what `write` wrote.
 
     Parameters
     ----------
     path : str or Path
+        `~` is expanded.
     kinds : FLOATS or NUMBERS
         The types that may be in it.
+
+    Returns
+    -------
+    tensors : dict from name to array
+    description : dict
 
     Raises
     ------
     ModelFileError
-        If there is no such file, or it is truncated, foreign, of a newer version or holds other types.
+        If there is no such file, or it is damaged, foreign, of a newer version or holds other types.  Whatever the
+        file's bytes are, this is the only error.
+    ArgumentError
+        If `path` is no path at all.
+
+    Notes
+    -----
+    A file of version 1, which has no checksum, is read without that check.  Memory is taken for what the
+    file holds, not for what it claims to hold.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelFileError(
-            str(path), "a model file", "nothing there", "Train one first, or check the path."
-        )
+    path = files.to_path(path)
+    _check_regular(path)
     try:
         with safe_open(path, framework="numpy") as file:
             description = _description(path, (file.metadata() or {}).get(KEY))
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
             foreign = {name: kind for name, kind in types.items() if kind not in kinds}
             if foreign:
-                raise ModelFileError(
-                    str(path),
-                    f"{' or '.join(kinds.values())} weights",
-                    str(foreign),
-                    "Save it again with minicnn.",
-                )
+                name, kind = min(foreign.items())
+                expected = f"{' or '.join(kinds.values())} weights"
+                raise ModelFileError(str(path), expected, f"{kind} in {_short(name)}", AGAIN)
             tensors = {name: file.get_tensor(name) for name in types}
-    except (SafetensorError, OSError, MemoryError) as error:
+        if description.pop(CHECKSUM) not in (None, _checksum(description, tensors)):
+            raise ModelFileError(
+                str(path), "the weights and the description that were saved", "a damaged file: its checksum differs",
+                "Copy it again from where it came, or train again.",
+            )  # fmt: skip
+    except ModelFileError:
+        raise
+    except Exception as error:  # from SafetensorError and OSError to ValueError for an array of 65 axes
         raise ModelFileError(
             str(path),
-            "a whole safetensors file",
-            f"a damaged or foreign one ({error})",
+            "a complete safetensors file",
+            f"a damaged or foreign one ({_short(error)})",
             "Copy or save it again.",
         ) from error
+    del description["version"]
     return tensors, description
 
 
-def stored_as(tensors: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
+def _check_regular(path):
+    """Anything but a file is refused by its kind, before it is opened: a pipe would wait for its writer."""
+    try:
+        if path.is_file():
+            return
+        received = "a folder" if path.is_dir() else "no regular file" if path.exists() else "nothing there"
+    except OSError as error:
+        received = f"a path that cannot be used ({error.strerror})"
+    raise ModelFileError(str(path), "a model file", received, "Train one first, or check the path.")
+
+
+def _short(thing):
+    """The start of what a hostile file may make as long as it likes."""
+    text = str(thing)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def stored_as(tensors: dict[str, np.ndarray], dtype: Any) -> dict[str, np.ndarray]:
     """Floating-point tensors in another type.
+
+    Parameters
+    ----------
+    tensors : dict from name to array
+    dtype : "float16", "float32", "float64", or NumPy's type or dtype of that name
 
     Raises
     ------
@@ -112,15 +183,25 @@ def stored_as(tensors: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarra
     >>> stored_as({"w": np.array([1.0001, 65000.0])}, "float16")["w"].tolist()
     [1.0, 64992.0]
     """
-    if dtype not in FLOATS.values():
-        raise ArgumentError("dtype of a model file", " or ".join(FLOATS.values()), repr(dtype), "Choose one.")
-    with np.errstate(over="ignore"):  # it is refused below, with its name
-        stored = {name: value.astype(dtype, copy=False) for name, value in tensors.items()}
-    for name, value in tensors.items():
-        if (np.isinf(stored[name]) & np.isfinite(value)).any():
+    name = _float_name(dtype)
+    with np.errstate(all="ignore"):  # too large is refused below, by name; too small becomes 0
+        stored = {key: value.astype(name, copy=False) for key, value in tensors.items()}
+    for key, value in tensors.items():
+        if (np.isinf(stored[key]) & np.isfinite(value)).any():
             largest = f"{np.abs(value[np.isfinite(value)]).max():.4g}"
-            raise ArgumentError(name, f"numbers that {dtype} can hold", largest, "Save it as float32.")
+            raise ArgumentError(key, f"numbers that {name} can hold", largest, "Save it as float32.")
     return stored
+
+
+def _float_name(dtype):
+    """The name of one of FLOATS, whichever way it is given."""
+    try:
+        name = None if dtype is None else np.dtype(dtype).name
+    except (TypeError, ValueError):
+        name = None
+    if name not in FLOATS.values():
+        raise ArgumentError("dtype of a model file", " or ".join(FLOATS.values()), repr(dtype), "Choose one.")
+    return name
 
 
 def check_shapes(path: str | Path, expected: dict[str, tuple], received: dict[str, tuple]) -> None:
@@ -134,7 +215,7 @@ def check_shapes(path: str | Path, expected: dict[str, tuple], received: dict[st
     Raises
     ------
     ModelFileError
-        Which lists all that are missing, unexpected or misshapen.
+        Which lists those that are missing, unexpected or misshapen, the first twenty.
 
     Examples
     --------
@@ -145,44 +226,50 @@ def check_shapes(path: str | Path, expected: dict[str, tuple], received: dict[st
 missing a (1,); unexpected c (4,); b (3,) in place of (2,). Save it again with minicnn.
     """
     faults = [f"missing {name} {shape}" for name, shape in expected.items() if name not in received]
-    faults += [f"unexpected {name} {shape}" for name, shape in received.items() if name not in expected]
+    faults += [
+        f"unexpected {_short(name)} {shape}" for name, shape in received.items() if name not in expected
+    ]
     faults += [
         f"{name} {received[name]} in place of {shape}"
         for name, shape in expected.items()
         if name in received and received[name] != shape
     ]
     if faults:
+        listed = faults[:20] + [f"and {len(faults) - 20} more"] * (len(faults) > 20)
         raise ModelFileError(
-            str(path),
-            "the weights that its architecture describes",
-            "; ".join(faults),
-            "Save it again with minicnn.",
+            str(path), "the weights that its architecture describes", "; ".join(listed), AGAIN
         )
 
 
 def _description(path, text):
-    """The description in the metadata, if this is a model file that can be understood."""
+    """The description in the metadata, if this is a model file that can be understood; its checksum may be None."""
+
+    def error(expected, received, repair=AGAIN):
+        return ModelFileError(str(path), expected, received, repair)
+
     if text is None:
-        raise ModelFileError(
-            str(path),
-            "a minicnn model",
-            "a safetensors file of something else",
-            "Give a file that minicnn saved.",
-        )
+        foreign = "a safetensors file of something else"
+        raise error("a minicnn model", foreign, "Give a file that minicnn saved.")
     try:
         description = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(
-            str(path), "a description in JSON", str(error), "Save it again with minicnn."
-        ) from error
+    except (ValueError, RecursionError) as fault:
+        raise error("a description in JSON", _short(fault)) from fault
     if not isinstance(description, dict):
-        found = type(description).__name__
-        raise ModelFileError(
-            str(path), "a description that is an object", found, "Save it again with minicnn."
-        )
-    version = description.pop("version", None)
-    if not isinstance(version, int) or version > VERSION:
-        raise ModelFileError(
-            str(path), f"version {VERSION} or older", f"version {version!r}", "Upgrade minicnn."
-        )
-    return description
+        raise error("a description that is an object", type(description).__name__)
+    version = description.get("version")
+    if type(version) is not int or version < 1 or version > VERSION:
+        raise error(f"version {VERSION} or older", f"version {_short(repr(version))}", "Upgrade minicnn.")
+    if version > 1 and CHECKSUM not in description:
+        raise error("a checksum", "none", "Copy it again from where it came, or train again.")
+    if _deeper(description, DEPTH):
+        raise error(f"a description of at most {DEPTH} levels", "one that is nested deeper")
+    return description | {CHECKSUM: description.get(CHECKSUM)}
+
+
+def _deeper(tree, levels):
+    """Whether dictionaries and lists are nested more than so many levels deep."""
+    level = [tree]
+    for _ in range(levels):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [part for some in parts for part in some if isinstance(part, (dict, list))]
+    return bool(level)

@@ -1,7 +1,12 @@
 """The table that `Sequential.summary` prints: layers, shapes, parameters, multiply-adds, memory."""
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from .fusion import Branches, Fused
+from .layers import Flatten, Layer
+from .layers.chain import place_names, shapes_of
 
 
 def summary(model: Any) -> str:
@@ -15,23 +20,21 @@ def summary(model: Any) -> str:
     -------
     str
         Keras's columns (layer, output shape with None for the batch, parameters), then the multiply-adds
-        of one picture's forward pass and the memory of its activations.  Layers inside a layer stand below
-        it, moved in; its own row counts them too.
+        of one image's forward pass and the memory of its activations.  Layers inside a layer stand below
+        it, indented; its own row counts them too.
     """
     rows = [("Layer (type)", "Output Shape", "Param #", "Multiply-adds", "Memory")]
     itemsize = model.dtype.itemsize
     memory = 0
-    for indent, layer in _nested(model.layers):
-        shape = layer.output_shape
-        size = 0 if type(layer).__name__ == "Flatten" else math.prod(shape) * itemsize
+    for name, layer, input_shape, shape in _rows(model.layers, model.input_shape):
+        size = 0 if type(layer) is Flatten else math.prod(shape) * itemsize
         memory += size
-        batch_shape = "(None, " + ", ".join(map(str, shape)) + ")"
         rows.append(
             (
-                f"{indent}{layer.name} ({type(layer).__name__})",
-                batch_shape,
+                f"{name} ({type(layer).__name__})" + ("" if layer.trainable else " frozen"),
+                "(None, " + ", ".join(map(str, shape)) + ")",
                 f"{_count(layer.parameters):,}",
-                f"{layer.multiply_adds:,}",
+                f"{layer.multiply_adds(input_shape):,}",
                 _bytes(size),
             )
         )
@@ -45,6 +48,8 @@ def summary(model: Any) -> str:
     ]
     rule = "-" * len(lines[0])
     total, trainable = _count(model.parameters), _count(p for p in model.parameters if p.trainable)
+    shapes = [model.input_shape, *model.output_shapes]
+    work = sum(layer.multiply_adds(shape) for layer, shape in zip(model.layers, shapes, strict=False))
     return "\n".join(
         [
             f'Model "{model.name}", input {model.input_shape}, kernels {model.kernels_name}',
@@ -56,29 +61,38 @@ def summary(model: Any) -> str:
             f"Total params: {total:,} ({_bytes(total * itemsize)})",
             f"Trainable params: {trainable:,} ({_bytes(trainable * itemsize)})",
             f"Non-trainable params: {total - trainable:,} ({_bytes((total - trainable) * itemsize)})",
-            f"A picture: {sum(layer.multiply_adds for layer in model.layers):,} multiply-adds forward, "
-            f"{_bytes(memory)} of activations",
-            *(f"In one step: {step}" for step in _fused(model.steps)),
+            f"One image: {work:,} multiply-adds forward, {_bytes(memory)} of activations",
+            *(f"In one step: {step}" for step in fused_steps(model.plan.prediction)),
         ]
     )
 
 
-def _nested(layers, indent=""):
-    """Pairs of indentation and layer, each layer before those inside it."""
-    for layer in layers:
-        yield indent, layer
-        yield from _nested(layer.inner, indent + "  ")
+def _rows(layers: Sequence[Layer], input_shape: tuple, indent: str = "", prefix: str = "") -> Iterator[tuple]:
+    """(indented name, layer, input shape, output shape), each layer before those inside it."""
+    shapes = [input_shape, *shapes_of(layers, input_shape)]
+    for name, layer, before, after in zip(
+        place_names(layers, prefix), layers, shapes, shapes[1:], strict=False
+    ):
+        yield indent + name, layer, before, after
+        for inner_prefix, inner in layer.branches:
+            yield from _rows(inner, before, indent + "  ", inner_prefix)
 
 
-def _fused(steps, where=""):
+def fused_steps(steps: Sequence[Any], where: str = "") -> Iterator[str]:
     """The steps that are more than one layer, those inside a layer with its name before them."""
     for step in steps:
-        fused = not hasattr(step, "config")
-        if fused:
-            yield f"{where}{step}"
-        for layer in step.layers if fused else [step]:
-            if hasattr(layer, "steps"):
-                yield from _fused([*layer.steps, *layer.shortcut_steps], f"{where}{layer.name}: ")
+        if isinstance(step, Fused) and type(step) is not Branches:
+            yield f"{where}{step!r}"
+        for inner in step.layers if isinstance(step, Fused) else ():
+            if isinstance(inner, Branches):
+                yield from _inside(inner, where)
+        if isinstance(step, Branches):
+            yield from _inside(step, where)
+
+
+def _inside(branches, where):
+    for plan in branches.plans:
+        yield from fused_steps(plan.prediction, f"{where}{branches.name}: ")
 
 
 def _count(parameters):

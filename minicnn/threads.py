@@ -37,8 +37,12 @@ def set_threads(n: int) -> None:
     Notes
     -----
     The matrix products of the sets `im2col` and `reference` are NumPy's; their threads are set by variables of its
-    BLAS, such as OPENBLAS_NUM_THREADS, before Python starts.  Pictures are decoded by Python threads of their
-    own.  What numba.set_num_threads said holds outside of the kernels as before.
+    BLAS, such as OPENBLAS_NUM_THREADS, before Python starts.  Images are decoded by Python threads of their own.
+    What numba.set_num_threads said holds outside of the kernels as before.
+
+    Python threads may call models at the same time.  But with numba's pool "workqueue", which numba uses where there
+    is neither OpenMP nor TBB, a parallel numba function of your own must not run in another thread meanwhile: numba
+    would end the process.  NUMBA_THREADING_LAYER=omp or tbb allows it.
 
     Examples
     --------

@@ -57,7 +57,7 @@ def test_state_and_weights_together_are_everything():
     other.state = average.state
     other.on_epoch_begin(3)
     assert other.model.parameters[0].value.item() == watch.steps[-1]
-    other.show(True)
+    other.swap(True)
     assert other.model.parameters[0].value.item() == watch.weight()
 
 

@@ -1,5 +1,6 @@
 """Runs that survive: killed at any moment, on a full disk, with damaged files, they go on bit by bit."""
 
+import copy
 import os
 import random
 import signal
@@ -303,10 +304,11 @@ def test_other_batches_are_not_resumed(path):
     for change, words in (
         ({"mixup": 0.2}, "mixup 0.2 in place of 0.3"),
         ({"augmentation": None}, "augmentation None in place of Augmentation"),
-        ({"size": (10, 10)}, r"size \(10, 10\) in place of \(12, 12\)"),
     ):
         with pytest.raises(mc.ArgumentError, match=words):
             train_with_all_aids(path, **change)
+    with pytest.raises(mc.ShapeError, match=r"received \(10, 10, 3\)"):
+        train_with_all_aids(path, size=(10, 10))
 
 
 def test_more_epochs_may_be_asked_for(path):
@@ -318,7 +320,7 @@ def test_a_users_callback_is_remembered(path):
     class Average(mc.Callback):
         """A moving average of the weights."""
 
-        remembers = ("average",)
+        state_attributes = ("average",)
 
         def on_train_begin(self):
             self.average = {p.name: p.value.copy() for p in self.model.parameters}
@@ -337,7 +339,7 @@ def test_a_users_callback_is_remembered(path):
 
 def test_what_cannot_be_saved_is_refused_by_its_place(path):
     callback = mc.Callback()
-    callback.remembers, callback.thing = ("thing",), {"deep": [object()]}
+    callback.state_attributes, callback.thing = ("thing",), {"deep": [object()]}
     with pytest.raises(
         mc.ArgumentError, match="checkpoint/callbacks/1/thing/deep/0: expected numbers, strings"
     ):
@@ -373,10 +375,13 @@ def test_the_first_epoch_of_a_run_begun_anew_takes_the_place_of_all_that_was_the
         ({"optimizer": mc.SGD(0.02)}, r"received optimizer SGD\(.* in place of Adam\("),
         ({"optimizer": mc.Adam(0.03)}, "received learning_rate 0.03 in place of 0.02"),
         ({"optimizer": mc.Adam(mc.CosineDecay(0.02, 9))}, r"CosineDecay\(.*decay_steps=9.* in place of 0.02"),
-        ({"callbacks": [mc.MovingAverage(0.9)]}, r"callbacks BreakOff, MovingAverage\(0.9\), Checkpoint"),
+        (
+            {"callbacks": [mc.MovingAverage(0.9)]},
+            r"callbacks MovingAverage\(decay=0.9\), BreakOff\(\) in place",
+        ),
         (
             {"callbacks": [mc.EarlyStopping(patience=3)]},
-            r"callbacks BreakOff, EarlyStopping\(.*patience=3.*\), Check",
+            r"callbacks BreakOff\(\), EarlyStopping\(.*patience=3.*\) in place",
         ),
     ],
 )
@@ -405,7 +410,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(damage, path,
     text = capsys.readouterr().err
     assert (
         f"minicnn: {path}: " in text
-        and f"Going on from the one before, {path.stem}-previous"
+        and f"Resuming from the one before, {path.stem}-previous"
         in text.replace(f"{path.parent}{os.sep}", "")
     )
     for kept in path.parent.glob("*.safetensors"):
@@ -417,7 +422,7 @@ def test_two_damaged_checkpoints_are_an_error_and_never_a_new_run(path):
     train(path, (1, 3))
     for file in path.parent.iterdir():
         file.write_bytes(b"damaged")
-    with pytest.raises(mc.ModelFileError, match="damaged or foreign.* and .*previous.*damaged or foreign"):
+    with pytest.raises(mc.ModelFileError, match="damaged or foreign.* and .*damaged or foreign.*previous"):
         train(path)
     assert {file.read_bytes() for file in path.parent.iterdir()} == {b"damaged"}
 
@@ -443,6 +448,136 @@ def test_every_byte_is_guarded(path):
             assert repr(checkpoints.read(path)) == whole
         except mc.ModelFileError:
             continue
+
+
+# -------------------------------------------------------------------------- checkpoints that are forged
+def leaves(tree, at=()):
+    """The path of every part of a checkpoint, but for the settings."""
+    yield at
+    parts = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, part in parts:
+        yield from leaves(part, (*at, key))
+
+
+FORGED = [
+    None, True, -1, 2.5, float("nan"), "a", "\ud800", [], {}, [1], {"a": 1}, np.zeros((2, 2)), 10**30,
+    np.ones(3, bool), mc.metrics.Proportion(1, 2),
+]  # fmt: skip
+
+
+def test_contents_of_other_types_behind_a_valid_checksum_are_refused_before_anything_is_changed(
+    path, tmp_path
+):
+    """Each part in turn is replaced: the run is refused with the file named, or it trains to its end."""
+
+    def callbacks():
+        stopping = mc.EarlyStopping(patience=9, restore_best_weights=True)
+        log = mc.CSVLogger(tmp_path / "log.csv")
+        return [mc.MovingAverage(0.9), stopping, mc.ReduceLROnPlateau(patience=2), log]
+
+    train(path, (1, 2), callbacks=callbacks())
+    whole, refused = checkpoints.read(path), 0
+    choose = random.Random(3)
+    places = [place for place in leaves(whole) if place and place[0] != "settings"]
+    for place in choose.sample(places, len(places)):
+        state = copy.deepcopy(whole)
+        part = state
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = choose.choice(FORGED)
+        try:
+            checkpoints.write(path, state)
+        except mc.ArgumentError:
+            continue
+        content, model = path.read_bytes(), fresh_model()
+        weights = model.get_weights()
+        try:
+            with np.errstate(all="ignore"):
+                resume(model, path, callbacks())
+        except mc.NonFiniteError:  # numbers that are possible, and absurd
+            continue
+        except mc.ModelFileError as error:
+            assert str(path) in str(error) and path.read_bytes() == content
+            for one, other in zip(weights, model.get_weights(), strict=True):
+                np.testing.assert_array_equal(one, other)
+            assert model.optimizer.iterations == 0 and model.epochs_trained == 0
+            refused += 1
+    assert refused > 0.6 * len(places)
+
+
+@pytest.mark.parametrize("part", ["weights", "optimizer"])
+@pytest.mark.parametrize("change", [lambda a: a[:1], lambda a: a.astype("float64"), lambda a: a * np.nan])
+def test_arrays_that_do_not_fit_the_model_are_refused_when_the_run_is_resumed(part, change, path):
+    train(path, (1, 2))
+    state = checkpoints.read(path)
+    name = "dense_1/weight" if part == "weights" else "dense_1/weight/m"
+    state[part][name] = change(state[part][name])
+    checkpoints.write(path, state)
+    model = fresh_model()
+    weights = model.get_weights()
+    with pytest.raises(mc.ModelFileError, match="dense_1/weight"):
+        resume(model, path, [])
+    for one, other in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def fresh_model():
+    model = mc.Sequential([mc.Dense(6), mc.Dropout(0.3), mc.Dense(1), mc.Sigmoid()]).build((3,), seed=2)
+    model.compile(mc.Adam(0.02), metrics=["accuracy"])
+    return model
+
+
+def resume(model, path, callbacks):
+    x, y = problem()
+    callbacks = [BreakOff(None), *callbacks, mc.Checkpoint(path, 1e9, resume=True)]
+    model.fit(x, y, batch_size=4, epochs=2, validation_data=problem(12), callbacks=callbacks, verbose=0)
+
+
+def test_a_model_file_is_refused_in_one_sentence(path):
+    fresh_model().save(path)
+    with pytest.raises(mc.ModelFileError) as caught:
+        resume(fresh_model(), path, [])
+    assert str(caught.value).count("expected") == 1 and "something else" in str(caught.value)
+
+
+def test_a_run_with_nothing_left_to_do_says_so(path, capsys):
+    train(path)
+    assert "nothing is trained" not in capsys.readouterr().err
+    train(path)
+    assert f"{path}: all 4 epochs of this run are done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("epochs", [3, 6])
+def test_a_run_whose_rate_was_lowered_is_resumed_in_the_same_process(epochs, path):
+    """Broken off after the rate fell, before that was written; or ended, and continued for more epochs."""
+
+    def callbacks():
+        falling = mc.ReduceLROnPlateau("loss", patience=1, min_delta=9)
+        return [falling, BreakOff((3, 1)), mc.Checkpoint(path, 0 if epochs == 6 else 1e9, resume=True)]
+
+    x, y = problem()
+    model = fresh_model()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=4, epochs=6, callbacks=callbacks(), verbose=0)
+    assert model.optimizer.learning_rate < 0.02
+    again = callbacks()
+    again[1].place = None
+    assert model.fit(x, y, batch_size=4, epochs=epochs, callbacks=again, verbose=0).epoch == list(
+        range(epochs)
+    )
+
+
+def test_backup_and_restore_resumes_and_removes_its_files_at_the_end(tmp_path):
+    x, y = problem()
+    folder = tmp_path / "backup"
+    model = fresh_model()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=4, callbacks=[mc.BackupAndRestore(folder), BreakOff((2, 0))], verbose=0)
+    assert (folder / "checkpoint.safetensors").exists()
+    other, alone = fresh_model(), fresh_model()
+    other.fit(x, y, epochs=4, callbacks=[mc.BackupAndRestore(folder), BreakOff(None)], verbose=0)
+    alone.fit(x, y, epochs=4, verbose=0)
+    assert same(other, alone) and not list(folder.iterdir())
 
 
 # ----------------------------------------------------------------------------------- a full disk

@@ -92,3 +92,29 @@ def test_where_no_folder_can_be_written_it_works_and_says_so(copy, tmp_path):
         assert len(lines) == 2 and lines[0].startswith(COMPILING)
         assert lines[1].startswith(CANNOT_KEEP)
     assert not list(tmp_path.rglob("*.nbc*"))
+
+
+def test_where_nothing_may_be_compiled_the_fast_set_says_so():
+    code = """
+from minicnn import ArgumentError
+from minicnn.kernels import kernel_set
+try:
+    kernel_set("fast")
+except ArgumentError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+    )
+    assert "NUMBA_DISABLE_JIT=1" in done.stdout and 'kernels="im2col"' in done.stdout, done.stderr
+
+
+def test_the_debug_build_has_files_of_its_own(tmp_path):
+    for settings in ({}, {"MINICNN_BOUNDSCHECK": "1"}):
+        assert run(tmp_path, **settings)[0] == ANSWER
+        assert run(tmp_path, **settings) == (ANSWER, [])
+    files = {path.name for path in tmp_path.rglob("*.nbc")}
+    assert 0 < len([name for name in files if ".boundscheck." in name]) < len(files)

@@ -1,10 +1,11 @@
-"""The plan: what is fused, what is not, and that nobody can tell from the numbers."""
+"""The plan: what is fused, what is not, and that the numbers are the same."""
 
 import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.fusion import Fused
+from minicnn import fusion
+from minicnn.fusion import Branches, Fused
 
 
 def layers(pool=None, between=()):
@@ -13,14 +14,22 @@ def layers(pool=None, between=()):
             mc.Dense(1), mc.Sigmoid()]  # fmt: skip
 
 
-def built(kernels, **settings):
-    model = mc.Sequential(layers(**settings), kernels).build((13, 12, 2), seed=2, dtype="float64")
+def compiled(layers, kernels, shape):
+    model = mc.Sequential(layers, kernels).build(shape, seed=2, dtype="float64")
     model.compile(mc.Adam(0.01))
     return model
 
 
+def built(kernels, **settings):
+    return compiled(layers(**settings), kernels, (13, 12, 2))
+
+
 def blocks(model):
-    return [repr(step) for step in model.steps if isinstance(step, Fused)]
+    return fused(model.plan.prediction)
+
+
+def fused(steps):
+    return [repr(step) for step in steps if isinstance(step, Fused) and not isinstance(step, Branches)]
 
 
 def test_the_plan_is_made_at_build_and_shown(capsys):
@@ -29,6 +38,7 @@ def test_the_plan_is_made_at_build_and_shown(capsys):
     model.summary()
     assert "In one step: conv2d_1 + relu_1 + max_pool2d_1" in capsys.readouterr().out
     assert blocks(built("im2col")) == blocks(built("reference")) == []
+    assert fused(model.plan.training) == blocks(model)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +70,7 @@ def modern(kernels):
         mc.Dense(1),
         mc.Sigmoid(),
     ]
-    model = mc.Sequential(layers, kernels).build((13, 12, 2), seed=2, dtype="float64")
-    model.compile(mc.Adam(0.01))
-    return model
+    return compiled(layers, kernels, (13, 12, 2))
 
 
 def test_the_plan_looks_into_residuals(capsys):
@@ -100,10 +108,13 @@ def test_modern_networks_are_the_same_in_steps_and_layer_by_layer(rng):
 @pytest.mark.parametrize(
     "settings", [{}, {"pool": lambda: mc.MaxPool2D(3, strides=2)}], ids=["block", "no pool"]
 )
-def test_fused_equals_unfused(settings, rng):
+def test_fused_equals_unfused(settings, rng, monkeypatch):
     x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
-    fused, plain = (built("fast", **settings) for _ in range(2))
-    plain.steps = plain.layers
+    fused = built("fast", **settings)
+    monkeypatch.setattr(fusion, "TRAINING", ())
+    monkeypatch.setattr(fusion, "PREDICTION", ())
+    plain = built("fast", **settings)
+    assert blocks(fused) and not blocks(plain)
     for _ in range(3):
         one, other = fused.train_step(x, y), plain.train_step(x, y)
         assert one[0] == pytest.approx(other[0], rel=1e-12)
@@ -112,24 +123,27 @@ def test_fused_equals_unfused(settings, rng):
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
 
 
+def blocks_inside(step):
+    """Those of a residual's first branch."""
+    return fused((step if isinstance(step, Branches) else step.layers[0]).plans[0].prediction)
+
+
 def residuals(kernels):
-    """Sums where the first way ends in a convolution, the second, neither; with and without a ReLU behind."""
+    """Sums where the first branch ends in a convolution, the second, neither; with and without a ReLU behind."""
     inner = mc.Residual([mc.ReLU(), mc.Conv2D(5, 3, padding="same")])
     layers = [
         mc.Residual([mc.Conv2D(4, 3, padding="same"), mc.ReLU(), mc.Conv2D(2, 3, padding="same")]), mc.ReLU(),
         mc.Residual([mc.Conv2D(5, 3, padding="same"), mc.MaxPool2D(2)], [mc.ReLU(), mc.Conv2D(5, 1, 2)]),
         mc.Residual([inner, mc.ReLU()]), mc.ReLU(), mc.GlobalAveragePool2D(), mc.Dense(1), mc.Sigmoid(),
     ]  # fmt: skip
-    model = mc.Sequential(layers, kernels).build((12, 14, 2), seed=2, dtype="float64")
-    model.compile(mc.Adam(0.01))
-    return model
+    return compiled(layers, kernels, (12, 14, 2))
 
 
-def test_sums_are_made_where_a_way_ends_in_a_convolution(rng):
+def test_sums_are_made_where_a_branch_ends_in_a_convolution(rng):
     x, y = rng.normal(0, 1, (5, 12, 14, 2)), np.array([0, 1, 1, 0, 1])
     fused, plain = residuals("fast"), residuals("im2col")
     assert blocks(fused) == ["residual_1 + relu_1", "residual_2"] and not blocks(plain)
-    assert [repr(step) for step in fused.layers[3].steps] == ["residual_1 + relu_1"]
+    assert blocks_inside(fused.plan.prediction[2]) == ["residual_1 + relu_1"]
     before = x.copy()
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
     np.testing.assert_array_equal(x, before)
@@ -166,9 +180,7 @@ def separable(kernels):
         mc.MaxPool2D(3),
     ]
     layers += [mc.Flatten(), mc.Dense(1), mc.Sigmoid()]
-    model = mc.Sequential(layers, kernels).build((13, 14, 17), seed=2, dtype="float64")
-    model.compile(mc.Adam(0.01))
-    return model
+    return compiled(layers, kernels, (13, 14, 17))
 
 
 def test_separable_convolutions_predict_in_one_step_and_train_layer_by_layer(rng):
@@ -177,8 +189,34 @@ def test_separable_convolutions_predict_in_one_step_and_train_layer_by_layer(rng
     one, other = "separable_conv2d_1 + relu_1", "separable_conv2d_2 + max_pool2d_1"
     third = "batch_normalization_1 + relu_2 + separable_conv2d_3 + relu_3"
     assert blocks(fused) == [one, other, third, "separable_conv2d_4"] and not blocks(plain)
-    assert [repr(step) for step in fused.layers[4].steps] == ["separable_conv2d_1"]
-    normalization, *others = fused.steps[3].training_steps
-    assert repr(normalization) == "batch_normalization_1 + relu_2" and others == fused.layers[7:9]
+    assert blocks_inside(fused.plan.prediction[2]) == ["separable_conv2d_1"]
+    steps = [repr(step) if isinstance(step, Fused) else step.name for step in fused.plan.training]
+    assert steps[5:8] == ["batch_normalization_1 + relu_2", "separable_conv2d_3", "relu_3"]
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
     train_alike(fused, plain, x, y)
+
+
+def test_an_activation_inside_a_layer_fuses_like_a_layer_of_its_own(rng):
+    inside = [mc.Conv2D(5, 3, activation="relu"), mc.MaxPool2D(2), mc.Flatten(), mc.Dense(1, "sigmoid")]
+    apart = [mc.Conv2D(5, 3), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(), mc.Dense(1), mc.Sigmoid()]
+    one, other = (compiled(layers, "fast", (13, 12, 2)) for layers in (inside, apart))
+    assert blocks(one) == ["conv2d_1 + relu + max_pool2d_1"]
+    x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
+    for _ in range(3):
+        assert one.train_step(x, y)[0] == other.train_step(x, y)[0]
+    np.testing.assert_array_equal(one.predict(x), other.predict(x))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [mc.Conv2D(4, 3, dilation_rate=2), mc.ReLU()],
+        [mc.Conv2D(4, 3), mc.ReLU(max_value=6)],
+        [mc.SeparableConv2D(4, 3, dilation_rate=2)],
+        [mc.BatchNormalization(), mc.ReLU(negative_slope=0.1)],
+        [mc.Residual([mc.Conv2D(2, 3, padding="same", dilation_rate=2)])],
+    ],
+    ids=lambda layers: repr(layers[-1]),
+)
+def test_what_a_kernel_cannot_do_is_not_fused(layers):
+    assert not blocks(mc.Sequential(layers, "fast").build((9, 9, 2)))

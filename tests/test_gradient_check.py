@@ -16,8 +16,8 @@ class Wrong(mc.Dense):
         super().__init__(units)
         self.mistake = mistake
 
-    def backward(self, dy):
-        dx = super().backward(dy)
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
         if self.mistake == "transposed":
             self.weight.grad = self.weight.grad.T.copy()
         if self.mistake == "bias":

@@ -1,4 +1,7 @@
-"""Predictor: the model's answers, from weights that it keeps to itself."""
+"""Predictor: the model's predictions from weights of its own, and labels for image files."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -33,7 +36,7 @@ def test_the_same_predictions_for_any_batch(kernels, rng):
     for batch_size in (1, 3, 7):
         np.testing.assert_allclose(predictor.predict(x, batch_size), wanted, rtol=2e-5)
     assert (predictor.predict_classes(x) == trained.predict_classes(x)).all()
-    assert predictor.class_names == ("cats", "dogs", "others")
+    assert predictor.class_names == ["cats", "dogs", "others"]
 
 
 def test_training_the_model_on_changes_no_answer_of_its_predictor(rng):
@@ -48,6 +51,65 @@ def test_training_the_model_on_changes_no_answer_of_its_predictor(rng):
     assert np.abs(trained.predict(x) - before).max() > 1e-3
 
 
-def test_a_model_without_weights_is_refused():
+def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(mc.StateError, match="Predictor|fold_batchnorm"):
         mc.Predictor(mc.Sequential([mc.Dense(1)]))
+    with pytest.raises(mc.ArgumentError, match="a Sequential or the path"):
+        mc.Predictor(7)
+    with pytest.raises(mc.ModelFileError, match="nothing there"):
+        mc.Predictor(tmp_path / "missing.safetensors")
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A saved model that tells bright images from dark ones."""
+    network = mc.Sequential([mc.GlobalAveragePool2D(), mc.Dense(1, "sigmoid")], "im2col").build((8, 6, 3))
+    network.set_weights([np.full((3, 1), 4.0), [-6.0]])  # the mean of three channels against one half
+    network.class_names, network.preprocessing = ["dark", "bright"], mc.data.Preprocessing(8, 6)
+    network.save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def test_from_a_file_to_labels(file, tmp_path):
+    from PIL import Image
+
+    white, black = (np.full((20, 30, 3), value, np.uint8) for value in (255, 0))
+    Image.fromarray(white).save(tmp_path / "white.png")
+    content = (tmp_path / "white.png").read_bytes()
+    predictor = mc.Predictor(file)
+    p = 1 / (1 + np.exp(-6))
+    for source in (
+        tmp_path / "white.png", str(tmp_path / "white.png"), content, io.BytesIO(content), white, Image.fromarray(white)
+    ):  # fmt: skip
+        assert predictor(source) == pytest.approx({"dark": 1 - p, "bright": p}, abs=1e-6)
+    answers = predictor([white, black])
+    assert [max(answer, key=answer.get) for answer in answers] == ["bright", "dark"]
+    assert predictor([]) == []
+
+
+def test_what_cannot_be_labelled_is_told(file, tmp_path):
+    predictor = mc.Predictor(file)
+    (tmp_path / "text.jpg").write_text("no image")
+    for wrong in (tmp_path / "missing.jpg", tmp_path / "text.jpg", b"no image", b""):
+        with pytest.raises(mc.DataError):
+            predictor(wrong)
+    for wrong in (None, 7, {"a": 1}):
+        with pytest.raises(mc.MinicnnError):
+            predictor(wrong)
+    with pytest.raises(mc.StateError, match="without preprocessing"):
+        mc.Predictor(model("im2col"))(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_classes_without_names_are_numbered(file):
+    network = mc.load_model(file)
+    network.class_names = None
+    assert list(mc.Predictor(network)(np.zeros((9, 9, 3), np.uint8))) == ["0", "1"]
+
+
+def test_many_threads_may_use_one_predictor(rng):
+    predictor = mc.Predictor(model("fast"))
+    inputs = list(rng.random((16, 2, 12, 12, 3), np.float32))
+    wanted = [predictor.predict(x) for x in inputs]
+    with ThreadPoolExecutor(16) as threads:
+        for got, one in zip(threads.map(predictor.predict, inputs * 3), wanted * 3, strict=True):
+            np.testing.assert_array_equal(got, one)

@@ -1,4 +1,4 @@
-"""Schedules against their equations, against PyTorch's and Keras's own numbers, and through an optimiser."""
+"""Schedules against their equations, against PyTorch's and Keras's own numbers, and through an optimizer."""
 
 import math
 
@@ -101,8 +101,59 @@ def test_a_plateau_cannot_lower_a_rate_that_follows_a_schedule():
     "make",
     [lambda: mc.CosineDecay(0, 5), lambda: mc.CosineDecay(0.1, 0), lambda: mc.CosineDecay(0.1, 5, 2.0),
      lambda: mc.ExponentialDecay(0.1, 5, math.nan), lambda: mc.OneCycle(0.1, 5, rising=1.0),
-     lambda: mc.OneCycle(0.1, 2.5), lambda: mc.WarmUp(0.1, 0)],
+     lambda: mc.OneCycle(0.1, 2.5), lambda: mc.WarmUp(0.1, 0), lambda: mc.CosineDecay("0.1", 5),
+     lambda: mc.CosineDecay(0.1, "5"), lambda: mc.CosineDecay(0.1, 5, "a"), lambda: mc.CosineDecay(0.1, 5, None),
+     lambda: mc.CosineDecay(True, 5), lambda: mc.ExponentialDecay(0.1, 5, 0.5, "no"),
+     lambda: mc.ExponentialDecay(0.1, 5, 0.5, 1), lambda: mc.OneCycle(0.1, 5, "a"),
+     lambda: mc.OneCycle(0.1, 5, start=0), lambda: mc.OneCycle(0.1, 5, end=None),
+     lambda: mc.WarmUp("0.1", 3), lambda: mc.WarmUp(-1.0, 3),
+     lambda: mc.WarmUp(0.0, 3), lambda: mc.WarmUp(mc.CosineDecay, 3)],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(make):
     with pytest.raises(mc.ArgumentError):
         make()
+
+
+def test_numpys_numbers_are_numbers():
+    schedule = mc.CosineDecay(np.float32(0.5), np.int64(8), np.float64(0.25))
+    assert repr(schedule) == "CosineDecay(initial_learning_rate=0.5, decay_steps=8, alpha=0.25)"
+    assert mc.ExponentialDecay(np.float32(0.5), 2, 1, np.bool_(True)).staircase is True
+
+
+def test_a_rate_that_grows_without_end_is_refused_by_the_optimizer():
+    schedule = mc.ExponentialDecay(1.0, 1, 10.0)
+    assert schedule(5) == 1e5 and schedule(400) == math.inf
+    optimizer = mc.SGD(schedule)
+    optimizer.state = optimizer.state | {"iterations": np.asarray(400)}
+    with pytest.raises(mc.ArgumentError, match=r"ExponentialDecay\(.*at step 400"):
+        _ = optimizer.learning_rate
+
+
+@pytest.mark.parametrize("schedule", [mc.CosineDecay(0.1, 5, 0.5), mc.ExponentialDecay(0.1, 5, 0.5, True),
+                                      mc.WarmUp(0.1, 3),
+                                      mc.WarmUp(mc.WarmUp(mc.OneCycle(0.1, 9, 0.4, 3, 7), 2), 4)], ids=str)  # fmt: skip
+def test_the_config_makes_the_same_schedule(schedule):
+    assert mc.schedules.find_schedule(schedule.get_config()) == schedule
+
+
+@pytest.mark.parametrize("config", [{}, {"class": "Cosine"}, {"class": "CosineDecay"}, {"class": None},
+                                    {"class": "WarmUp", "after": {}, "steps": 3},
+                                    {"class": "WarmUp", "after": {"class": "Thing"}, "steps": 3}])  # fmt: skip
+def test_what_is_no_config_is_refused(config):
+    with pytest.raises(mc.ArgumentError):
+        mc.schedules.find_schedule(config)
+
+
+def test_a_users_own_schedule_is_found_among_those_handed_over():
+    class Half:
+        def __init__(self, rate):
+            self.rate = rate
+
+        def __call__(self, step):
+            return self.rate / (1 + step)
+
+        def get_config(self):
+            return {"rate": self.rate}
+
+    config = mc.SGD(mc.WarmUp(Half(0.5), 2)).get_config()
+    assert mc.optimizers.find_optimizer(config, {"Half": Half}).schedule.after.rate == 0.5

@@ -1,12 +1,13 @@
-"""Random changes that leave a cat a cat: the network sees each picture a little differently every epoch.
+"""Random changes that keep the class of an image: the network sees each image a little differently every epoch.
 
-One affine map does rotation, shift, shear, zoom, flips, crop and the change of size together, so a picture is
-interpolated once.  Meanings and ranges are those of Keras's ImageDataGenerator; those of the crop are also
-torchvision's.  The random numbers are in draws.py, the loops over pixels in warp.py, the blending of two pictures
+One affine map does rotation, shift, shear, zoom, flips, crop and the change of size together, so an image is
+interpolated once.  Meanings and ranges are those of Keras's ImageDataGenerator; those of the crop are
+torchvision's.  The random numbers are in draws.py, the loops over pixels in warp.py, the blending of two images
 in mixup.py.  Called by `loader.py`.
 """
 
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from functools import cache
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError, check_int
+from ..errors import ArgumentError, ShapeError, check_bool, check_int, check_number
+from .sizes import check_size
 
 ATTEMPTS = 10  # crops that are drawn until one fits into the picture
 # The columns of a picture's random numbers; a new one goes to the end, so that the old keep their places.
@@ -26,44 +28,45 @@ DRAWS = 15 + 2 * ATTEMPTS
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to a picture; each value is drawn uniformly, each flip by a coin.
+    """What may happen to an image; each value is drawn uniformly, each flip with probability 1/2.
 
     Parameters
     ----------
     rotation_range : float
         Degrees; the angle is in [-r, r].
     width_shift_range, height_shift_range : float in [0, 1)
-        Shares of the picture; the shift is in [-s, s].
+        Shares of the image; the shift is in [-s, s].
     shear_range : float
         Degrees.
-    zoom_range : float in [0, 1)
-        Each axis is stretched by its own factor in [1 - z, 1 + z] (above 1 shows more, smaller).
+    zoom_range : float in [0, 1), or (low, high)
+        Each axis is stretched by its own factor in [1 - z, 1 + z], or [low, high] (above 1 shows more, smaller).
     horizontal_flip, vertical_flip : bool
-    brightness_range : (low, high), optional
-        Pixels are multiplied by a factor between these, and cut at white.
-    contrast_range : (low, high), optional
-        The distance of each pixel from the picture's mean grey is multiplied by a factor between these.
-    saturation_range : (low, high), optional
-        The distance of each pixel from its own grey is multiplied by a factor between these; 0 is grey.
-    crop_scale : (low, high), optional
-        Random resized crop: a part with between these shares of the area is stretched to the whole.
+    brightness_range : float in [0, 1), or (low, high), optional
+        Pixels are multiplied by a factor in [1 - b, 1 + b], or [low, high], and cut at white.
+    contrast_range : float in [0, 1), or (low, high), optional
+        The distance of each pixel from the image's mean grey is multiplied by such a factor.
+    saturation_range : float in [0, 1), or (low, high), optional
+        The distance of each pixel from its own grey is multiplied by such a factor; 0 is grey.
+    crop_scale : float in (0, 1], or (low, high), optional
+        Random resized crop: a part of the image is stretched to the whole.  Its share of the area is in [s, 1], or
+        [low, high].
     crop_ratio : (low, high)
-        Its width over its height in pixels; drawn so that 3:4 is as likely as 4:3.
+        The crop's width over its height in pixels; drawn so that 3:4 is as likely as 4:3.
     cutout : float in [0, 1)
         A square of this share of the shorter side becomes grey.  Its centre is anywhere, so part of it may lie outside.
 
     Raises
     ------
     ArgumentError
-        For a range outside these.
+        For a value outside these.
 
     Notes
     -----
-    Positions outside the picture take the nearest pixel.  A picture's draw depends on (seed, epoch,
-    index) alone, not on the batch it is in, nor on the number of threads.
+    Positions outside the image take the nearest pixel.  An image's draw depends on (seed, epoch, index) alone, not on
+    its batch, nor on the number of threads.
 
-    A pixel of the result is blended from four of the picture: where that is shrunk to less than half, some of its
-    pixels are never looked at.  Stored pictures should hardly be more than twice as large as those that come out.
+    A pixel of the result is blended from four of the image: where that is shrunk to less than half, some of its
+    pixels have no influence.  Stored images should hardly be more than twice as large as those that come out.
 
     References
     ----------
@@ -82,43 +85,30 @@ class Augmentation:
     width_shift_range: float = 0.0
     height_shift_range: float = 0.0
     shear_range: float = 0.0
-    zoom_range: float = 0.0
+    zoom_range: float | tuple[float, float] = 0.0
     horizontal_flip: bool = False
     vertical_flip: bool = False
-    brightness_range: tuple[float, float] | None = None
-    contrast_range: tuple[float, float] | None = None
-    saturation_range: tuple[float, float] | None = None
-    crop_scale: tuple[float, float] | None = None
+    brightness_range: float | tuple[float, float] | None = None
+    contrast_range: float | tuple[float, float] | None = None
+    saturation_range: float | tuple[float, float] | None = None
+    crop_scale: float | tuple[float, float] | None = None
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     cutout: float = 0.0
 
     def __post_init__(self):
-        for name in ("rotation_range", "shear_range"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ArgumentError(
-                    name, "finite degrees of at least 0", repr(getattr(self, name)), "Give for example 20."
-                )
-        for name in ("width_shift_range", "height_shift_range", "zoom_range", "cutout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ArgumentError(
-                    name, "a number in [0, 1)", repr(getattr(self, name)), "Give for example 0.2."
-                )
-        for name in ("brightness_range", "contrast_range", "saturation_range"):
-            _check_range(
-                name,
-                getattr(self, name),
-                "0 <= low <= high, finite",
-                lambda low, high: 0 <= low <= high < math.inf,
-            )
-        _check_range(
-            "crop_scale", self.crop_scale, "0 < low <= high <= 1", lambda low, high: 0 < low <= high <= 1
-        )
-        _check_range(
-            "crop_ratio",
-            self.crop_ratio,
-            "0 < low <= high, finite",
-            lambda low, high: 0 < low <= high < math.inf,
-        )
+        checked = {
+            name: check_number(getattr(self, name), name, 0) for name in ("rotation_range", "shear_range")
+        }
+        for name in ("width_shift_range", "height_shift_range", "cutout"):
+            checked[name] = check_number(getattr(self, name), name, 0, below=1)
+        for name in ("horizontal_flip", "vertical_flip"):
+            checked[name] = check_bool(getattr(self, name), name)
+        for name in ("zoom_range", "brightness_range", "contrast_range", "saturation_range"):
+            checked[name] = _check_factors(getattr(self, name), name)
+        checked["crop_scale"] = _check_crop_scale(self.crop_scale)
+        checked["crop_ratio"] = _check_pair(self.crop_ratio, "crop_ratio", above=0)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # the way of a frozen dataclass
 
     def __call__(
         self,
@@ -129,18 +119,18 @@ class Augmentation:
         size: tuple[int, int] | None = None,
         threads: int = 1,
     ) -> np.ndarray:
-        """A changed copy of each picture.
+        """A changed copy of each image.
 
         Parameters
         ----------
         pictures : array (N, H, W, C), uint8
         indices : sequence of int (N,)
-            Each picture's number in the whole set.
+            Each image's number in the whole set.
         epoch, seed : int
-        size : (height, width), optional
-            Of the pictures that come out; else they stay as large as they are.
+        size : int or (height, width), optional
+            Size of the images that come out (default: that of those that go in).
         threads : int
-            How many share the work.  One is enough where batches are made while the network computes.
+            How many share the work.  One is enough where batches are prepared while the network computes.
 
         Returns
         -------
@@ -149,7 +139,7 @@ class Augmentation:
         Raises
         ------
         ShapeError
-            If these are not uint8 pictures, or have no three colours where contrast or saturation is to change.
+            If these are not uint8 images, or are not RGB where contrast or saturation is to change.
         """
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or len(indices) != len(pictures):
             raise ShapeError(
@@ -167,7 +157,7 @@ class Augmentation:
         from .warp import warp
 
         draws = uniforms(check_int(seed, "seed", 0), check_int(epoch, "epoch", 0), indices, DRAWS)
-        OH, OW = (H, W) if size is None else size
+        OH, OW = (H, W) if size is None else check_size(size, "size")
         work = (
             np.require(pictures, requirements="CW"),  # one kind of array, so that one function is compiled
             self.matrices(draws, (H, W), (OH, OW)),
@@ -177,10 +167,10 @@ class Augmentation:
         )
         threads = min(check_int(threads, "threads"), N)
         cuts = [N * k // max(1, threads) for k in range(threads + 1)]
-        pieces = [[array[begin:end] for array in work] for begin, end in zip(cuts, cuts[1:], strict=False)]
-        waiting = [_workers(threads - 1).submit(warp, *piece) for piece in pieces[1:]]
-        for piece in pieces[:1]:
-            warp(*piece)
+        parts = [[array[begin:end] for array in work] for begin, end in zip(cuts, cuts[1:], strict=False)]
+        waiting = [_workers(threads - 1, os.getpid()).submit(warp, *part) for part in parts[1:]]
+        for part in parts[:1]:
+            warp(*part)
         for other in waiting:
             other.result()
         return work[-1]
@@ -208,7 +198,7 @@ class Augmentation:
         )
         down = H * _between(draws[:, DOWN], -self.height_shift_range, self.height_shift_range)
         right = W * _between(draws[:, RIGHT], -self.width_shift_range, self.width_shift_range)
-        zoom = _between(draws[:, [TALL, WIDE]], 1 - self.zoom_range, 1 + self.zoom_range)
+        zoom = _between(draws[:, [TALL, WIDE]], *_factors(self.zoom_range))
         flips = np.where(
             (draws[:, [UPSIDE, MIRROR]] < 0.5) & (self.vertical_flip, self.horizontal_flip), -1, 1
         )
@@ -247,7 +237,7 @@ class Augmentation:
         ranges = (self.brightness_range, self.contrast_range, self.saturation_range)
         for k, limits in enumerate(ranges):
             if limits is not None:
-                out[:, k] = _between(draws[:, BRIGHTNESS + k], *limits)
+                out[:, k] = _between(draws[:, BRIGHTNESS + k], *_factors(limits))
         return out
 
     def holes(self, draws: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -261,8 +251,11 @@ class Augmentation:
 
 
 @cache
-def _workers(count):
-    """Threads that wait for pieces of a batch: to start one takes longer than to warp ten small pictures."""
+def _workers(count, process):
+    """Threads that wait for parts of a batch: starting one takes longer than warping ten small images.
+
+    They belong to one process, because threads do not survive a fork.
+    """
     return ThreadPoolExecutor(count, "augmentation")
 
 
@@ -275,6 +268,48 @@ def _stack(rows):
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def _check_range(name, value, rule, holds):
-    if value is not None and not (len(value) == 2 and holds(*value)):
-        raise ArgumentError(name, f"(low, high) with {rule}", repr(value), "Give for example (0.8, 1.0).")
+def _factors(value):
+    """(low, high) of a factor: a number v stands for [1 - v, 1 + v]."""
+    return value if isinstance(value, tuple) else (1 - value, 1 + value)
+
+
+def _check_factors(value, name):
+    """None, a number in [0, 1), or a pair of factors."""
+    if value is None and name != "zoom_range":
+        return None
+    if _is_pair(value):
+        return _check_pair(value, name, above=0 if name == "zoom_range" else None)
+    try:
+        return check_number(value, name, 0, below=1)
+    except ArgumentError as error:
+        expected, repair = "a number in [0, 1), or (low, high)", "Give for example 0.2, or (0.8, 1.2)."
+        raise ArgumentError(name, expected, error.received, repair) from None
+
+
+def _check_crop_scale(value):
+    """None, or a pair of shares; a number s stands for [s, 1]."""
+    if value is None:
+        return None
+    low, high = value if _is_pair(value) else (value, 1.0)
+    try:
+        return _check_pair((low, high), "crop_scale", above=0, most=1)
+    except ArgumentError:
+        expected = "a number in (0, 1], or (low, high) with 0 < low <= high <= 1"
+        raise ArgumentError("crop_scale", expected, repr(value), "Give for example (0.5, 1.0).") from None
+
+
+def _is_pair(value):
+    return not isinstance(value, (str, bytes)) and hasattr(value, "__len__") and len(value) == 2
+
+
+def _check_pair(value, name, above=None, most=math.inf):
+    """`value` as (low, high), two numbers of at least 0, above `above` and of at most `most`."""
+    try:
+        if _is_pair(value):
+            low, high = (check_number(number, name, 0, most, above=above) for number in value)
+            if low <= high:
+                return low, high
+    except ArgumentError:
+        pass
+    rule = f"0 {'<=' if above is None else '<'} low <= high" + (" <= 1" if most == 1 else ", finite")
+    raise ArgumentError(name, f"(low, high) with {rule}", repr(value), "Give for example (0.8, 1.0).")

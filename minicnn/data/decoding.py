@@ -1,42 +1,72 @@
-"""One function from a file to an array, used in training and in prediction alike.
+"""One function from an image file to an array, used in training and in prediction alike.
 
-Orientation as the camera noted it, colours as RGB, transparent parts on white, resized with an antialiased bilinear
-filter (`resizing.py`), whole picture squashed to the size asked.  Most JPEG files are decoded by simplejpeg, all other
-files by Pillow.  A file that cannot be read gives a DataError with its name and the reason.  Many files: `reading.py`.
-Batches: `loader.py`.
+Upright as the camera noted it, colours as RGB, transparent parts on white, resized with an antialiased bilinear filter
+(`resizing.py`), the whole image squashed to the size asked for.  Most JPEG files are decoded by simplejpeg, all other
+files by Pillow.  A file that cannot be read gives a DataError with its name and the reason.
+
+`sources.py` reads the bytes and `headers.py` looks at the metadata.  Many files: `reading.py`.  Batches: `loader.py`.
 """
 
 import io
-import os
-import stat
-import struct
-import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import simplejpeg
-from PIL import ExifTags, Image
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
-from ..errors import ArgumentError, DataError, ModelFileError
-from .pixels import words
+from ..errors import ArgumentError, MinicnnError, ModelFileError, check_bool, check_int
+from . import headers
+from .modes import from_array, to_words
+from .sources import read_source, refusal
 
-# Pillow's warnings name no file: sizes are judged here, and a broken EXIF block only loses the orientation.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+try:
+    from PIL.AvifImagePlugin import AvifImageFile
+except ImportError:  # Pillow before 11.3
+    AvifImageFile = None  # type: ignore[assignment, misc]
 
-# By EXIF's number: from the picture as it lies in the file to the picture as it was seen.
+# By EXIF's number: from the image as it lies in the file to the image as it was seen.
 UPRIGHT = {
     2: np.fliplr,
-    3: lambda picture: picture[::-1, ::-1],
+    3: lambda image: image[::-1, ::-1],
     4: np.flipud,
-    5: lambda picture: picture.swapaxes(0, 1),
-    6: lambda picture: picture[::-1].swapaxes(0, 1),
-    7: lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
-    8: lambda picture: picture[:, ::-1].swapaxes(0, 1),
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
 LYING = {UPRIGHT[number] for number in (5, 6, 7, 8)}  # height and width change places
-MAX_PIXELS = 80_000_000  # a decoded picture of 320 MB; refused by its header, before decoding
+
+# Nothing else is opened.  These classes, unlike Image.open, do not judge the size with warnings of their own.
+FORMATS: dict[str, Callable | None] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+    "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "AVIF": AvifImageFile,
+}
+MAX_PIXELS = 80_000_000  # of a JPEG file, four bytes each; refused by its header, before decoding
+MAX_OTHER_PIXELS = 40_000_000  # of other formats, which are decoded in full and then converted
+MAX_COSTLY_PIXELS = 20_000_000  # of those whose decoders keep several copies
+COSTLY = {"WEBP", "AVIF", "JPEG 2000"}
+MAX_SIDE = 65_535
+MAX_WORK = 5_000_000_000  # pixels times scans of a progressive JPEG file: each scan goes through all pixels
 
 
 @dataclass(frozen=True)
@@ -50,9 +80,12 @@ class Preprocessing:
     resample : "bilinear"
         The filter, with antialiasing when it shrinks.
     draft : int, 0 to 8
-        Let the JPEG decoder halve a photograph, once or up to three times, as long as it stays `draft` times as
-        large as asked.  0, which is what models mean that were saved without it, decodes in full, and so are
-        photographs that only Pillow can read.
+        Let the JPEG decoder halve a photo, up to three times, as long as it stays at least `draft` times as large
+        as asked for.  0, which is what models mean that were saved without it, decodes in full.  Files that only
+        Pillow can read are decoded in full too.
+    scale : bool
+        Whether a model's inputs are divided by 255, so that they are in [0, 1]; False for a model that begins with a
+        Rescaling layer.  `decode` gives whole numbers from 0 to 255 in any case.
 
     Raises
     ------
@@ -61,26 +94,28 @@ class Preprocessing:
 
     Notes
     -----
-    On photographs of 500 pixels brought to 64, against a full decoding: draft 1 takes six tenths of the time and
-    changes a pixel by 0.8 of 255 in the mean; draft 2 takes seven tenths, and 0.2.
+    On photos of 500 pixels brought to 64, against a full decoding: draft 1 takes six tenths of the time and changes
+    a pixel by 0.8 of 255 in the mean; draft 2 takes seven tenths, and 0.2.
     """
 
     height: int
     width: int
     resample: str = "bilinear"
     draft: int = 0
+    scale: bool = True
 
     def __post_init__(self):
-        for name in ("height", "width"):
-            size = getattr(self, name)
-            if not isinstance(size, int) or not 1 <= size <= 4096:
+        for name, least, most in (("height", 1, 4096), ("width", 1, 4096), ("draft", 0, 8)):
+            where = name if name == "draft" else f"image {name}"
+            value = check_int(getattr(self, name), where, least)
+            if value > most:
                 raise ArgumentError(
-                    f"picture {name}", "an int from 1 to 4096", repr(size), "Give for example 64."
+                    where, f"an int from {least} to {most}", repr(value), "Give a smaller one."
                 )
-        if type(self.draft) is not int or not 0 <= self.draft <= 8:
-            raise ArgumentError("draft", "an int from 0 to 8", repr(self.draft), "Give for example 2.")
-        if self.resample != "bilinear":
+            object.__setattr__(self, name, value)  # one of NumPy's becomes an int, which JSON can hold
+        if not isinstance(self.resample, str) or self.resample != "bilinear":
             raise ArgumentError("resample", '"bilinear"', repr(self.resample), "Upgrade minicnn.")
+        object.__setattr__(self, "scale", check_bool(self.scale, "scale"))
 
     @classmethod
     def of(cls, model: Any) -> "Preprocessing":
@@ -93,20 +128,59 @@ class Preprocessing:
         """
         saved = model.preprocessing
         try:
-            return cls(**saved)
+            return saved if isinstance(saved, cls) else cls(**saved)
         except (TypeError, ArgumentError) as error:
             raise ModelFileError(
-                "model", "preprocessing of pictures", repr(saved), "Save it again with `preprocessing` set."
+                "model", "preprocessing of images", repr(saved), "Save it again with `preprocessing` set."
             ) from error
 
 
-def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
-    """Read one picture.
+def to_preprocessing(value: "Preprocessing | int | Sequence[int] | Mapping") -> Preprocessing:
+    """A Preprocessing of what a user may give for one.
 
     Parameters
     ----------
-    path : str or Path
-    preprocessing : Preprocessing
+    value : Preprocessing, int, (height, width) or dict of its settings
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> to_preprocessing(64)
+    Preprocessing(height=64, width=64, resample='bilinear', draft=0, scale=True)
+    >>> to_preprocessing((48, 64)).height
+    48
+    """
+    if isinstance(value, Preprocessing):
+        return value
+    if isinstance(value, Mapping):
+        try:
+            return Preprocessing(**value)
+        except TypeError as error:
+            raise ArgumentError("preprocessing", "settings of Preprocessing", repr(value)) from error
+    if isinstance(value, (tuple, list, np.ndarray)) and np.shape(value) == (2,):
+        return Preprocessing(*value)
+    if np.ndim(value) == 0 and isinstance(value, (int, np.integer)):
+        return Preprocessing(value, value)
+    expected = "a Preprocessing, (height, width) or an int"
+    raise ArgumentError("preprocessing", expected, repr(value), "Give for example (64, 64).")
+
+
+def decode(
+    source: "str | Path | bytes | BinaryIO | Image.Image | np.ndarray",
+    preprocessing: "Preprocessing | int | tuple[int, int]",
+) -> np.ndarray:
+    """Read one image.
+
+    Parameters
+    ----------
+    source : path, bytes, binary file object, PIL.Image.Image or array
+        A file object is read to its end.  An array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) is grey, RGB or RGB with
+        alpha: whole numbers from 0 to 255, or floats, which are taken as shares of 1 where none is above 1.
+    preprocessing : Preprocessing, (height, width) or int
+        The size to bring it to.
 
     Returns
     -------
@@ -115,53 +189,57 @@ def decode(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
     Raises
     ------
     DataError
-        If the file is missing, empty, truncated, no picture, or larger than 80 million pixels.
+        If the source is missing, empty, truncated, no image, or too large.
+    ArgumentError
+        If `source` or `preprocessing` is none of these.
+
+    Notes
+    -----
+    Formats: JPEG, PNG, WEBP, GIF and animated PNG (the first frame), BMP, TIFF, PPM, JPEG 2000, and AVIF where Pillow
+    knows it.  Limits, so that no file takes more than a few hundred megabytes or a few seconds: 64 MiB as a file;
+    65,535 pixels per side; 80 million pixels of a JPEG file, 20 million of WEBP, AVIF and JPEG 2000, 40 million of
+    all others, of progressive JPEG files and of arrays.
+
+    Grey images of more than 8 bits: 16-bit values are shares of 65,535, so 12 bits that are stored in 16 come out
+    dark, as the file says.  32-bit values are shares of 2^31 - 1, of 65,535 or of 255, and floats of 65,535, of 255 or
+    of 1: the smallest of these that at most one pixel in a hundred is above (for 1: none).  NaN becomes 0, infinity
+    black or white.
     """
     from .resizing import resize  # here, so that numba is imported only where it is needed
 
+    preprocessing = to_preprocessing(preprocessing)
+    content = read_source(source)
     try:
-        picture, turn, extent = _jpeg(path, preprocessing) or _any_format(path)
-    except MemoryError:
+        if isinstance(content, bytes):
+            pixels, turn, extent = _jpeg(content, preprocessing) or _any_format(content)
+        else:
+            image = content if isinstance(content, Image.Image) else from_array(content)
+            pixels, turn, extent = _from_user(image)
+    except MinicnnError:
         raise
-    except Exception as error:  # Pillow's decoders raise a dozen kinds, from OSError to struct.error
-        raise DataError(
-            str(path), "a picture", _reason(Path(path), error), "Replace or remove the file."
-        ) from error
-    return turn(resize(picture, *_lying(preprocessing, turn), extent))
+    except (
+        Exception
+    ) as error:  # Pillow's decoders raise a dozen kinds, from OSError and MemoryError to struct.error
+        raise refusal(source, _reason(content, error)) from error
+    return turn(resize(pixels, *_lying(preprocessing, turn), extent))
 
 
-def _any_format(path):
-    """(pixels as words, what turns the picture upright, None) by Pillow."""
-    with Image.open(path) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
-        image.load()
-        return words(_rgb(image)), _turn(image), None
+# ------------------------------------------------------------------------------- files
+def _jpeg(data, preprocessing):
+    """(pixels as words, what turns the image upright, its extent) of most JPEG files; None for any other file.
 
-
-def _jpeg(path, preprocessing):
-    """The same of most JPEG files, sooner, by the library that Pillow asks too; None for any other file.
-
-    Here the last is how far down and across the picture goes: a decoder that halves gives whole pixels, of which the
+    The extent is how far down and across the image goes: a decoder that halves gives whole pixels, of which the
     last may lie half outside.  What is not decoded here is left to Pillow, which knows more colours, forgives more
     damage and says what is wrong.
     """
-    # Without pathlib, in half of its time, for which other threads would wait.
-    status = os.stat(path)  # noqa: PTH116
-    if not stat.S_ISREG(status.st_mode) or status.st_size > 4 * MAX_PIXELS:
-        return None
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-        data = file.read(status.st_size)
-    if data[:3] != b"\xff\xd8\xff":
+    if headers.kind(data) != "JPEG":
         return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours not in ("YCbCr", "Gray") or height * width > MAX_PIXELS:
+        if colours not in ("YCbCr", "Gray"):
             return None
-        turn = np.asarray
-        if b"\xff\xe1" in data:  # a segment with EXIF or XMP
-            with Image.open(io.BytesIO(data)) as image:
-                turn = _turn(image)
+        _check_jpeg(data, height, width)
+        turn = UPRIGHT.get(headers.jpeg_orientation(data), np.asarray)
         halved = 1
         if preprocessing.draft:
             down, across = (preprocessing.draft * size for size in _lying(preprocessing, turn))
@@ -169,57 +247,104 @@ def _jpeg(path, preprocessing):
             halved = max(n for n in (1, 2, 4, 8) if n <= times)
         least = {"min_height": -(-height // halved), "min_width": -(-width // halved), "min_factor": halved}
         pixels = simplejpeg.decode_jpeg(data, "RGBX", **least).view("<u4")[..., 0]
+    except _TooLarge:
+        raise
     except (ValueError, KeyError, RuntimeError):  # KeyError: a subsampling that simplejpeg has no name for
         return None
     pixels.flags.writeable = False  # as those of `words`: what is compiled for one serves the other
     return pixels, turn, (height / halved, width / halved)
 
 
+def _any_format(data):
+    """The same by Pillow."""
+    kind = headers.kind(data)
+    opener = FORMATS.get(kind)
+    if opener is None:
+        raise Image.UnidentifiedImageError
+    with opener(io.BytesIO(headers.without_metadata(data, kind))) as image:
+        if kind == "JPEG":
+            extent = image.height, image.width
+            _check_jpeg(data, *extent)
+            if image.height * image.width > MAX_OTHER_PIXELS:
+                image.draft(image.mode, (image.width // 2, image.height // 2))
+                extent = tuple(size / 2 for size in extent)
+            pixels, _, _ = _from_pillow(image, kind)
+            return pixels, UPRIGHT.get(headers.jpeg_orientation(data), np.asarray), extent
+        _check_size(image.height, image.width, kind)
+        return _from_pillow(image, kind)
+
+
 def _lying(preprocessing, turn):
-    """The height and the width asked for, of the picture as it lies in its file."""
+    """The height and the width asked for, of the image as it lies in its file."""
     size = preprocessing.height, preprocessing.width
     return size[::-1] if turn in LYING else size
 
 
-def _turn(image):
-    """What undoes the camera's orientation; nothing where its EXIF block is broken."""
-    try:
-        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation), np.asarray)
-    except (SyntaxError, ValueError, KeyError, struct.error):
+class _TooLarge(ValueError):
+    """An image beyond the limits."""
+
+
+def _check_size(height, width, kind):
+    limit = MAX_PIXELS if kind == "JPEG" else MAX_COSTLY_PIXELS if kind in COSTLY else MAX_OTHER_PIXELS
+    if height * width > limit or max(height, width) > MAX_SIDE:
+        most = f"at most {limit / 1e6:g} million, and {MAX_SIDE:,} per side"
+        raise _TooLarge(f"{width}x{height} pixels; {most}")
+
+
+def _check_jpeg(data, height, width):
+    progressive = height * width > MAX_OTHER_PIXELS and headers.is_progressive(data)
+    _check_size(height, width, "progressive JPEG" if progressive else "JPEG")
+    scans = data.count(b"\xff\xda")  # each goes through all pixels, even if it says nothing of them
+    if scans * height * width > MAX_WORK:
+        raise _TooLarge(f"{scans} scans of {width}x{height} pixels")
+
+
+# ------------------------------------------------------------------------------- Pillow's images
+def _from_user(image):
+    """The same of an image that is open already."""
+    kind = {"JPEG2000": "JPEG 2000", "MPO": "JPEG", None: "array"}.get(image.format, image.format)
+    if kind != "array" and FORMATS.get(kind) is None:  # loading an EPS file would start another program
+        raise ValueError(f"its format {kind} is not read here")
+    _check_size(image.height, image.width, "array")
+    return _from_pillow(image, kind)
+
+
+def _from_pillow(image, kind):
+    """(pixels as words, what turns the image upright, None) of an image that Pillow has opened."""
+    image.load()
+    return to_words(image, kind), _turn(image, kind), None
+
+
+def _turn(image, kind):
+    """What undoes the camera's orientation."""
+    exif, profile = image.info.get("exif", b""), image.info.get("Raw profile type exif", "")
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    if kind == "TIFF":  # Pillow has turned it
         return np.asarray
+    if not exif and isinstance(profile, str) and profile:  # as older versions of ImageMagick write PNG
+        with_header = "".join(profile.split("\n")[3:])
+        exif = bytes.fromhex(with_header) if set(with_header) <= set("0123456789abcdefABCDEF") else b""
+    number = headers.exif_orientation(exif) if isinstance(exif, bytes) else 0
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    number = number or (headers.xmp_orientation(xmp) if isinstance(xmp, bytes) else 0)
+    return UPRIGHT.get(number, np.asarray)
 
 
-def _rgb(image):
-    """Any of Pillow's modes as 8-bit RGB."""
-    if image.mode.startswith(("I", "F")):  # 16-bit or wider grey
-        grey = np.asarray(image, np.float64)
-        if image.mode.startswith("I;16") or grey.max(initial=0) > 255:
-            grey = grey / 257  # 65535 -> 255
-        return Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
-
-
-def _reason(path, error):
-    """Why a file is no picture, in words a person would use."""
-    if not path.is_file():
-        return "no such file" if not path.exists() else "a folder"
-    try:
-        with path.open("rb") as file:
-            start = file.read(64).lstrip()
-    except OSError as failure:
-        return f"a file that cannot be opened ({failure.strerror})"
-    if not start:
-        return "an empty file"
+def _reason(content, error):
+    """Why something is no image, in words a person would use."""
+    if isinstance(error, (_TooLarge, Image.DecompressionBombError)):
+        return f"too large an image ({error})"
+    if isinstance(error, MemoryError):
+        return "an image that claims more memory than there is"
+    if not isinstance(content, bytes):
+        return f"one that cannot be converted ({error})"
+    start = content[:64].lstrip()
     if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer (the picture itself was never fetched)"
+        return "a Git LFS pointer (the image itself was never fetched)"
     if start[:1] == b"<":
         return "a page of HTML or XML"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"too large a picture ({error})"
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "no kind of picture that is known"
-    return f"a damaged file ({error})"
+    kind = headers.kind(content)
+    if FORMATS.get(kind) is None:
+        other = "no image format that is known"
+        return f"a {kind} file, which cannot be read here" if kind else other
+    return f"a damaged {kind} file ({str(error)[:200]})"

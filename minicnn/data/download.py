@@ -1,8 +1,9 @@
-"""Fetch an archive of photographs, over a line that breaks and from a server that cannot be trusted, and unpack it.
+"""Download an archive of photos, over a line that breaks and from a server that cannot be trusted, and unpack it.
 
 What has arrived stays in a `.part` file and the next attempt asks for the rest.  Size and checksum are compared before
 anything is unpacked; names in the archive that would leave the folder are refused before anything is written; the
-pictures appear under their final name only when all of them are there.  Only the standard library, and a bar.
+images appear under their final name only when all of them are there.  Only the standard library, and a bar.
+`web.py` asks the server.
 
 `examples/catdog.py download` calls `download`.
 """
@@ -13,12 +14,11 @@ import http.client
 import json
 import os
 import shutil
-import ssl
 import stat
 import sys
 import time
 import urllib.error
-import urllib.request
+import urllib.parse
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,15 +27,36 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, check_int
+from ..files import to_path
+from .web import ON_THE_LINE, open_address, to_number
 
 BLOCK = 1 << 16
 AGAIN = "Run the same command again: it goes on from there."
 CLASH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # a member that is a file to one and a folder to another
-# What may be over in a second; a full disk is an OSError too, and not among these.
-ON_THE_LINE = (
-    urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError,
-)  # fmt: skip
+ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}  # of images in archives
+
+
+def _leaves(name):
+    """Whether a member of this name would lie outside of the folder, here or on Windows."""
+    windows = PureWindowsPath(name)
+    return (
+        PurePosixPath(name).is_absolute()
+        or windows.drive
+        or windows.root
+        or not windows.parts
+        or ".." in windows.parts
+        or "\0" in name
+    )
+
+
+def _is_address(address):
+    """Whether this is a web address that can be asked at all."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,8 @@ class Archive:
     Raises
     ------
     ArgumentError
-        If the address is no web address, or the checksum not 64 hexadecimal digits.
+        If the name is no folder's, the address no web address, the size no whole number, or the checksum not 64
+        hexadecimal digits.
     """
 
     name: str
@@ -69,8 +91,11 @@ class Archive:
     sha256: str | None = None
 
     def __post_init__(self):
-        if not self.address.startswith(("https://", "http://")):
+        if not isinstance(self.name, str) or _leaves(self.name) or len(PureWindowsPath(self.name).parts) != 1:
+            raise ArgumentError("name", "the name of a folder", repr(self.name), "Give for example 'pets'.")
+        if not _is_address(self.address):
             raise ArgumentError("address", "https://...", repr(self.address), "Give a web address.")
+        object.__setattr__(self, "size", check_int(self.size, "size"))
         if self.sha256 is not None:
             object.__setattr__(self, "sha256", self.sha256.strip().lower())
             if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
@@ -105,7 +130,7 @@ def download(archive: Archive, folder: str | Path, attempts: int = 5, wait: floa
     ----------
     archive : Archive
     folder : str or Path
-        The pictures go into ``folder / archive.name``.
+        The images go into ``folder / archive.name``; `~` is expanded.
     attempts : int
         How often in a row it may fail to get any further.
     wait : float
@@ -119,7 +144,8 @@ def download(archive: Archive, folder: str | Path, attempts: int = 5, wait: floa
     Raises
     ------
     DataError
-        If the server does not give the archive, gives another, or it holds what an archive of pictures does not.
+        If the server does not give the archive, gives another, or it holds what an archive of images does not; or if
+        a folder of that name is there that holds something else.
     OSError
         If the disk is full or the folder cannot be written; what has arrived is kept.
 
@@ -127,18 +153,39 @@ def download(archive: Archive, folder: str | Path, attempts: int = 5, wait: floa
     -----
     ``download.json`` beside the pictures says where they are from, and with which checksum they were compared.
     """
-    folder = Path(folder)
+    folder = to_path(folder, "folder")
     final, file = folder / archive.name, folder / f"{archive.name}.zip.part"
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / f".{archive.name}.lock"):
-        if final.is_dir():
+        if _holds_images(final / archive.pictures):
             print(f"Already there: {final}")
             file.unlink(missing_ok=True)  # from a process that was killed when all else was done
         else:
+            _make_way(final)
             _fetch(archive, file, attempts, wait)
             _unpack(archive, file, final, _check(archive, file))
             file.unlink()
     return final / archive.pictures
+
+
+def _holds_images(folder):
+    return any(path.suffix.lower() in ENDINGS for path in folder.rglob("*"))
+
+
+def _make_way(final):
+    """An empty folder is removed, so that the images can take its name; anything else is not ours to remove."""
+    try:
+        final.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        received = "something else" if final.is_dir() else "a file"
+        raise DataError(
+            str(final),
+            "the images of an earlier download, or nothing",
+            received,
+            "Move it, or choose another folder.",
+        ) from error
 
 
 def _fetch(archive, file, attempts, wait):
@@ -187,25 +234,24 @@ def _fetch(archive, file, attempts, wait):
 
 def _attempt(archive, file, have, bar):
     """Ask once for what is missing, and append what comes."""
-    request = urllib.request.Request(archive.address, headers={"User-Agent": "minicnn"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with open_address(archive.address, have) as (response, clock):
         if archive.address.startswith("https:") and not response.url.startswith("https:"):
             raise _other(archive, f"to be sent on to {response.url}, which is not encrypted")
         skip = have  # a server that ignores the range sends all from the start
-        announced = response.headers.get("Content-Length")
-        total = int(announced) if announced and announced.isdecimal() else None
+        total = to_number(response.headers.get("Content-Length"))
         if response.status == 206:
             place, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
             if place.split("-")[0] != str(have):
-                raise http.client.HTTPException(f"the server sent bytes {place} where {have}- was asked for")
-            skip, total = 0, int(total) if total.isdecimal() else None
+                raise http.client.HTTPException(
+                    f"the server sent bytes {place[:99]} where {have}- was asked for"
+                )
+            skip, total = 0, to_number(total)
         if total not in (None, archive.size):
-            raise _other(archive, f"{total} bytes")
+            raise _other(archive, f"{total} bytes" if total < 10**15 else "a length that no archive has")
         bar.n = have - skip
         with file.open("ab") as out:
             while block := response.read1(BLOCK):  # what has come, rather than wait for more
+                clock.restart()
                 bar.update(len(block))
                 block, skip = block[skip:], max(0, skip - len(block))
                 if out.tell() + len(block) > archive.size:
@@ -250,7 +296,7 @@ def _unpack(archive, file, final, received):
                 _refuse(archive, member)
             if sum(member.file_size for member in members) > 10 * archive.size:
                 raise DataError(
-                    archive.address, "pictures", "an archive that unpacks to more than ten times its size"
+                    archive.address, "images", "an archive that unpacks to more than ten times its size"
                 )
             for member in tqdm(members, "Unpacking", unit="file", leave=False, disable=None):
                 target = unfinished / member.filename
@@ -301,26 +347,13 @@ def _refuse(archive, member):
     raise DataError(f"{archive.address}: {name!r}", "a file of the archive", what, "Nothing was unpacked.")
 
 
-def _leaves(name):
-    """Whether a member of this name would lie outside of the folder, here or on Windows."""
-    windows = PureWindowsPath(name)
-    return (
-        PurePosixPath(name).is_absolute()
-        or windows.drive
-        or windows.root
-        or not windows.parts
-        or ".." in windows.parts
-        or "\0" in name
-    )
-
-
 def _reason(error):
     """What went wrong on the line, in a few words."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP status {error.code} {error.reason}"
+        return f"HTTP status {error.code} {error.reason}"[:200]
     if isinstance(error, urllib.error.URLError):
         return str(error.reason)
-    return str(error) or type(error).__name__
+    return str(error)[:200] or type(error).__name__
 
 
 @contextmanager

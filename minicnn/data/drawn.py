@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, check_int
+from ..files import to_path
 
 Colour = tuple[int, int, int]
 
@@ -85,7 +86,9 @@ def draw_folder(folder: str | Path, per_class: int, size: int = 128, seed: int =
     Path
         The folder.
     """
-    folder = Path(folder)
+    folder = to_path(folder, "folder")
+    per_class, size = check_int(per_class, "per_class", least=0), check_int(size, "size")
+    seed = check_int(seed, "seed", least=0)
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(job):

@@ -1,25 +1,33 @@
-"""Find the pictures of a folder and their classes, by looking; split lists of files.
+"""Find the images of a folder and their classes, by looking.
 
-Two layouts: a folder a class (`train/cats/*.jpg`), or the class in front of each name (`cat.0.jpg`).
-Classes and files are sorted, so that class 0 is the same everywhere.  No picture is opened here; that is
-`decoding.py`.
+Two layouts: one folder per class (`train/cats/*.jpg`), or the class in front of each name (`cat.0.jpg`).
+Classes and files are sorted, so that class 0 is the same everywhere.  What is left out gets a line in `notes`.  No
+image is opened here; that is `decoding.py`.  The walk through a folder is `walking.py`, splits are `splits.py`.
 """
 
+import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..batches import shorten
-from ..errors import ArgumentError, DataError, check_int
+from ..errors import DataError, check_int
+from ..files import to_path
+from .labels import check_class_names
+from .walking import notes, subfolders, walk
 
-PICTURE_ENDINGS = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 TRAIN_NAMES = ("train", "training", "training_set")
 VALIDATION_NAMES = ("validation", "val", "valid", "test_set", "test")
-CLASS_AND_NUMBER = re.compile(r"([^\W\d_]+)[ ._-]*\(?\d+\)?")  # cat.0, Dog_12, "cat (3)"
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".xz", ".bz2")
+WORD = r"[^\W\d_]+"
+CLASS_AND_NUMBER = re.compile(
+    rf"({WORD}(?:[_-]{WORD})*)[ ._-]*\(?\d+\)?"
+)  # cat.0, american_bulldog_12, "cat (3)"
+CAMERAS = {"cimg", "dsc", "dscf", "dscn", "imag", "img", "mvi", "pict", "pxl", "sam"}  # IMG_1 is no class
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,16 @@ class PictureFiles:
     class_names : list of str
         Class k is ``class_names[k]``.
     unlabelled : list of Path
-        Pictures in the folder whose name tells no class; they are not in `paths`.
+        Images in the folder that belong to no class; they are not in `paths`.
+    notes : list of str
+        A line on each kind of file or folder that was left out, and on names that look like a mistake.
     """
 
     paths: list[Path]
     labels: np.ndarray
     class_names: list[str]
     unlabelled: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -58,16 +69,21 @@ class PictureFiles:
         return self.take(np.sort(np.concatenate(seen)))
 
 
-def find_pictures(folder: str | Path, class_names: Sequence[str] | None = None) -> PictureFiles:
-    """All pictures below a folder, with their classes.
+def find_pictures(
+    folder: str | Path, class_names: Sequence[str] | None = None, leave_out: str | Path | None = None
+) -> PictureFiles:
+    """All images below a folder, with their classes.
 
     Parameters
     ----------
     folder : str or Path
-        Holds a folder a class, or files named ``cat.0.jpg``.
+        Holds one folder per class, or files named ``cat.0.jpg``.  A folder that holds nothing but one such folder
+        stands for it.
     class_names : sequence of str, optional
-        The classes of a trained model; the folder's are matched to them by name, and a plural or a
-        capital makes no difference ("Dogs" is "dog").
+        The classes of a trained model.  Those of the folder are matched to them by name; where no name is the same, a
+        plural or a capital makes no difference ("Dogs" is "dog").
+    leave_out : str or Path, optional
+        A folder of other images that may lie inside.
 
     Returns
     -------
@@ -76,27 +92,30 @@ def find_pictures(folder: str | Path, class_names: Sequence[str] | None = None) 
     Raises
     ------
     DataError
-        If the folder is missing, holds no pictures, one class only, an empty class, or a class that is
-        not among `class_names`.
+        If the folder is missing, holds no images, one class only, or a class that is not among `class_names`.
+
+    Notes
+    -----
+    Left out are hidden files, and folders whose names begin with ``.``, ``__``, ``@``, ``#`` or ``$``, or are those of
+    tools (``Thumbnails``, ``lost+found``).  Links are followed.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        what = "a file" if folder.exists() else "nothing there"
-        raise DataError(str(folder), "a folder of pictures", what, "Check the path.")
-    by_class, loose = _by_folder(folder), _pictures(folder.iterdir())
-    if sum(map(bool, by_class.values())) >= 2:
-        _refuse_empty(folder, by_class)
-        unlabelled = sorted(loose)
-    elif loose:
-        by_class, unlabelled = _by_name(loose)
-    else:
-        by_class, unlabelled = _refuse_empty(folder, by_class), []
+    folder, class_names = (
+        check_folder(folder),
+        None if class_names is None else check_class_names(class_names),
+    )
+    leave_out = None if leave_out is None else check_folder(leave_out)
+    found, lines = _only_folder(folder, class_names, leave_out), []
+    if found != folder:
+        lines.append(f"Looking in {found}, the only folder of images in {folder}")
+        folder = found
+    by_class, unlabelled, more = _by_class(folder, leave_out)
+    lines += more
     if not by_class:
         raise DataError(
             str(folder),
-            "pictures in a folder a class, or named cat.0.jpg",
+            "images in one folder per class, or named cat.0.jpg",
             "none" if not unlabelled else shorten(path.name for path in unlabelled),
-            "Check the path and the files' names.",
+            "Check the path and the files' names." + "".join(f" {line}." for line in lines),
         )
     names = sorted(by_class)
     if len(names) == 1 and class_names is None:
@@ -104,6 +123,7 @@ def find_pictures(folder: str | Path, class_names: Sequence[str] | None = None) 
             str(folder), "at least two classes", f"one, {names[0]}",
             "Put each class in a folder of its own, or name files cat.0.jpg, dog.0.jpg.",
         )  # fmt: skip
+    lines += _nearly_the_same(names)
     numbers = {name: number for number, name in enumerate(names)}
     if class_names is not None:
         numbers, names = _match(folder, names, class_names), list(class_names)
@@ -111,12 +131,12 @@ def find_pictures(folder: str | Path, class_names: Sequence[str] | None = None) 
         (path, numbers[name]) for name in sorted(by_class) for path in sorted(by_class[name], key=_walk_order)
     ]
     return PictureFiles(
-        [path for path, _ in pairs], np.array([label for _, label in pairs]), names, unlabelled
+        [path for path, _ in pairs], np.array([label for _, label in pairs]), names, unlabelled, lines
     )
 
 
 def find_train_and_validation(folder: str | Path) -> tuple[Path, Path | None]:
-    """Where the training pictures are, and the validation pictures if the folder holds both.
+    """Where the training images are, and the validation images if the folder holds both.
 
     Parameters
     ----------
@@ -125,134 +145,147 @@ def find_train_and_validation(folder: str | Path) -> tuple[Path, Path | None]:
 
     Returns
     -------
-    (train, validation) : validation is None when the folder is not divided
+    (train, validation)
+        `validation` is None if the folder is not divided, or if that part has no classes (``test`` of a contest).
     """
-    folder = Path(folder)
-    train = [folder / name for name in TRAIN_NAMES if (folder / name).is_dir()]
-    validation = [folder / name for name in VALIDATION_NAMES if (folder / name).is_dir()]
-    return (train[0], validation[0]) if train and validation else (folder, None)
+    folder = _only_folder(check_folder(folder))
+    parts = {path: _part(path.name) for path in subfolders(folder)}
+    train = [path for name in TRAIN_NAMES for path in parts if parts[path] == name and _holds_classes(path)]
+    others = [path for name in VALIDATION_NAMES for path in parts if parts[path] == name]
+    validation = [path for path in others if _holds_classes(path)]
+    if train and validation:
+        return train[0], validation[0]
+    if train and None not in parts.values():
+        return train[0], None
+    return folder, None
 
 
-def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureFiles, PictureFiles]:
-    """Divide files at random, each class by itself, so that both parts have the same mixture.
-
-    Parameters
-    ----------
-    files : PictureFiles
-    fraction : float in (0, 1)
-        The second part's share; it gets at least one file of each class.
-    seed : int
-
-    Returns
-    -------
-    (training, validation) : two PictureFiles, in the order of `files`
+def check_folder(folder: str | Path) -> Path:
+    """`folder` as a Path, if it is there; ``~`` is the user's home.
 
     Raises
     ------
-    DataError
-        If a class has fewer than two files.
-
-    Examples
-    --------
-    >>> files = PictureFiles([Path(f"{n}.jpg") for n in range(10)], np.array([0] * 5 + [1] * 5), ["cat", "dog"])
-    >>> training, validation = split(files, 0.2)
-    >>> len(training), len(validation), validation.labels
-    (8, 2, array([0, 1]))
+    ArgumentError, DataError
+        If it is no path, or if there is no such folder.
     """
-    _check_fraction(fraction)
-    rng = np.random.default_rng(check_int(seed, "seed", least=0))
-    chosen = np.zeros(len(files), bool)
-    for label, name in enumerate(files.class_names):
-        members = np.flatnonzero(files.labels == label)
-        if len(members) < 2:
+    folder = to_path(folder, "folder")
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "nothing there"
+        repair = (
+            "Unpack it first." if folder.suffix.lower() in ARCHIVES and folder.exists() else "Check the path."
+        )
+        raise DataError(str(folder), "a folder of images", what, repair)
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise DataError(
+            str(folder), "a folder of images", f"one that cannot be opened ({error.strerror})"
+        ) from None
+    return folder
+
+
+def _only_folder(folder, class_names=(), leave_out=None):
+    """`folder`, or what it holds, as long as that is nothing but one folder with classes of its own."""
+    while True:
+        inner = subfolders(folder, leave_out)
+        if len(inner) != 1 or not _holds_classes(inner[0]) or walk(folder, deep=False).images:
+            return folder
+        if class_names and _stem(inner[0].name) in map(_stem, class_names):
+            return folder
+        if _part(inner[0].name) not in (None, _part(folder.name)):
+            return folder  # train/ alone is for find_train_and_validation; training_set/training_set is one
+        folder = inner[0]
+
+
+def _holds_classes(folder):
+    """Whether a folder holds folders, or files of two classes: then its own name is no class."""
+    try:
+        return bool(subfolders(folder)) or len(_by_name(walk(folder, deep=False).images)[0]) > 1
+    except OSError:
+        return False
+
+
+def _part(name):
+    """ "train" of Train, "test" of test1; None of any other name."""
+    name = name.casefold().rstrip("0123456789")
+    return name if name in TRAIN_NAMES + VALIDATION_NAMES else None
+
+
+def _by_class(folder, leave_out):
+    """(images by class, images of no class, lines on what was left out)."""
+    classes = _class_folders(folder, leave_out)
+    listings = {_composed(path.name): walk(path, leave_out=leave_out) for path in classes}
+    here = walk(folder, deep=False)
+    by_class = {name: listing.images for name, listing in listings.items() if listing.images}
+    lines = notes([here, *listings.values()])
+    empty = [path for path in classes if _composed(path.name) not in by_class]
+    if here.images and len(by_class) < 2:
+        by_class, unlabelled = _by_name(here.images)
+        if unlabelled:
+            lines.append(f"Left out, no class in their names: {_counted(unlabelled)}")
+        return by_class, unlabelled, lines
+    if here.images:
+        lines.append(f"Left out, next to the folders of the classes: {_counted(here.images)}")
+    if by_class and empty:
+        _refuse_empty(empty, listings, len(by_class))
+        lines.append(f"Left out, folders without images: {shorten(path.name for path in empty)}")
+    return by_class, sorted(here.images), lines
+
+
+def _class_folders(folder, leave_out):
+    folders = subfolders(folder, leave_out)
+    divided = [path for path in folders if _part(path.name) is not None and _holds_classes(path)]
+    if divided:
+        train = [path for path in divided if _part(path.name) in TRAIN_NAMES]
+        raise DataError(
+            str(folder),
+            "one folder per class, or files named cat.0.jpg",
+            f"folders {shorten(path.name for path in divided)}",
+            f"Give one of them, for example {(train or divided)[0]}.",
+        )
+    return folders
+
+
+def _refuse_empty(empty, listings, others):
+    """Refuse a folder of a class that cannot be opened, or without which there is one class."""
+    for path in empty:
+        locked = listings[_composed(path.name)].locked
+        if locked:
             raise DataError(
-                name,
-                "at least 2 pictures, one to learn from and one to judge",
-                str(len(members)),
-                "Add pictures.",
+                str(path), "pictures of that class", f"a folder that cannot be opened ({locked[0][1]})"
             )
-        count = min(max(1, round(fraction * len(members))), len(members) - 1)
-        chosen[rng.permutation(members)[:count]] = True
-    return files.take(np.flatnonzero(~chosen)), files.take(np.flatnonzero(chosen))
-
-
-def keras_split(files: PictureFiles, fraction: float, seed: int) -> tuple[PictureFiles, PictureFiles]:
-    """The very split of Keras's image_dataset_from_directory(validation_split=fraction, seed=seed).
-
-    Files are shuffled with NumPy's RandomState(seed); the last int(fraction * N) are for validation.
-
-    Parameters
-    ----------
-    files : PictureFiles
-    fraction : float in (0, 1)
-    seed : int
-
-    Returns
-    -------
-    (training, validation) : two PictureFiles, in Keras's order
-
-    Examples
-    --------
-    >>> files = PictureFiles([Path(f"{n}.jpg") for n in range(5)], np.array([0, 0, 0, 1, 1]), ["cat", "dog"])
-    >>> training, validation = keras_split(files, 0.4, seed=123)
-    >>> [path.name for path in validation.paths]
-    ['0.jpg', '2.jpg']
-    """
-    _check_fraction(fraction)
-    order = np.arange(len(files))
-    np.random.RandomState(seed).shuffle(order)  # noqa: NPY002  (Keras's own generator)
-    training = len(files) - int(fraction * len(files))
-    return files.take(order[:training]), files.take(order[training:])
+    if others < 2:
+        repair = "Add images, or remove the folder."
+        raise DataError(str(empty[0]), "pictures of that class", "none", repair)
 
 
 def _by_name(loose):
-    """Loose pictures by the class in front of their name, and those whose name has none."""
+    """Loose images by the class in front of their name, and those whose name has none."""
     by_class, unlabelled = {}, []
     for path in loose:
         match = CLASS_AND_NUMBER.fullmatch(_composed(path.stem))
-        if match:
+        if match and match[1].casefold() not in CAMERAS:
             by_class.setdefault(match[1], []).append(path)
         else:
             unlabelled.append(path)
     return by_class, sorted(unlabelled)
 
 
-def _by_folder(folder):
-    """Pictures below each visible folder, by its name."""
-    folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
-    divided = [path.name for path in folders if path.name.lower() in TRAIN_NAMES + VALIDATION_NAMES]
-    if divided:
-        raise DataError(
-            str(folder),
-            "a folder a class, or files named cat.0.jpg",
-            f"folders {shorten(sorted(divided))}",
-            f"Give one of them, for example {folder / sorted(divided)[0]}.",
-        )
-    return {_composed(path.name): _pictures(path.rglob("*"), below=path) for path in folders}
+def _counted(paths: Iterable[Path]) -> str:
+    names = sorted(path.name for path in paths)
+    return f"{len(names)} ({shorten(names, most=3)})"
 
 
-def _refuse_empty(folder, by_class):
-    """`by_class`, if every class has pictures or none has."""
-    empty = [name for name, pictures in by_class.items() if not pictures]
-    if not any(by_class.values()):
-        return {}
-    if empty:
-        raise DataError(
-            str(folder / empty[0]), "pictures of that class", "none", "Add pictures, or remove the folder."
-        )
-    return by_class
-
-
-def _pictures(paths, below=None):
-    """The visible pictures among `paths`, with no hidden folder between them and `below`."""
+def _nearly_the_same(names):
+    """A line on classes whose names differ in nothing but capitals."""
+    by_letters = {}
+    for name in names:
+        by_letters.setdefault(name.casefold(), []).append(name)
     return [
-        p for p in paths if p.suffix.lower() in PICTURE_ENDINGS and not _is_hidden(p, below) and p.is_file()
+        f"Classes {' and '.join(same)} differ only in capitals: rename them if they are one class"
+        for same in by_letters.values()
+        if len(same) > 1
     ]
-
-
-def _is_hidden(path, below):
-    """Asked of each of many thousand: strings take a fifth of the time of pathlib's parts."""
-    return path.name.startswith(".") if below is None else "/." in path.as_posix()[len(below.as_posix()) :]
 
 
 def _walk_order(path):
@@ -261,9 +294,16 @@ def _walk_order(path):
 
 
 def _match(folder, found, class_names):
-    """The model's class number of each name that was found."""
-    known = {_stem(name): number for number, name in enumerate(class_names)}
-    unknown = [name for name in found if _stem(name) not in known]
+    """The model's class number of each name that was found: the same name, or else the only one that is like it."""
+    numbers = {}
+    for form in (_composed, lambda name: _composed(name).casefold(), _stem):
+        known = {}
+        for number, name in enumerate(class_names):
+            known.setdefault(form(name), []).append(number)
+        for name in found:
+            if name not in numbers and len(known.get(form(name), ())) == 1:
+                numbers[name] = known[form(name)][0]
+    unknown = [name for name in found if name not in numbers]
     if unknown:
         raise DataError(
             str(folder),
@@ -271,7 +311,7 @@ def _match(folder, found, class_names):
             shorten(unknown),
             "Rename the folders or files as the model names them.",
         )
-    return {name: known[_stem(name)] for name in found}
+    return numbers
 
 
 def _composed(name):
@@ -281,8 +321,3 @@ def _composed(name):
 
 def _stem(name):
     return _composed(name).casefold().removesuffix("s")
-
-
-def _check_fraction(fraction):
-    if not 0 < fraction < 1:
-        raise ArgumentError("validation split", "a number in (0, 1)", repr(fraction), "Give for example 0.2.")

@@ -1,7 +1,6 @@
-"""Mixup: each picture of a batch, with its target, is blended with the one before it.
+"""Mixup: each image of a batch is blended with the one before it, and so are their labels.
 
-The network is asked to be between two answers where the picture is between two pictures, which keeps it from
-being surer than it should.  Called by `loader.py`.
+Training on blends of two images and their labels makes predictions less over-confident.  Called by `loader.py`.
 """
 
 from collections.abc import Sequence
@@ -16,19 +15,19 @@ def mix(
 ) -> tuple[np.ndarray, np.ndarray]:
     """x[n] = share[n] x[n] + (1 - share[n]) x[n - 1], and y alike; share[n] is drawn from Beta(alpha, alpha).
 
-    The first picture is blended with the last.  A share depends on (seed, epoch, index) alone; who is the
-    partner follows from the order of the epoch, which (seed, epoch) decides.
+    The first image is blended with the last.  A share depends on (seed, epoch, index) alone; the partner follows from
+    the order of the epoch, which (seed, epoch) decides.
 
     Parameters
     ----------
     x : array (N, H, W, C), float32
-        Blended in place: a batch is large, and its maker needs it no more.
+        Blended in place, because a batch is large; the caller does not use it again.
     y : array (N,) of 0 and 1, or (N, K)
     indices : sequence of int (N,)
-        Each picture's number in the whole set.
+        Each image's number in the whole set.
     epoch, seed : int
     alpha : float, above 0
-        Small: most pictures are left almost as they are.  0.2 is usual.
+        If small, most images are left almost as they are.  0.2 is usual.
 
     Returns
     -------
@@ -65,7 +64,7 @@ def mix(
 def _blend(values, share):
     """Each row with the one before it, in place: from the last to the first, so that each meets the other unblended."""
     last = values[-1:].copy()
-    for n in range(len(values) - 1, -1, -1):  # a picture at a time stays in the cache
+    for n in range(len(values) - 1, -1, -1):  # one image at a time stays in the cache
         before = values[n - 1 : n] if n else last
         values[n] *= share[n]
         values[n] += (1 - share[n]) * before[0]

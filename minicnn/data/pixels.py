@@ -1,8 +1,8 @@
-"""The pixels of one of Pillow's pictures as an array, where it can be had without a copy.
+"""The pixels of one of Pillow's images as an array, where it can be had without a copy.
 
-Pillow keeps a colour picture as words of 32 bits, and from 11.2 on says where they lie, by Arrow's C data interface:
-two numbers to follow and no library to import.  Pillow before that, and pictures that it keeps in several pieces, are
-copied.  Called by `decoding.py`; the words are what `resizing.py` reads.
+Pillow keeps a colour image as words of 32 bits, and from 11.2 on says where they lie, by Arrow's C data interface:
+two numbers to follow and no library to import.  Pillow before that, and images that it keeps in several pieces, are
+copied.  Called by `modes.py`; the words are what `resizing.py` reads.
 
 References: Apache Arrow, "The Arrow C data interface" (ArrowArray).
 """
@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 
-def words(picture: Image.Image) -> np.ndarray:
-    """The pixels of an RGB picture.
+def words(image: Image.Image) -> np.ndarray:
+    """The pixels of an RGB image.
 
     Parameters
     ----------
-    picture : PIL.Image.Image
+    image : PIL.Image.Image
         Of mode RGB.
 
     Returns
@@ -32,10 +32,10 @@ def words(picture: Image.Image) -> np.ndarray:
     ['0x30201', '0x30201']
     """
     try:
-        pixels = _shared(picture)
+        pixels = _shared(image)
     except (AttributeError, ValueError):
-        pixels = picture.tobytes("raw", "RGBX")
-    pixels = np.frombuffer(pixels, "<u4").reshape(picture.height, picture.width)
+        pixels = image.tobytes("raw", "RGBX")
+    pixels = np.frombuffer(pixels, "<u4").reshape(image.height, image.width)
     pixels.flags.writeable = False
     return pixels
 
@@ -54,12 +54,12 @@ _content = ctypes.pythonapi.PyCapsule_GetPointer
 _content.restype, _content.argtypes = ctypes.POINTER(_Array), (ctypes.py_object, ctypes.c_char_p)
 
 
-def _shared(picture):
-    """Pillow's own memory: a list of four bytes a pixel, whose one child is the bytes."""
-    _, owner = picture.__arrow_c_array__()
+def _shared(image):
+    """Pillow's own memory: a list of four bytes per pixel, whose one child is the bytes."""
+    _, owner = image.__arrow_c_array__()
     array = _content(owner, b"arrow_array").contents
-    if array.n_children != 1 or array.offset or array.length != picture.width * picture.height:
-        raise ValueError("not a word a pixel")
+    if array.n_children != 1 or array.offset or array.length != image.width * image.height:
+        raise ValueError("not one word per pixel")
     memory = (ctypes.c_uint32 * array.length).from_address(array.children[0].contents.buffers[1])
     memory.owner = owner  # for as long as the array lives
     return memory

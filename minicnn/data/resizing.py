@@ -1,6 +1,6 @@
-"""Pictures brought to another size with an antialiased bilinear filter: each new pixel is a weighted mean of old ones.
+"""Images brought to another size with an antialiased bilinear filter: each new pixel is a weighted mean of old ones.
 
-When a picture shrinks, the weights fall along a straight line from the middle of the new pixel to that of its
+When an image shrinks, the weights fall along a straight line from the middle of the new pixel to that of its
 neighbours, so that every old pixel counts; when it grows, the two nearest old ones are blended.  It is
 done down the columns, then along the rows.  It is Pillow's `BILINEAR` to two levels of 255, several times as fast,
 and does not change with Pillow's version.
@@ -23,12 +23,13 @@ WEIGHT = 13  # bits of the weights; 8 + 13 = 21
 ONES = 1 | 1 << FIELD | 1 << 2 * FIELD  # times a number: that number in each colour
 HALF = np.uint64(ONES << WEIGHT - 1)  # so that what is cut off is rounded
 BYTES = np.uint64(ONES * 255)
+CACHED = 8192  # pixels; weights for longer sides, up to a megabyte, are not kept
 
 
 def resize(
     pixels: np.ndarray, height: int, width: int, extent: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """A picture of another size.
+    """An image of another size.
 
     Parameters
     ----------
@@ -54,7 +55,6 @@ def resize(
     return out
 
 
-@lru_cache(1024)
 def means(old: int, extent: float, new: int) -> tuple[np.ndarray, np.ndarray]:
     """Which old pixels each new one is the mean of, along one axis.
 
@@ -71,6 +71,10 @@ def means(old: int, extent: float, new: int) -> tuple[np.ndarray, np.ndarray]:
     weights : array (new, K), uint64
         Of the pixels `first` ... `first + K - 1`; each row adds up to 2^13.
     """
+    return _cached_means(old, extent, new) if old <= CACHED else _means_of_axis(old, extent, new)
+
+
+def _means_of_axis(old, extent, new):
     step = extent / new
     reach = max(step, 1.0)
     middle = (np.arange(new) + 0.5) * step
@@ -83,6 +87,9 @@ def means(old: int, extent: float, new: int) -> tuple[np.ndarray, np.ndarray]:
     weights = np.rint(weights * (1 << WEIGHT) / weights.sum(1, keepdims=True)).astype(np.int64)
     weights[np.arange(new), weights.argmax(1)] += (1 << WEIGHT) - weights.sum(1)
     return first, weights.astype(np.uint64)
+
+
+_cached_means = lru_cache(1024)(_means_of_axis)
 
 
 @njit(cache=True, nogil=True)

@@ -1,10 +1,11 @@
-"""Where windows lie on a picture: int-or-pair options, padding, and the one output-size formula.
+"""Where windows lie on an image: int-or-pair options, padding, and the one output-size formula.
 
-Convolution and pooling both ask here, once, when a layer is built; kernels receive numbers only.
+Convolution and pooling layers call this once, when they are built; kernels receive numbers only.
 Read `reference.py` next.
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 
 from ..errors import ArgumentError, ShapeError, check_int
 
@@ -56,12 +57,12 @@ def check_padding(padding: str | int | Sequence, where: str) -> str | Padding:
     >>> check_padding("same", "Conv2D padding"), check_padding((1, 2), "Conv2D padding")
     ('same', ((1, 1), (2, 2)))
     """
-    if padding in ("valid", "same"):
+    if isinstance(padding, str) and padding in ("valid", "same"):
         return padding
     if isinstance(padding, Sequence) and not isinstance(padding, str) and len(padding) == 2:
         sides = [pair(side, where, least=0) for side in padding]
         return sides[0], sides[1]
-    if isinstance(padding, int):
+    if isinstance(padding, Integral):
         return (pair(padding, where, least=0),) * 2
     raise ArgumentError(
         where,
@@ -69,6 +70,17 @@ def check_padding(padding: str | int | Sequence, where: str) -> str | Padding:
         repr(padding),
         'Give for example "same", 1 or ((0, 1), (0, 1)).',
     )
+
+
+def effective_kernel(kernel: Pair, dilation: Pair) -> Pair:
+    """The height and width that a dilated kernel covers: (k - 1) * d + 1.
+
+    Examples
+    --------
+    >>> effective_kernel((3, 3), (1, 1)), effective_kernel((3, 2), (2, 4))
+    ((3, 3), (5, 5))
+    """
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
 
 
 def output_size(size: int, kernel: int, stride: int, before: int, after: int) -> int:
@@ -113,9 +125,16 @@ def same_padding(size: int, kernel: int, stride: int) -> Pair:
 
 
 def place_windows(
-    input_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding: str | Padding, where: str
+    input_shape: tuple[int, ...],
+    kernel: Pair,
+    strides: Pair,
+    padding: str | Padding,
+    where: str,
+    dilation: Pair = (1, 1),
 ) -> tuple[Padding, Pair]:
     """The padding in numbers and the output's height and width.
+
+    All of it follows from the effective kernel, as in Keras: a dilated kernel is as large as what it covers.
 
     Parameters
     ----------
@@ -123,7 +142,9 @@ def place_windows(
     kernel, strides : pairs, at least 1
     padding : as `check_padding` returns it
     where : str
-        Who asks, for the message.
+        The layer's name, for the message.
+    dilation : pair, at least 1
+        Distance between the values that a window takes.
 
     Returns
     -------
@@ -133,21 +154,23 @@ def place_windows(
     Raises
     ------
     ShapeError
-        If the input is no picture, or smaller than the window.
+        If the input is no image, or smaller than the window.
 
     Examples
     --------
     >>> place_windows((8, 8, 3), (3, 3), (2, 2), "same", "Conv2D")
     (((0, 1), (0, 1)), (4, 4))
+    >>> place_windows((8, 8, 3), (3, 3), (1, 1), "same", "Conv2D", dilation=(2, 2))
+    (((2, 2), (2, 2)), (8, 8))
     """
     if len(input_shape) != 3:
         raise ShapeError(
             where,
-            "pictures (height, width, channels)",
+            "images (height, width, channels)",
             f"shape {input_shape}",
             "Put it before Flatten and Dense.",
         )
-    pads = []
+    kernel, pads = effective_kernel(kernel, dilation), []
     for axis in (0, 1):
         size, k, s = input_shape[axis], kernel[axis], strides[axis]
         before, after = (
@@ -156,9 +179,9 @@ def place_windows(
         if size + before + after < k:
             raise ShapeError(
                 where,
-                f"pictures of at least {kernel[0]}x{kernel[1]}",
+                f"images of at least {kernel[0]}x{kernel[1]}",
                 f"{input_shape[0]}x{input_shape[1]}",
-                'Use larger pictures, fewer layers or padding="same".',
+                'Use larger images, fewer layers or padding="same".',
             )
         pads.append((before, after))
     resolved = pads[0], pads[1]

@@ -14,6 +14,7 @@ products made each step up to ten times slower.  Definitions: `reference.py`.
 import numpy as np
 
 from ..compiling import njit, plain
+from .dilation import dilated
 from .geometry import Padding, Pair, output_sizes
 from .reference import (
     adam_step,
@@ -21,18 +22,23 @@ from .reference import (
     batchnorm_backward,
     batchnorm_forward,
     batchnorm_inference,
+    batchnorm_inference_backward,
     dense_backward,
     dense_forward,
+    largest,
     relu_backward,
     relu_forward,
     sgd_step,
+    underflow_is_zero,
     winner_dtype,
 )
 
 __all__ = [
     "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward", "batchnorm_forward",
-    "batchnorm_inference", "col2im", "conv2d_backward", "conv2d_forward", "dense_backward", "dense_forward",
-    "depthwise_conv2d_backward", "depthwise_conv2d_forward", "im2col", "maxpool2d_backward", "maxpool2d_forward",
+    "batchnorm_inference", "batchnorm_inference_backward", "col2im", "conv2d_backward", "conv2d_forward",
+    "dense_backward", "dense_forward", "depthwise_conv2d_backward", "depthwise_conv2d_forward",
+    "dilated_conv2d_backward", "dilated_conv2d_forward", "dilated_depthwise_conv2d_backward",
+    "dilated_depthwise_conv2d_forward", "im2col", "largest", "maxpool2d_backward", "maxpool2d_forward",
     "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip
 
@@ -40,6 +46,7 @@ COLUMN_BYTES = 4 << 20  # a block's columns: larger ones leave the cache, much s
 
 
 # ------------------------------------------------------------------------------- convolution
+@underflow_is_zero
 def conv2d_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
 ) -> np.ndarray:
@@ -57,9 +64,16 @@ def conv2d_forward(
     return y
 
 
+@underflow_is_zero
 def conv2d_backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    dy: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    strides: Pair,
+    padding: Padding,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dweight = im2col(x)^T @ dy,  dx = col2im(dy @ weight^T),  dbias = the sum of dy."""
     x = plain(x)
     KH, KW, C, OC = weight.shape
@@ -69,12 +83,13 @@ def conv2d_backward(
     dx = np.zeros_like(x) if need_dx else None
     for block, columns in _blocks(x, OH, OW, KH, KW):
         dy_rows = dy[block].reshape(-1, OC)
-        im2col(x[block], columns, strides, padding)
-        dmatrix += _rows(columns).T @ dy_rows
+        if need_dweight:
+            im2col(x[block], columns, strides, padding)
+            dmatrix += _rows(columns).T @ dy_rows
         if need_dx:
             np.matmul(dy_rows, matrix.T, out=_rows(columns))
             col2im(columns, dx[block], strides, padding)
-    return dx, dmatrix.reshape(weight.shape), dy.sum((0, 1, 2))
+    return (dx, dmatrix.reshape(weight.shape), dy.sum((0, 1, 2))) if need_dweight else (dx, None, None)
 
 
 @njit(cache=True, nogil=True)
@@ -148,8 +163,14 @@ def depthwise_conv2d_forward(
 
 
 def depthwise_conv2d_backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    dy: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    strides: Pair,
+    padding: Padding,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """The equations are in `reference.depthwise_conv2d_backward`."""
     dy, (x, single) = plain(dy), a_filter_a_channel(x, weight)
     x_padded = np.pad(x, ((0, 0), *padding, (0, 0)))
@@ -157,7 +178,8 @@ def depthwise_conv2d_backward(
     _depthwise_backward(dy, x_padded, single, dx_padded, dweight, strides)
     (top, _), (left, _) = padding
     dx = dx_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
-    return a_sum_a_channel(dx, weight) if need_dx else None, dweight.reshape(weight.shape), dy.sum((0, 1, 2))
+    dx = a_sum_a_channel(dx, weight) if need_dx else None
+    return (dx, dweight.reshape(weight.shape), dy.sum((0, 1, 2))) if need_dweight else (dx, None, None)
 
 
 def a_filter_a_channel(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -199,6 +221,13 @@ def _depthwise_backward(dy, x_padded, weight, dx_padded, dweight, strides):
                         for c in range(C):
                             dweight[kh, kw, c] += x_padded[n, h, w, c] * dy[n, oh, ow, c]
                             dx_padded[n, h, w, c] += weight[kh, kw, c] * dy[n, oh, ow, c]
+
+
+# ---------------------------------------------------------------------- dilated convolution
+dilated_conv2d_forward, dilated_conv2d_backward = dilated(conv2d_forward, conv2d_backward)
+dilated_depthwise_conv2d_forward, dilated_depthwise_conv2d_backward = dilated(
+    depthwise_conv2d_forward, depthwise_conv2d_backward
+)
 
 
 # ----------------------------------------------------------------------------------- pooling

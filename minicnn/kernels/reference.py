@@ -4,33 +4,66 @@ Slow on purpose, and the judge of every other kernel set.  Read it first; then `
 computes the same with one matrix product.  Shapes and axis letters: the package's docstring.
 """
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
-from .geometry import Padding, Pair
+from .geometry import Padding, Pair, effective_kernel
+
+
+def underflow_is_zero(function: Callable) -> Callable:
+    """`function`, in which a product too small for its type is 0 without an error, whatever `np.seterr` says.
+
+    Such products are ordinary: a small gradient times a small weight.  An overflow is still reported as the user
+    asked.
+    """
+
+    @functools.wraps(function)
+    def quiet(*arguments, **options):
+        with np.errstate(under="ignore"):
+            return function(*arguments, **options)
+
+    return quiet
 
 
 # ------------------------------------------------------------------------------- convolution
+@underflow_is_zero
 def conv2d_forward(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    strides: Pair,
+    padding: Padding,
+    dilation: Pair = (1, 1),
 ) -> np.ndarray:
-    """y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, oc] + bias[oc].
+    """y[n, oh, ow, oc] = sum over kh, kw, c of x[n, h, w, c] * weight[kh, kw, c, oc] + bias[oc].
 
-    Cross-correlation: the kernel is not flipped.  Outside the picture x is 0.
+    There h = oh*SH + kh*DH and w = ow*SW + kw*DW, where (DH, DW) is the dilation.
+    Cross-correlation: the kernel is not flipped.  Outside the image x is 0.
     Cost: N*OH*OW*KH*KW*C*OC multiply-adds.
     """
     x = _pad(x, padding)
     KH, KW, _, OC = weight.shape
-    OH, OW = _windows(x, (KH, KW), strides)
+    OH, OW = _windows(x, (KH, KW), strides, dilation)
     y = np.empty((len(x), OH, OW, OC), x.dtype)
     for n, oh, ow in np.ndindex(y.shape[:3]):
-        window = _window(x[n], oh, ow, (KH, KW), strides)  # (KH, KW, C)
+        window = _window(x[n], oh, ow, (KH, KW), strides, dilation)  # (KH, KW, C)
         y[n, oh, ow] = np.einsum("hwc,hwco->o", window, weight)
     return y if bias is None else y + bias
 
 
+@underflow_is_zero
 def conv2d_backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    dy: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    strides: Pair,
+    padding: Padding,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+    dilation: Pair = (1, 1),
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Each output passes its gradient to the window it saw and to the weights it used.
 
     dweight[:, :, :, oc] += window * dy[n, oh, ow, oc]
@@ -41,37 +74,53 @@ def conv2d_backward(
     """
     x_padded = _pad(x, padding)
     dx_padded = np.zeros_like(x_padded)
-    dweight = np.zeros_like(weight)
-    kernel = weight.shape[:2]
+    dweight, kernel = np.zeros_like(weight), weight.shape[:2]
     for n, oh, ow in np.ndindex(dy.shape[:3]):
-        window = _window(x_padded[n], oh, ow, kernel, strides)
-        dweight += window[..., None] * dy[n, oh, ow]  # (KH, KW, C, 1) * (OC,)
+        if need_dweight:
+            window = _window(x_padded[n], oh, ow, kernel, strides, dilation)
+            dweight += window[..., None] * dy[n, oh, ow]  # (KH, KW, C, 1) * (OC,)
         if need_dx:
-            dwindow = _window(dx_padded[n], oh, ow, kernel, strides)
+            dwindow = _window(dx_padded[n], oh, ow, kernel, strides, dilation)
             dwindow += weight @ dy[n, oh, ow]  # (KH, KW, C, OC) @ (OC,)
-    return _crop(dx_padded, padding) if need_dx else None, dweight, dy.sum((0, 1, 2))
+    dx = _crop(dx_padded, padding) if need_dx else None
+    return (dx, dweight, dy.sum((0, 1, 2))) if need_dweight else (dx, None, None)
 
 
+@underflow_is_zero
 def depthwise_conv2d_forward(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    strides: Pair,
+    padding: Padding,
+    dilation: Pair = (1, 1),
 ) -> np.ndarray:
-    """y[n, oh, ow, c*M+m] = sum over kh, kw of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, m] + bias[c*M+m].
+    """y[n, oh, ow, c*M+m] = sum over kh, kw of x[n, h, w, c] * weight[kh, kw, c, m] + bias[c*M+m].
 
-    Each channel meets M filters of its own; channels do not mix.  Cost: N*OH*OW*KH*KW*C*M multiply-adds.
+    h and w are those of `conv2d_forward`.  Each channel meets M filters of its own; channels do not mix.
+    Cost: N*OH*OW*KH*KW*C*M multiply-adds.
     """
     x = _pad(x, padding)
     KH, KW, C, M = weight.shape
-    OH, OW = _windows(x, (KH, KW), strides)
+    OH, OW = _windows(x, (KH, KW), strides, dilation)
     y = np.empty((len(x), OH, OW, C * M), x.dtype)
     for n, oh, ow in np.ndindex(y.shape[:3]):
-        window = _window(x[n], oh, ow, (KH, KW), strides)  # (KH, KW, C)
+        window = _window(x[n], oh, ow, (KH, KW), strides, dilation)  # (KH, KW, C)
         y[n, oh, ow] = np.einsum("hwc,hwcm->cm", window, weight).reshape(C * M)
     return y if bias is None else y + bias
 
 
+@underflow_is_zero
 def depthwise_conv2d_backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    dy: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    strides: Pair,
+    padding: Padding,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+    dilation: Pair = (1, 1),
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """As `conv2d_backward`, a channel at a time.
 
     dweight[:, :, c, m] += window[:, :, c] * dy[n, oh, ow, c*M + m]
@@ -83,12 +132,54 @@ def depthwise_conv2d_backward(
     kernel, channels = weight.shape[:2], weight.shape[2:]
     for n, oh, ow in np.ndindex(dy.shape[:3]):
         gradient = dy[n, oh, ow].reshape(channels)  # (C*M,) -> (C, M)
-        window = _window(x_padded[n], oh, ow, kernel, strides)
-        dweight += window[..., None] * gradient  # (KH, KW, C, 1) * (C, M)
+        if need_dweight:
+            window = _window(x_padded[n], oh, ow, kernel, strides, dilation)
+            dweight += window[..., None] * gradient  # (KH, KW, C, 1) * (C, M)
         if need_dx:
-            dwindow = _window(dx_padded[n], oh, ow, kernel, strides)
+            dwindow = _window(dx_padded[n], oh, ow, kernel, strides, dilation)
             dwindow += (weight * gradient).sum(-1)  # (KH, KW, C, M) -> (KH, KW, C)
-    return _crop(dx_padded, padding) if need_dx else None, dweight, dy.sum((0, 1, 2))
+    dx = _crop(dx_padded, padding) if need_dx else None
+    return (dx, dweight, dy.sum((0, 1, 2))) if need_dweight else (dx, None, None)
+
+
+def dilated_conv2d_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, padding: Padding, dilation: Pair
+) -> np.ndarray:
+    """The equation of `conv2d_forward` with stride 1: the window takes one value in DH and DW."""
+    return conv2d_forward(x, weight, bias, (1, 1), padding, dilation)
+
+
+def dilated_conv2d_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    padding: Padding,
+    dilation: Pair,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """The equations of `conv2d_backward`, for the window of `dilated_conv2d_forward`."""
+    return conv2d_backward(dy, x, weight, (1, 1), padding, need_dx, need_dweight, dilation)
+
+
+def dilated_depthwise_conv2d_forward(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, padding: Padding, dilation: Pair
+) -> np.ndarray:
+    """The equation of `depthwise_conv2d_forward` with stride 1."""
+    return depthwise_conv2d_forward(x, weight, bias, (1, 1), padding, dilation)
+
+
+def dilated_depthwise_conv2d_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    padding: Padding,
+    dilation: Pair,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """The equations of `depthwise_conv2d_backward`, for the window of `dilated_depthwise_conv2d_forward`."""
+    return depthwise_conv2d_backward(dy, x, weight, (1, 1), padding, need_dx, need_dweight, dilation)
 
 
 # ----------------------------------------------------------------------------------- pooling
@@ -125,6 +216,7 @@ def maxpool2d_backward(
     return _crop(dx, padding)
 
 
+@underflow_is_zero
 def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Padding) -> np.ndarray:
     """y = the mean of each window; positions in the padding are not counted."""
     inside = _inside(_padded_shape(x.shape, padding), padding)
@@ -137,6 +229,7 @@ def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Pad
     return y
 
 
+@underflow_is_zero
 def averagepool2d_backward(
     dy: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
 ) -> np.ndarray:
@@ -156,17 +249,20 @@ def winner_dtype(pool: Pair) -> type[np.integer]:
 
 
 # ------------------------------------------------------------------------- dense, activation
+@underflow_is_zero
 def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """y[n, o] = sum over i of x[n, i] * weight[i, o] + bias[o]."""
     y = x @ weight
     return y if bias is None else y + bias
 
 
+@underflow_is_zero
 def dense_backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, need_dx: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, need_dx: bool = True, need_dweight: bool = True
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dweight = x^T dy,  dbias = the sum of dy over the batch,  dx = dy weight^T."""
-    return dy @ weight.T if need_dx else None, x.T @ dy, dy.sum(0)
+    dx = dy @ weight.T if need_dx else None
+    return (dx, x.T @ dy, dy.sum(0)) if need_dweight else (dx, None, None)
 
 
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -185,6 +281,7 @@ def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 # ----------------------------------------------------------------------- batch normalisation
+@underflow_is_zero
 def batchnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -198,6 +295,7 @@ def batchnorm_forward(
     return batchnorm_inference(x, gamma, beta, mean, variance, epsilon), mean, variance
 
 
+@underflow_is_zero
 def batchnorm_inference(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
 ) -> np.ndarray:
@@ -205,6 +303,7 @@ def batchnorm_inference(
     return (x - mean) * (gamma / np.sqrt(variance + epsilon)) + beta
 
 
+@underflow_is_zero
 def batchnorm_backward(
     dy: np.ndarray,
     x: np.ndarray,
@@ -233,7 +332,41 @@ def batchnorm_backward(
     return dx, dgamma, dbeta
 
 
+@underflow_is_zero
+def batchnorm_inference_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    epsilon: float,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gradients of `batchnorm_inference`, whose mean and variance are constants.
+
+    With deviation = sqrt(variance + epsilon):
+
+    dx     = dy gamma / deviation
+    dgamma = sum of dy (x - mean) / deviation
+    dbeta  = sum of dy
+    """
+    deviation = np.sqrt(variance + epsilon)
+    dx = dy * (gamma / deviation) if need_dx else None
+    if not need_dweight:
+        return dx, None, None
+    axes = tuple(range(x.ndim - 1))
+    dgamma = (dy * ((x - mean) / deviation)).sum(axes, dtype="float64").astype(x.dtype)
+    return dx, dgamma, dy.sum(axes, dtype="float64").astype(x.dtype)
+
+
 # --------------------------------------------------------------------------- optimiser steps
+def largest(array: np.ndarray) -> float:
+    """The largest absolute value; NaN if any value is NaN, 0 for an empty array."""
+    return float(np.abs(array).max(initial=0))
+
+
+@underflow_is_zero
 def sgd_step(
     weight: np.ndarray, grad: np.ndarray, velocity: np.ndarray, rate: float, momentum: float, nesterov: bool
 ) -> None:
@@ -244,6 +377,7 @@ def sgd_step(
     w += momentum * v - rate * g if nesterov else v
 
 
+@underflow_is_zero
 def adam_step(
     weight: np.ndarray,
     grad: np.ndarray,
@@ -264,16 +398,18 @@ def adam_step(
 
 
 # ----------------------------------------------------------------------------------- windows
-def _windows(x_padded, kernel, strides):
-    """(OH, OW): how many windows fit on a picture that is padded already."""
+def _windows(x_padded, kernel, strides, dilation=(1, 1)):
+    """(OH, OW): how many windows fit on an image that is padded already."""
     _, H, W, _ = x_padded.shape
-    return (H - kernel[0]) // strides[0] + 1, (W - kernel[1]) // strides[1] + 1
+    KH, KW = effective_kernel(kernel, dilation)
+    return (H - KH) // strides[0] + 1, (W - KW) // strides[1] + 1
 
 
-def _window(picture, oh, ow, kernel, strides):
-    """The view of `picture` that output (oh, ow) looks at."""
+def _window(image, oh, ow, kernel, strides, dilation=(1, 1)):
+    """The view of `image` that output (oh, ow) looks at: one value in `dilation`."""
     top, left = oh * strides[0], ow * strides[1]
-    return picture[top : top + kernel[0], left : left + kernel[1]]
+    KH, KW = effective_kernel(kernel, dilation)
+    return image[top : top + KH : dilation[0], left : left + KW : dilation[1]]
 
 
 def _pad(x, padding, value=0):

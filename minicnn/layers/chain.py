@@ -1,15 +1,15 @@
-"""Layers in a row: the checks, names and shapes that a model and a layer made of layers have in common.
+"""Layers in a row: the checks, names, shapes and traces that a model and a layer made of layers have in common.
 
-Called by `Sequential.build` and by `Residual` in residual.py.
+Called by `Sequential` in model.py and by `Residual` in residual.py.
 """
 
 from collections.abc import Iterator, Sequence
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from .base import Layer, Shape, snake_case
+from .base import Generator, Layer, Parameter, Shape, snake_case
 
 
 def walk(layers: Sequence[Layer]) -> Iterator[Layer]:
@@ -23,68 +23,162 @@ def walk(layers: Sequence[Layer]) -> Iterator[Layer]:
     """
     for layer in layers:
         yield layer
-        yield from walk(layer.inner)
+        for _, inner in layer.branches:
+            yield from walk(inner)
 
 
-def check_layers(layers: Sequence[Layer], where: str) -> list[Layer]:
-    """The layers as a list, if all are layers and none stands twice, not even inside another.
+def check_layers(layers: Sequence[Layer], where: str) -> tuple[Layer, ...]:
+    """The layers as a tuple, if all are layers and none appears twice, not even inside another.
 
     Raises
     ------
     ArgumentError
     """
-    layers = list(layers)
+    if isinstance(layers, Layer):
+        raise ArgumentError(where, "a list of layers", repr(layers), "Put it into a list: [...].")
+    try:
+        layers = tuple(layers)
+    except TypeError:
+        raise ArgumentError(where, "a list of layers", repr(layers), "Put the layers into a list.") from None
     for layer in layers:
         if not isinstance(layer, Layer):
             raise ArgumentError(where, "layers", repr(layer), "Write ReLU(), not ReLU or 'relu'.")
     every = [id(layer) for layer in walk(layers)]
+    every += [id(layer.activation) for layer in walk(layers) if layer.activation is not None]
     if len(set(every)) < len(every):
         raise ArgumentError(where, "every layer once", "one object twice", "Make a new layer for each place.")
     return layers
 
 
-def build_chain(
-    layers: Sequence[Layer],
-    shape: Shape,
-    rng: np.random.Generator | None,
-    dtype: str,
-    kernels: ModuleType,
-    needs_dx: bool,
-    prefix: str = "",
-) -> Shape:
-    """Name, number and build the layers, each for what the one before gives.
+def place_names(layers: Sequence[Layer], prefix: str = "") -> list[str]:
+    """A name for each layer of a row: the one that its user gave, or its class with a number.
+
+    Raises
+    ------
+    ArgumentError
+        If two have the same name.
+    """
+    counts: dict[str, int] = {}
+    names = []
+    for layer in layers:
+        if layer._named:
+            names.append(prefix + layer._name)
+            continue
+        base = snake_case(type(layer).__name__)
+        counts[base] = counts.get(base, 0) + 1
+        names.append(f"{prefix}{base}_{counts[base]}")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ArgumentError("layers", "different names", ", ".join(sorted(twice)), "Rename one of them.")
+    return names
+
+
+def named_layers(layers: Sequence[Layer], prefix: str = "") -> dict[str, Layer]:
+    """Every layer by its path, such as "residual_1/conv2d_1", each followed by those inside it."""
+    named = {}
+    for name, layer in zip(place_names(layers, prefix), layers, strict=True):
+        named[name] = layer
+        for inner_prefix, inner in layer.branches:
+            named |= named_layers(inner, f"{name}/{inner_prefix}")
+    return named
+
+
+def named_parameters(layers: Sequence[Layer], prefix: str = "") -> dict[str, Parameter]:
+    """Every parameter by its path, such as "residual_1/conv2d_1/weight", in the order of `Layer.parameters`."""
+    return {
+        f"{path}/{name}": parameter
+        for path, layer in named_layers(layers, prefix).items()
+        for name, parameter in layer._parameters.items()
+    }
+
+
+def build_chain(layers: Sequence[Layer], shape: Shape, rng: Generator | None, dtype: Any) -> list[Shape]:
+    """Build the layers, each for what the one before gives.
 
     Parameters
     ----------
     layers : sequence of Layer
     shape, rng, dtype : as in `Layer.build`
-    kernels : module
-        The kernel set of all.
-    needs_dx : bool
-        Whether somebody reads the gradient of the first one's input.
-    prefix : str
-        What the names begin with.
 
     Returns
     -------
-    tuple of int
-        The last one's output shape.
+    list of tuple of int
+        Each layer's output shape.
 
     Raises
     ------
     ShapeError
         Naming the layer that cannot work on what the one before gives.
     """
-    counts: dict[str, int] = {}
+    shapes = []
     for number, layer in enumerate(layers, 1):
-        base = snake_case(type(layer).__name__)
-        counts[base] = counts.get(base, 0) + 1
-        layer.name = f"{prefix}{base}_{counts[base]}"
-        layer.kernels, layer.needs_dx = kernels, needs_dx or number > 1
         try:
-            layer.output_shape = shape = layer.build(shape, rng, dtype)
+            shape = layer.build(shape, rng, dtype)
+            if layer.activation is not None:
+                layer.activation.build(shape, rng, dtype)
         except ShapeError as error:
             raise error.within(f"layer {number}:") from None
-        for parameter in layer.parameters:
-            parameter.name = f"{layer.name}/{parameter.name}"
-    return shape
+        if not isinstance(shape, tuple):
+            raise ShapeError(
+                f"layer {number}: {type(layer).__name__}.build", "a tuple, the output's shape", repr(shape)
+            )
+        shapes.append(shape)
+    return shapes
+
+
+def shapes_of(layers: Sequence[Layer], shape: Shape) -> list[Shape]:
+    """Each layer's output shape; nothing is created.
+
+    A layer that only defines `build` is asked that way, which creates nothing where the weights exist.
+    """
+    shapes = []
+    for number, layer in enumerate(layers, 1):
+        kind = type(layer)
+        try:
+            if kind.compute_output_shape is Layer.compute_output_shape and kind.build is not Layer.build:
+                dtype = layer.parameters[0].dtype if layer.parameters else "float32"
+                shape = layer.build(shape, None, dtype)
+            else:
+                shape = layer.compute_output_shape(shape)
+            if layer.activation is not None:
+                layer.activation.compute_output_shape(shape)
+        except ShapeError as error:
+            raise error.within(f"layer {number}:") from None
+        shapes.append(shape)
+    return shapes
+
+
+def assign_names(layers: Sequence[Layer]) -> None:
+    """Let layers and parameters that have no name of a model yet have theirs; a second model changes none."""
+    for path, layer in named_layers(layers).items():
+        if layer._name is None:
+            layer._name = path.rpartition("/")[2]
+        for name, parameter in layer._parameters.items():
+            if parameter.name == name:
+                parameter.name = f"{path}/{name}"
+
+
+def trace_chain(
+    layers: Sequence[Layer], x: np.ndarray, prefix: str = ""
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The last output in prediction, and every layer's output by its path."""
+    named = {}
+    for name, layer in zip(place_names(layers, prefix), layers, strict=True):
+        x, outputs = layer.trace(x)
+        named |= {join(name, inner): output for inner, output in outputs.items()}
+    return x, named
+
+
+def trace_chain_backward(
+    layers: Sequence[Layer], dy: np.ndarray, caches: Sequence, prefix: str = ""
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """dx of the first layer, and the gradient at every layer's output by its path."""
+    named = {}
+    for name, layer, cache in reversed(list(zip(place_names(layers, prefix), layers, caches, strict=True))):
+        dy, gradients = layer.trace_backward(dy, cache)
+        named |= {join(name, inner): gradient for inner, gradient in gradients.items()}
+    return dy, named
+
+
+def join(name: str, inner: str) -> str:
+    """The path of an output inside a layer; "" is the layer's own output."""
+    return f"{name}/{inner}" if inner else name

@@ -1,4 +1,4 @@
-"""Conv2D: slide small filters over the picture; each output is one filter's match at one place.
+"""Conv2D: slide small filters over the image; each output is one filter's match at one place.
 
 The arithmetic is in `kernels/` (start with `kernels/reference.py`); here are its shapes and weights.  `Convolution` is
 what it shares with its relatives in depthwise.py.
@@ -6,74 +6,105 @@ what it shares with its relatives in depthwise.py.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from ..errors import check_int
+from ..errors import ArgumentError, check_int
 from ..initializers import check_name
-from ..kernels.geometry import check_padding, pair, place_windows
-from .base import Layer, Shape
+from ..kernels.geometry import Padding, Pair, check_padding, pair, place_windows
+from .base import Generator, Shape
+from .cache import Cache, make_cache, open_cache
+from .weighted import WeightedSum
+
+ONE = (1, 1)
 
 
-class Convolution(Layer):
-    """Where a window stands, and a bias that may be missing; a subclass adds its sum.
+@lru_cache(maxsize=1024)
+def padding_of(
+    size: Pair, kernel: Pair, strides: Pair, padding: str | Padding, dilation: Pair, where: str
+) -> Padding:
+    """The zeros to add on each side of an image of that height and width, ((top, bottom), (left, right))."""
+    return place_windows((*size, 1), kernel, strides, padding, where, dilation)[0]
 
-    `arguments` and `keep_gradients` are for those with one `weight`.
-    """
+
+class Convolution(WeightedSum):
+    """Where the windows lie on the image; a subclass adds its weights and its sum."""
+
+    packed: Any = None  # in a Predictor: the weights as its kernels read them
 
     def __init__(
         self,
         kernel_size: int | Sequence[int],
         strides: int | Sequence[int],
         padding: str | int | Sequence,
+        activation: Any,
         use_bias: bool,
+        dilation_rate: int | Sequence[int],
+        kernel_regularizer: Any,
     ):
-        super().__init__()
+        super().__init__(activation, use_bias, kernel_regularizer)
         where = type(self).__name__
         self.kernel_size = pair(kernel_size, f"{where} kernel_size")
         self.strides = pair(strides, f"{where} strides")
         self.padding = check_padding(padding, f"{where} padding")
-        self.use_bias = bool(use_bias)
+        self.dilation_rate = pair(dilation_rate, f"{where} dilation_rate")
+        if self.strides != ONE and self.dilation_rate != ONE:
+            raise ArgumentError(
+                where, "strides or a dilation_rate above 1, not both",
+                f"strides {self.strides} and dilation_rate {self.dilation_rate}", "Set one of them to 1.",
+            )  # fmt: skip
 
-    def place_windows(self, input_shape: Shape) -> tuple[int, int]:
-        """Output height and width; keeps the zeros to add on each side as `pads`."""
-        where = type(self).__name__
-        self.pads, sizes = place_windows(input_shape, self.kernel_size, self.strides, self.padding, where)
-        return sizes
+    def output_size(self, input_shape: Shape) -> tuple[int, int]:
+        """Output height and width."""
+        return place_windows(
+            input_shape, self.kernel_size, self.strides, self.padding, type(self).__name__, self.dilation_rate
+        )[1]
 
-    @property
-    def arguments(self) -> tuple:
-        """What the forward kernels take beside x: weight, bias or None, strides, zeros on each side."""
-        return self.weight.value, self.bias.value if self.use_bias else None, self.strides, self.pads
+    def pads(self, x: np.ndarray) -> Padding:
+        """The zeros to add on each side of a batch x."""
+        return padding_of(
+            x.shape[1:3], self.kernel_size, self.strides, self.padding, self.dilation_rate, type(self).__name__
+        )  # fmt: skip
 
-    def keep_gradients(self, dweight: np.ndarray, dbias: np.ndarray) -> None:
-        """Write what the backward kernels found to the parameters."""
-        self.weight.grad = dweight
-        if self.use_bias:
-            self.bias.grad = dbias
+    def arguments(self, x: np.ndarray) -> tuple:
+        """What the forward kernels of this layer take after x: weight, bias or None, strides, zeros on each side."""
+        weight = self.weight.value if self.packed is None else self.packed
+        return weight, self.bias_value, self.strides, self.pads(x)
+
+    def pack(self) -> None:
+        """Let prediction use weights that are packed for the kernels, as they are now; see predictor.py."""
+        self.__dict__["packed"] = self.kernels.prepare(self.weight.value, self.bias_value)
 
 
 class Conv2D(Convolution):
-    """Two-dimensional convolution (cross-correlation) over NHWC pictures.
+    """Two-dimensional convolution (cross-correlation) over NHWC images.
 
-    y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, oc] + bias[oc]
+    y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh*DH, ow*SW + kw*DW, c] * weight[kh, kw, c, oc] + bias[oc]
 
-    Backward, each product above asked for its other factors:
+    Backward, each product above differentiated by its other factor:
 
-    dx[n, oh*SH + kh, ow*SW + kw, c] += dy[n, oh, ow, oc] * weight[kh, kw, c, oc]
-    dweight[kh, kw, c, oc] = sum over n, oh, ow of x[n, oh*SH + kh, ow*SW + kw, c] * dy[n, oh, ow, oc]
+    dx[n, oh*SH + kh*DH, ow*SW + kw*DW, c] += dy[n, oh, ow, oc] * weight[kh, kw, c, oc]
+    dweight[kh, kw, c, oc] = sum over n, oh, ow of x[n, oh*SH + kh*DH, ow*SW + kw*DW, c] * dy[n, oh, ow, oc]
     dbias[oc] = sum over n, oh, ow of dy[n, oh, ow, oc]
 
     Parameters
     ----------
     filters : int
-        OC, the number of filters and of channels that come out; at least 1.
+        OC, the number of filters and of output channels; at least 1.
     kernel_size : int or (KH, KW)
     strides : int or (SH, SW)
     padding : "valid", "same", int, (height, width) or ((top, bottom), (left, right))
-        "valid" adds nothing, "same" keeps ceil(size / stride) outputs, numbers are zeros added on each side.
+        "valid" adds nothing, "same" gives ceil(size / stride) outputs, numbers are zeros added on each side.
+    activation : str or Layer, optional
+        Applied to the sum, such as "relu"; see `Activation` for the names.
     use_bias : bool
-    kernel_initializer : "glorot_uniform", "he_normal" or "zeros"
+    kernel_initializer : "glorot_uniform", "he_normal", "zeros" or "ones"
+    dilation_rate : int or (DH, DW)
+        The distance between the pixels that a filter looks at; above 1 only with strides of 1.
+    kernel_regularizer : "l1", "l2", L1, L2 or L1L2, optional
+        A penalty on large weights, added to the loss.
 
     Raises
     ------
@@ -82,18 +113,24 @@ class Conv2D(Convolution):
 
     Notes
     -----
-    Forward: OH*OW*KH*KW*C*OC multiply-adds a picture; backward twice that.  Keeps x for backward.
+    Forward: OH*OW*KH*KW*C*OC multiply-adds per image; backward twice that.  The cache holds x.
+
+    The fast kernels use Winograd's algorithm for 3x3 kernels: in float32 their sums agree with the definition to 4e-6
+    of the largest output.  Outputs of equal windows are exactly equal in regions that are constant, but may differ in
+    their last bits at the edges of such regions, where a max pool may then take another of the equal values.  One value
+    of 1e26 rounds away ordinary values of the same 6x6 patch.  kernels="im2col" has the definition's sums.
 
     References
     ----------
-    LeCun et al. 1998, "Gradient-based learning applied to document recognition", section II.
+    LeCun et al. 1998, "Gradient-based learning applied to document recognition", section II.  Dilation: Yu and Koltun
+    2016, "Multi-Scale Context Aggregation by Dilated Convolutions", section 2.
 
     Examples
     --------
     >>> layer = Conv2D(8, 3, padding="same")
     >>> layer.build((5, 6, 3), np.random.default_rng(0))
     (5, 6, 8)
-    >>> layer.forward(np.ones((2, 5, 6, 3), "float32")).shape
+    >>> layer(np.ones((2, 5, 6, 3), "float32")).shape
     (2, 5, 6, 8)
     """
 
@@ -103,43 +140,57 @@ class Conv2D(Convolution):
         kernel_size: int | Sequence[int],
         strides: int | Sequence[int] = 1,
         padding: str | int | Sequence = "valid",
+        activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: str = "glorot_uniform",
+        dilation_rate: int | Sequence[int] = 1,
+        kernel_regularizer: Any = None,
     ):
+        super().__init__(
+            kernel_size, strides, padding, activation, use_bias, dilation_rate, kernel_regularizer
+        )
         self.filters = check_int(filters, "Conv2D filters")
-        super().__init__(kernel_size, strides, padding, use_bias)
         self.kernel_initializer = check_name(kernel_initializer, "Conv2D kernel_initializer")
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        OH, OW = self.place_windows(input_shape)
-        C, OC = input_shape[2], self.filters
-        self.parameters = []
+    def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
+        shape = self.compute_output_shape(input_shape)
         self.weight = self.parameter(
-            "weight", (*self.kernel_size, C, OC), self.kernel_initializer, rng, dtype
-        )
-        self.bias = self.parameter("bias", (OC,), "zeros", rng, dtype) if self.use_bias else None
-        self.multiply_adds = OH * OW * math.prod(self.weight.shape)
-        return OH, OW, OC
+            "weight", (*self.kernel_size, input_shape[2], self.filters), self.kernel_initializer, rng, dtype,
+            regularizer=self.kernel_regularizer,
+        )  # fmt: skip
+        self.make_bias(self.filters, rng, dtype)
+        return shape
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.keep(training, x)
-        return self.kernels.conv2d_forward(x, *self.arguments)
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return *self.output_size(input_shape), self.filters
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        (x,) = self.kept()
-        dx, dweight, dbias = self.kernels.conv2d_backward(
-            dy, x, self.weight.value, self.strides, self.pads, self.needs_dx
-        )
-        self.keep_gradients(dweight, dbias)
+    def weighted_sum(self, x: np.ndarray) -> np.ndarray:
+        weight, bias, strides, pads = self.arguments(x)
+        if self.dilation_rate != ONE:
+            return self.kernels.dilated_conv2d_forward(x, weight, bias, pads, self.dilation_rate)
+        return self.kernels.conv2d_forward(x, weight, bias, strides, pads)
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        self.need_weights()
+        x = self.as_input(x, 4, self.weight.shape[2])
+        y, of_activation = self.activate(self.weighted_sum(x), training)
+        return y, make_cache(self, y, x, of_activation)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        dy, x, of_activation = open_cache(self, dy, cache)
+        dz = self.activate_backward(dy, of_activation)
+        weight, _, strides, pads = self.arguments(x)
+        needs = need_dx, need_dweight and self.learns
+        if self.dilation_rate != ONE:
+            gradients = self.kernels.dilated_conv2d_backward(dz, x, weight, pads, self.dilation_rate, *needs)
+        else:
+            gradients = self.kernels.conv2d_backward(dz, x, weight, strides, pads, *needs)
+        dx, dweight, dbias = gradients
+        self.write(self.weight, dweight)
+        self.write(self.bias, dbias)
         return dx
 
-    @property
-    def config(self) -> dict:
-        return {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "use_bias": self.use_bias,
-            "kernel_initializer": self.kernel_initializer,
-        }
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return math.prod(self.output_size(input_shape)) * math.prod(self.weight.shape)

@@ -1,23 +1,31 @@
-"""Dense: every output is a weighted sum of every input.  The smallest layer with weights."""
+"""Dense: every output is a weighted sum of every input.  The smallest layer with weights; next: convolution.py."""
+
+from typing import Any
 
 import numpy as np
 
 from ..errors import ShapeError, check_int
 from ..initializers import check_name
-from .base import Layer, Shape
+from .base import Generator, Shape
+from .cache import Cache, make_cache, open_cache
+from .weighted import WeightedSum
 
 
-class Dense(Layer):
-    """y = x @ weight + bias.
+class Dense(WeightedSum):
+    """z = x @ weight + bias;  y = activation(z).
 
-    Backward: dx = dy @ weight^T,  dweight = x^T @ dy,  dbias = the sum of dy over the batch.
+    Backward, with dz from the activation:  dx = dz @ weight^T,  dweight = x^T @ dz,  dbias = the sum of dz over N.
 
     Parameters
     ----------
     units : int
         How many values come out; at least 1.
+    activation : str or Layer, optional
+        Applied to the sum, such as "relu"; see `Activation` for the names.
     use_bias : bool
-    kernel_initializer : "glorot_uniform", "he_normal" or "zeros"
+    kernel_initializer : "glorot_uniform", "he_normal", "zeros" or "ones"
+    kernel_regularizer : "l1", "l2", L1, L2 or L1L2, optional
+        A penalty on large weights, added to the loss.
 
     Raises
     ------
@@ -26,45 +34,68 @@ class Dense(Layer):
 
     Notes
     -----
-    in*units multiply-adds a sample forward, twice that backward.  Keeps x for backward.
+    in*units multiply-adds per sample forward, twice that backward.  The cache holds x.
 
     Examples
     --------
     >>> layer = Dense(2)
     >>> layer.build((3,), np.random.default_rng(0))
     (2,)
-    >>> layer.weight.value[:] = [[1, 0], [0, 1], [1, 1]]
-    >>> layer.forward(np.array([[1, 2, 3]], "float32"))
-    array([[4., 5.]], dtype=float32)
+    >>> layer.weight.value = [[1, 0], [0, 1], [1, 1]]
+    >>> x, dy = np.array([[1, 2, 3]], "float32"), np.array([[1, 0]], "float32")
+    >>> y, cache = layer.forward(x)
+    >>> y, layer.backward(dy, cache)
+    (array([[4., 5.]], dtype=float32), array([[1., 0., 1.]], dtype=float32))
     """
 
-    def __init__(self, units: int, use_bias: bool = True, kernel_initializer: str = "glorot_uniform"):
-        super().__init__()
-        self.units, self.use_bias = check_int(units, "Dense units"), bool(use_bias)
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: str = "glorot_uniform",
+        kernel_regularizer: Any = None,
+    ):
+        super().__init__(activation, use_bias, kernel_regularizer)
+        self.units = check_int(units, "Dense units")
         self.kernel_initializer = check_name(kernel_initializer, "Dense kernel_initializer")
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        if len(input_shape) != 1:
-            raise ShapeError("Dense", "a vector a sample", f"shape {input_shape}", "Put Flatten() before it.")
-        self.parameters = []
+    def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
+        shape = self.compute_output_shape(input_shape)
         self.weight = self.parameter(
-            "weight", (input_shape[0], self.units), self.kernel_initializer, rng, dtype
-        )
-        self.bias = self.parameter("bias", (self.units,), "zeros", rng, dtype) if self.use_bias else None
-        self.multiply_adds = input_shape[0] * self.units
+            "weight", (*input_shape, self.units), self.kernel_initializer, rng, dtype,
+            regularizer=self.kernel_regularizer,
+        )  # fmt: skip
+        self.make_bias(self.units, rng, dtype)
+        return shape
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 1:
+            raise ShapeError(
+                "Dense", "one feature vector per sample", f"shape {input_shape}", "Add Flatten() before it."
+            )
         return (self.units,)
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.keep(training, x)
-        return self.kernels.dense_forward(x, self.weight.value, self.bias.value if self.use_bias else None)
+    def weighted_sum(self, x: np.ndarray) -> np.ndarray:
+        return self.kernels.dense_forward(x, self.weight.value, self.bias_value)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        (x,) = self.kept()
-        dx, self.weight.grad, dbias = self.kernels.dense_backward(dy, x, self.weight.value, self.needs_dx)
-        if self.use_bias:
-            self.bias.grad = dbias
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        self.need_weights()
+        x = self.as_input(x, 2, self.weight.shape[0])
+        y, of_activation = self.activate(self.weighted_sum(x), training)
+        return y, make_cache(self, y, x, of_activation)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        dy, x, of_activation = open_cache(self, dy, cache)
+        dz = self.activate_backward(dy, of_activation)
+        dx, dweight, dbias = self.kernels.dense_backward(
+            dz, x, self.weight.value, need_dx, need_dweight and self.learns
+        )
+        self.write(self.weight, dweight)
+        self.write(self.bias, dbias)
         return dx
 
-    @property
-    def config(self) -> dict:
-        return {"units": self.units, "use_bias": self.use_bias, "kernel_initializer": self.kernel_initializer}
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return input_shape[0] * self.units

@@ -1,18 +1,21 @@
-"""Convolutions a channel at a time, and the pair that stands in for a whole one at a fraction of its cost.
+"""Convolutions of one channel at a time, and the pair that replaces a whole convolution at a fraction of its cost.
 
-DepthwiseConv2D looks at each channel alone; SeparableConv2D lets a 1x1 convolution mix the channels afterwards.
+DepthwiseConv2D looks at each channel alone; in SeparableConv2D a 1x1 convolution then mixes the channels.
 The arithmetic is in `kernels/`; read convolution.py first.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import check_int
 from ..initializers import check_name
-from .base import Shape
-from .convolution import Convolution
+from ..regularizers import find_regularizer
+from .base import Generator, Shape
+from .cache import Cache, make_cache, open_cache
+from .convolution import ONE, Convolution
 
 NO_PADDING = ((0, 0), (0, 0))
 
@@ -20,10 +23,11 @@ NO_PADDING = ((0, 0), (0, 0))
 class DepthwiseConv2D(Convolution):
     """Convolution of each channel with filters of its own; channels do not mix.
 
-    y[n, oh, ow, c*M + m] = sum over kh, kw of x[n, oh*SH + kh, ow*SW + kw, c] * weight[kh, kw, c, m] + bias[c*M + m]
+    y[n, oh, ow, c*M + m] = bias[c*M + m]
+                            + sum over kh, kw of x[n, oh*SH + kh*DH, ow*SW + kw*DW, c] * weight[kh, kw, c, m]
 
-    dx[n, oh*SH + kh, ow*SW + kw, c] += dy[n, oh, ow, c*M + m] * weight[kh, kw, c, m]
-    dweight[kh, kw, c, m] = sum over n, oh, ow of x[n, oh*SH + kh, ow*SW + kw, c] * dy[n, oh, ow, c*M + m]
+    dx[n, oh*SH + kh*DH, ow*SW + kw*DW, c] += dy[n, oh, ow, c*M + m] * weight[kh, kw, c, m]
+    dweight[kh, kw, c, m] = sum over n, oh, ow of x[n, oh*SH + kh*DH, ow*SW + kw*DW, c] * dy[n, oh, ow, c*M + m]
 
     Parameters
     ----------
@@ -31,9 +35,10 @@ class DepthwiseConv2D(Convolution):
     strides : int or (SH, SW)
     padding : as in `Conv2D`
     depth_multiplier : int
-        M, how many filters each channel has; at least 1.
-    use_bias : bool
+        M, the number of filters per channel; at least 1.
+    activation, use_bias, dilation_rate : as in `Conv2D`
     depthwise_initializer : "glorot_uniform", "he_normal", "zeros" or "ones"
+    depthwise_regularizer : as `kernel_regularizer` in `Conv2D`
 
     Raises
     ------
@@ -42,7 +47,7 @@ class DepthwiseConv2D(Convolution):
 
     Notes
     -----
-    Forward: OH*OW*KH*KW*C*M multiply-adds a picture; backward twice that.  Keeps x for backward.
+    Forward: OH*OW*KH*KW*C*M multiply-adds per image; backward twice that.  The cache holds x.
 
     Examples
     --------
@@ -59,62 +64,74 @@ class DepthwiseConv2D(Convolution):
         strides: int | Sequence[int] = 1,
         padding: str | int | Sequence = "valid",
         depth_multiplier: int = 1,
+        activation: Any = None,
         use_bias: bool = True,
         depthwise_initializer: str = "glorot_uniform",
+        dilation_rate: int | Sequence[int] = 1,
+        depthwise_regularizer: Any = None,
     ):
-        super().__init__(kernel_size, strides, padding, use_bias)
+        super().__init__(
+            kernel_size, strides, padding, activation, use_bias, dilation_rate, depthwise_regularizer
+        )
         where = "DepthwiseConv2D"
         self.depth_multiplier = check_int(depth_multiplier, f"{where} depth_multiplier")
         self.depthwise_initializer = check_name(depthwise_initializer, f"{where} depthwise_initializer")
+        self.depthwise_regularizer = self.kernel_regularizer
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        OH, OW = self.place_windows(input_shape)
-        C, M = input_shape[2], self.depth_multiplier
-        self.parameters = []
+    def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
+        shape = self.compute_output_shape(input_shape)
         self.weight = self.parameter(
-            "weight", (*self.kernel_size, C, M), self.depthwise_initializer, rng, dtype
-        )
-        self.bias = self.parameter("bias", (C * M,), "zeros", rng, dtype) if self.use_bias else None
-        self.multiply_adds = OH * OW * math.prod(self.weight.shape)
-        return OH, OW, C * M
+            "weight", (*self.kernel_size, input_shape[2], self.depth_multiplier), self.depthwise_initializer, rng,
+            dtype, regularizer=self.depthwise_regularizer,
+        )  # fmt: skip
+        self.make_bias(shape[2], rng, dtype)
+        return shape
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.keep(training, x)
-        return self.kernels.depthwise_conv2d_forward(x, *self.arguments)
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return *self.output_size(input_shape), input_shape[2] * self.depth_multiplier
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        (x,) = self.kept()
-        dx, dweight, dbias = self.kernels.depthwise_conv2d_backward(
-            dy, x, self.weight.value, self.strides, self.pads, self.needs_dx
+    def weighted_sum(self, x: np.ndarray) -> np.ndarray:
+        weight, bias, strides, pads = self.arguments(x)
+        if self.dilation_rate != ONE:
+            return self.kernels.dilated_depthwise_conv2d_forward(x, weight, bias, pads, self.dilation_rate)
+        return self.kernels.depthwise_conv2d_forward(x, weight, bias, strides, pads)
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        self.need_weights()
+        x = self.as_input(x, 4, self.weight.shape[2])
+        y, of_activation = self.activate(self.weighted_sum(x), training)
+        return y, make_cache(self, y, x, of_activation)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        dy, x, of_activation = open_cache(self, dy, cache)
+        dz = self.activate_backward(dy, of_activation)
+        dx, dweight, dbias = depthwise_backward(
+            self, dz, x, self.weight.value, need_dx, need_dweight and self.learns
         )
-        self.keep_gradients(dweight, dbias)
+        self.write(self.weight, dweight)
+        self.write(self.bias, dbias)
         return dx
 
-    @property
-    def config(self) -> dict:
-        return {
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "depth_multiplier": self.depth_multiplier,
-            "use_bias": self.use_bias,
-            "depthwise_initializer": self.depthwise_initializer,
-        }
+    def multiply_adds(self, input_shape: Shape) -> int:
+        return math.prod(self.output_size(input_shape)) * math.prod(self.weight.shape)
 
 
 class SeparableConv2D(Convolution):
-    """A depthwise convolution without bias, then a 1x1 convolution: first where, then what.
+    """A depthwise convolution without bias, then a 1x1 convolution that mixes the channels.
 
-    z = depthwise(x, depthwise_weight);  y = conv(z, pointwise_weight) + bias
+    z = depthwise(x, depthwise_weight);  y = activation(conv(z, pointwise_weight) + bias)
     dz, dpointwise_weight from dy and z as in `Conv2D`;  dx, ddepthwise_weight from dz and x as in `DepthwiseConv2D`
 
     Parameters
     ----------
     filters : int
-        OC, how many channels come out; at least 1.
-    kernel_size, strides, padding, depth_multiplier : of the depthwise convolution
-    use_bias : bool
+        OC, the number of output channels; at least 1.
+    kernel_size, strides, padding, depth_multiplier, dilation_rate : of the depthwise convolution
+    activation, use_bias : as in `Conv2D`
     depthwise_initializer, pointwise_initializer : as in `DepthwiseConv2D`
+    depthwise_regularizer, pointwise_regularizer : as `kernel_regularizer` in `Conv2D`
 
     Raises
     ------
@@ -123,8 +140,8 @@ class SeparableConv2D(Convolution):
 
     Notes
     -----
-    Forward: OH*OW*C*M*(KH*KW + OC) multiply-adds a picture, in place of Conv2D's OH*OW*C*KH*KW*OC; backward twice
-    that.  Keeps x and z for backward.
+    Forward: OH*OW*C*M*(KH*KW + OC) multiply-adds per image, compared with Conv2D's OH*OW*C*KH*KW*OC; backward twice
+    that.  The cache holds x and z.  A trace shows z as "depthwise".
 
     References
     ----------
@@ -146,65 +163,115 @@ class SeparableConv2D(Convolution):
         strides: int | Sequence[int] = 1,
         padding: str | int | Sequence = "valid",
         depth_multiplier: int = 1,
+        activation: Any = None,
         use_bias: bool = True,
         depthwise_initializer: str = "glorot_uniform",
         pointwise_initializer: str = "glorot_uniform",
+        dilation_rate: int | Sequence[int] = 1,
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
     ):
         where = "SeparableConv2D"
+        super().__init__(
+            kernel_size, strides, padding, activation, use_bias, dilation_rate, depthwise_regularizer
+        )
         self.filters = check_int(filters, f"{where} filters")
-        super().__init__(kernel_size, strides, padding, use_bias)
         self.depth_multiplier = check_int(depth_multiplier, f"{where} depth_multiplier")
         self.depthwise_initializer = check_name(depthwise_initializer, f"{where} depthwise_initializer")
         self.pointwise_initializer = check_name(pointwise_initializer, f"{where} pointwise_initializer")
+        self.depthwise_regularizer = self.kernel_regularizer
+        self.pointwise_regularizer = find_regularizer(pointwise_regularizer)
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        OH, OW = self.place_windows(input_shape)
+    def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
+        shape = self.compute_output_shape(input_shape)
         C, M, OC = input_shape[2], self.depth_multiplier, self.filters
-        self.parameters = []
         self.depthwise_weight = self.parameter(
-            "depthwise_weight", (*self.kernel_size, C, M), self.depthwise_initializer, rng, dtype
-        )
+            "depthwise_weight", (*self.kernel_size, C, M), self.depthwise_initializer, rng, dtype,
+            regularizer=self.depthwise_regularizer,
+        )  # fmt: skip
         self.pointwise_weight = self.parameter(
-            "pointwise_weight", (1, 1, C * M, OC), self.pointwise_initializer, rng, dtype
-        )
-        self.bias = self.parameter("bias", (OC,), "zeros", rng, dtype) if self.use_bias else None
-        weights = self.depthwise_weight, self.pointwise_weight
-        self.multiply_adds = OH * OW * sum(math.prod(weight.shape) for weight in weights)
-        return OH, OW, OC
+            "pointwise_weight", (1, 1, C * M, OC), self.pointwise_initializer, rng, dtype,
+            regularizer=self.pointwise_regularizer,
+        )  # fmt: skip
+        self.make_bias(OC, rng, dtype)
+        return shape
 
-    @property
-    def arguments(self) -> tuple:
-        """What a kernel for both halves takes beside x: their weights, bias or None, strides, zeros on each side."""
-        weights = self.depthwise_weight.value, self.pointwise_weight.value
-        return *weights, self.bias.value if self.use_bias else None, self.strides, self.pads
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return *self.output_size(input_shape), self.filters
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        depthwise_weight, pointwise_weight, bias, strides, pads = self.arguments
-        z = self.kernels.depthwise_conv2d_forward(x, depthwise_weight, None, strides, pads)
-        self.keep(training, x, z)
-        return self.kernels.conv2d_forward(z, pointwise_weight, bias, (1, 1), NO_PADDING)
+    def arguments(self, x: np.ndarray) -> tuple:
+        """What a kernel for both halves takes after x: their weights, bias or None, strides, zeros on each side."""
+        pointwise_weight = self.pointwise_weight.value if self.packed is None else self.packed
+        return self.depthwise_weight.value, pointwise_weight, self.bias_value, self.strides, self.pads(x)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        x, z = self.kept()
-        dz, self.pointwise_weight.grad, dbias = self.kernels.conv2d_backward(
-            dy, z, self.pointwise_weight.value, (1, 1), NO_PADDING, True
+    def pack(self) -> None:
+        self.__dict__["packed"] = self.kernels.prepare(self.pointwise_weight.value, self.bias_value)
+
+    def halves(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The outputs of both halves, before the activation."""
+        depthwise_weight, pointwise_weight, bias, strides, pads = self.arguments(x)
+        if self.dilation_rate != ONE:
+            z = self.kernels.dilated_depthwise_conv2d_forward(
+                x, depthwise_weight, None, pads, self.dilation_rate
+            )
+        else:
+            z = self.kernels.depthwise_conv2d_forward(x, depthwise_weight, None, strides, pads)
+        return z, self.kernels.conv2d_forward(z, pointwise_weight, bias, ONE, NO_PADDING)
+
+    def weighted_sum(self, x: np.ndarray) -> np.ndarray:
+        return self.halves(x)[1]
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        self.need_weights()
+        x = self.as_input(x, 4, self.depthwise_weight.shape[2])
+        z, total = self.halves(x)
+        y, of_activation = self.activate(total, training)
+        return y, make_cache(self, y, x, z, of_activation)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        dy, x, z, of_activation = open_cache(self, dy, cache)
+        need_dweight = need_dweight and self.learns
+        dtotal = self.activate_backward(dy, of_activation)
+        dz, dpointwise_weight, dbias = self.kernels.conv2d_backward(
+            dtotal, z, self.pointwise_weight.value, ONE, NO_PADDING, True, need_dweight
         )
-        if self.use_bias:
-            self.bias.grad = dbias
-        dx, self.depthwise_weight.grad, _ = self.kernels.depthwise_conv2d_backward(
-            dz, x, self.depthwise_weight.value, self.strides, self.pads, self.needs_dx
+        dx, ddepthwise_weight, _ = depthwise_backward(
+            self, dz, x, self.depthwise_weight.value, need_dx, need_dweight
         )
+        self.write(self.depthwise_weight, ddepthwise_weight)
+        self.write(self.pointwise_weight, dpointwise_weight)
+        self.write(self.bias, dbias)
         return dx
 
-    @property
-    def config(self) -> dict:
-        return {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "depth_multiplier": self.depth_multiplier,
-            "use_bias": self.use_bias,
-            "depthwise_initializer": self.depthwise_initializer,
-            "pointwise_initializer": self.pointwise_initializer,
-        }
+    def trace(self, x: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        x = self.as_input(x, 4, self.depthwise_weight.shape[2])
+        z, _ = self.halves(x)
+        y, outputs = super().trace(x)
+        return y, {"depthwise": z} | outputs
+
+    def trace_backward(self, dy: np.ndarray, cache: Cache) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        dx, gradients = super().trace_backward(dy, cache)
+        _, z, of_activation = cache[3]
+        dtotal = self.activate_backward(dy, of_activation)
+        dz, _, _ = self.kernels.conv2d_backward(
+            dtotal, z, self.pointwise_weight.value, ONE, NO_PADDING, True, False
+        )
+        return dx, {"depthwise": dz} | gradients
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        weights = self.depthwise_weight, self.pointwise_weight
+        return math.prod(self.output_size(input_shape)) * sum(math.prod(weight.shape) for weight in weights)
+
+
+def depthwise_backward(
+    layer: Convolution, dz: np.ndarray, x: np.ndarray, weight: np.ndarray, need_dx: bool, need_dweight: bool
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """dx, dweight and dbias of a layer's depthwise convolution."""
+    pads = layer.pads(x)
+    if layer.dilation_rate != ONE:
+        return layer.kernels.dilated_depthwise_conv2d_backward(
+            dz, x, weight, pads, layer.dilation_rate, need_dx, need_dweight
+        )
+    return layer.kernels.depthwise_conv2d_backward(dz, x, weight, layer.strides, pads, need_dx, need_dweight)

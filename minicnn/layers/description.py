@@ -1,22 +1,25 @@
 """A layer as JSON can hold it, and back: its class and its config, with the layers inside it likewise.
 
-Called by `Sequential.save` and `load_model`.  Only the classes of `minicnn.layers` are ever made, whatever a file says.
+Called by model_file.py.  Only the classes of `minicnn.layers`, and those that the caller hands over, are ever made:
+nothing in a file names code to import.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import layers
 from ..errors import ArgumentError
+from ..regularizers import Regularizer
 from .base import Layer, Parameter
 
 
 def describe(layer: Layer) -> dict:
-    """{"class": name, "config": arguments}.
+    """{"class": name, "config": arguments}, and "name" and "trainable" where they are not the default.
 
     Raises
     ------
     ArgumentError
-        If the layer is not one of minicnn's, since it could not be made again.
+        If the layer could not be made again from that.
 
     Examples
     --------
@@ -24,16 +27,25 @@ def describe(layer: Layer) -> dict:
     >>> describe(Residual([LeakyReLU(0.1)]))["config"]["layers"]
     [{'class': 'LeakyReLU', 'config': {'negative_slope': 0.1}}]
     """
-    name = type(layer).__name__
-    if getattr(layers, name, None) is not type(layer):
-        raise ArgumentError(
-            "save", "layers of minicnn", repr(layer), "Save the weights yourself: get_weights()."
-        )
-    return {"class": name, "config": {key: _plain(value) for key, value in layer.config.items()}}
+    entry = {
+        "class": type(layer).__name__,
+        "config": {key: _plain(value) for key, value in layer.config.items()},
+    }
+    if layer._named:
+        entry["name"] = layer._name
+    if not layer.trainable:
+        entry["trainable"] = False
+    return entry
 
 
-def make_layer(entry: dict) -> Layer:
+def make_layer(entry: dict, custom: Mapping[str, type] | None = None) -> Layer:
     """The layer that `describe` described, not yet built.
+
+    Parameters
+    ----------
+    entry : dict
+    custom : dict from name to Layer class, optional
+        Layers that are not minicnn's; they come before minicnn's own.
 
     Raises
     ------
@@ -41,21 +53,33 @@ def make_layer(entry: dict) -> Layer:
         For a class that there is not, or arguments that its constructor refuses.
     """
     name = entry["class"]
-    made = getattr(layers, name, None) if name in layers.__all__ else None
-    if made in (None, Layer, Parameter):
-        raise ArgumentError("layer class", "one of minicnn.layers", repr(name), "Upgrade minicnn.")
-    return made(**{key: _value(value) for key, value in entry["config"].items()})
+    made = (custom or {}).get(name)
+    if made is None and name in layers.__all__:
+        made = getattr(layers, name)
+    if not isinstance(made, type) or not issubclass(made, Layer) or made in (Layer, Parameter):
+        raise ArgumentError(
+            "layer class", "one of minicnn.layers", repr(name),
+            f"If it is a layer of your own, give custom_objects={{{name!r}: the class}}; or upgrade minicnn.",
+        )  # fmt: skip
+    layer = made(**{key: _value(value, custom) for key, value in entry["config"].items()})
+    if "name" in entry:
+        layer.name = entry["name"]
+    if not entry.get("trainable", True):
+        layer.trainable = False
+    return layer
 
 
 def _plain(value: Any) -> Any:
-    """Layers become dictionaries."""
+    """Layers and regularizers become dictionaries."""
     if isinstance(value, Layer):
         return describe(value)
+    if isinstance(value, Regularizer):
+        return value.config
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, custom: Mapping[str, type] | None) -> Any:
     """Dictionaries become layers, and lists tuples, as the constructors take them."""
     if isinstance(value, dict):
-        return make_layer(value)
-    return tuple(map(_value, value)) if isinstance(value, list) else value
+        return make_layer(value, custom) if "class" in value else value
+    return tuple(_value(item, custom) for item in value) if isinstance(value, list) else value

@@ -1,11 +1,14 @@
-"""Dropout: in training, silence random values, so that no feature relies on one other feature."""
+"""Dropout: in training, set random values to zero, so that no feature relies on one other feature."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
-from .base import Layer, Shape
+from ..errors import ArgumentError, ShapeError, check_int, check_number
+from .base import Generator, Layer, Shape
+from .cache import Cache, make_cache, open_cache
 
 
 class Dropout(Layer):
@@ -16,21 +19,25 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float in [0, 1)
-        The share of values that is silenced.
-    noise_shape : sequence of None or 1, optional
-        For each axis of x, the batch's too: a mask of its own for each index, or one for all.  (None, 1, 1, None)
-        silences whole channels, and (None, 1, 1, 1), last among a Residual's layers, is stochastic depth.
+        The share of values that becomes zero.
+    noise_shape : sequence of None or int, optional
+        The mask's shape, the batch axis first: None takes x's size, 1 shares one value along the axis, another number
+        must be x's size.  (None, 1, 1, None) drops whole channels, and (None, 1, 1, 1), last among a Residual's
+        layers, is stochastic depth.
+    seed : int, optional
+        For masks of its own; by default they follow from the model's seed.
 
     Raises
     ------
     ArgumentError
         For a rate outside [0, 1), or another noise_shape.
     ShapeError
-        By `build`, for a noise_shape of another number of axes.
+        By `build`, for a noise_shape that does not fit.
 
     Notes
     -----
-    The mask comes from the layer's own generator, which `build` takes from the model's seed.
+    The mask comes from the layer's own generator.  `forward` does not move it: the same mask is drawn until a training
+    step has ended, which then calls what `updates` returns.
 
     References
     ----------
@@ -41,45 +48,73 @@ class Dropout(Layer):
     --------
     >>> layer = Dropout(0.5)
     >>> shape = layer.build((4,), np.random.default_rng(0))
-    >>> layer.forward(np.ones((1, 4))), sorted(set(layer.forward(np.ones((9, 4)), training=True).ravel().tolist()))
+    >>> y, cache = layer.forward(np.ones((9, 4)), training=True)
+    >>> layer(np.ones((1, 4))), sorted(set(y.ravel().tolist()))
     (array([[1., 1., 1., 1.]]), [0.0, 2.0])
     """
 
-    def __init__(self, rate: float, noise_shape: Sequence[int | None] | None = None):
+    def __init__(self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None):
         super().__init__()
-        if not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise ArgumentError("Dropout rate", "a number in [0, 1)", repr(rate), "Give for example 0.5.")
+        self.rate = check_number(rate, "Dropout rate", 0, below=1)
         if noise_shape is not None:
-            if not isinstance(noise_shape, (list, tuple)) or any(n not in (None, 1) for n in noise_shape):
+            if not isinstance(noise_shape, (list, tuple)):
                 raise ArgumentError(
-                    "Dropout noise_shape", "None or 1 for each axis", repr(noise_shape),
+                    "Dropout noise_shape", "None or a whole number for each axis", repr(noise_shape),
                     "Give for example (None, 1, 1, 1).",
                 )  # fmt: skip
-            noise_shape = tuple(n and 1 for n in noise_shape)  # 1.0 is 1 too
-        self.rate, self.noise_shape = float(rate), noise_shape
-
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        if self.noise_shape is not None and len(self.noise_shape) != 1 + len(input_shape):
-            raise ShapeError(
-                "Dropout noise_shape", f"{1 + len(input_shape)} axes, the batch's first", repr(self.noise_shape),
-                "Give None or 1 for each.",
-            )  # fmt: skip
-        self.rng = np.random.default_rng(0) if rng is None else rng.spawn(1)[0]
-        return input_shape
-
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        if not training:
-            return x
-        scale = np.asarray(1 / (1 - self.rate), x.dtype)
-        shape = [size or n for size, n in zip(self.noise_shape or x.shape, x.shape, strict=True)]
-        mask = (self.rng.random(shape, np.float32) >= self.rate) * scale
-        self.keep(training, mask)
-        return x * mask
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        (mask,) = self.kept()
-        return dy * mask
+            noise_shape = tuple(
+                None if n is None else check_int(n, "Dropout noise_shape") for n in noise_shape
+            )
+        self.noise_shape = noise_shape
+        self.seed = None if seed is None else check_int(seed, "Dropout seed", least=0)
+        self._rng = None
 
     @property
-    def config(self) -> dict:
-        return {"rate": self.rate, "noise_shape": self.noise_shape}
+    def rng(self) -> Generator | None:
+        return self._rng
+
+    def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
+        if self._rng is None:
+            own = self.seed is not None or rng is None
+            self._rng = np.random.default_rng(self.seed or 0) if own else rng.spawn(1)[0]
+        return self.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        noise = self.noise_shape
+        if noise is not None and (
+            len(noise) != 1 + len(input_shape)
+            or any(n not in (None, 1, size) for n, size in zip(noise[1:], input_shape, strict=True))
+        ):
+            raise ShapeError(
+                "Dropout noise_shape", f"{1 + len(input_shape)} axes, the batch's first, that fit {input_shape}",
+                repr(noise), "Give None or 1 for each.",
+            )  # fmt: skip
+        return input_shape
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        x = self.as_input(x)
+        if not training:
+            return x, make_cache(self, x, None, None)
+        if self._rng is None:
+            self.build(x.shape[1:], None)
+        rng = np.random.Generator(type(self._rng.bit_generator)())
+        rng.bit_generator.state = self._rng.bit_generator.state
+        scale = np.asarray(1 / (1 - self.rate), x.dtype)
+        shape = [
+            size if n is None else n for size, n in zip(x.shape, self.noise_shape or x.shape, strict=True)
+        ]
+        if any(n not in (1, size) for n, size in zip(shape, x.shape, strict=True)):
+            raise ShapeError(f"{self!r}", "a batch that its noise_shape fits", f"shape {x.shape}")
+        mask = (rng.random(shape, np.float32) >= self.rate) * scale
+        y = x * mask
+        return y, make_cache(self, y, mask, rng.bit_generator.state)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray:
+        dy, mask, _ = open_cache(self, dy, cache)
+        return dy if mask is None else dy * mask
+
+    def updates(self, cache: Cache) -> list[Callable[[], None]]:
+        _, state = cache[3]
+        return [] if state is None else [partial(setattr, self._rng.bit_generator, "state", state)]

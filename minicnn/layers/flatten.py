@@ -1,16 +1,17 @@
-"""Flatten: a picture becomes a vector; the bridge from convolutions to dense layers."""
+"""Flatten: an image becomes a vector; the step from convolutions to dense layers."""
 
 import math
 
 import numpy as np
 
 from .base import Layer, Shape
+from .cache import Cache, make_cache, open_cache
 
 
 class Flatten(Layer):
     """(N, H, W, C) -> (N, H*W*C), channels last and fastest, as NumPy and Keras lay them out.
 
-    Costs nothing and keeps only the shape.
+    Costs nothing; the cache holds the shape alone.
 
     Examples
     --------
@@ -18,13 +19,16 @@ class Flatten(Layer):
     (60,)
     """
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (math.prod(input_shape),)
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.keep(training, x.shape)
-        return x.reshape(len(x), -1)  # (N, H, W, C) -> (N, H*W*C)
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        x = self.as_input(x)
+        y = x.reshape(len(x), math.prod(x.shape[1:]))  # (N, H, W, C) -> (N, H*W*C)
+        return y, make_cache(self, y, x.shape)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        (x_shape,) = self.kept()
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray:
+        dy, x_shape = open_cache(self, dy, cache)
         return dy.reshape(x_shape)  # (N, H*W*C) -> (N, H, W, C)

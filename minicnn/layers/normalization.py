@@ -1,24 +1,32 @@
-"""BatchNormalization: every channel gets mean 0 and variance 1 over the batch, then a scale and shift that are learned.
+"""BatchNormalization: each channel gets mean 0 and variance 1 over the batch, then a learned scale and shift.
 
-Training normalises with the batch's own statistics; prediction with their moving averages, so that an answer
-does not depend on what else is in the batch.  The arithmetic is in `kernels/`; `folding.py` takes it out of a
+Training normalises with the batch's own statistics, prediction with their moving averages, so that a prediction
+does not depend on what else is in the batch.  The arithmetic is in `kernels/`; `folding.py` removes the layer from a
 network that only predicts.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 
-from ..errors import ArgumentError
-from .base import Layer, Shape
+from ..errors import check_number
+from .base import Generator, Layer, Shape
+from .cache import Cache, make_cache, open_cache
 
 
 class BatchNormalization(Layer):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, a channel (the last axis) at a time.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel (the last axis).
 
-    In training, mean and variance are those of the batch: dx also goes through them.  Otherwise they are the moving
-    averages of what training has seen, a = share * batch + (1 - share) * a with share = 1 - momentum.
+    In training, mean and variance are those of the batch.  With z the normalised x:
 
-    With z the normalised x:  dgamma = sum of dy z;  dbeta = sum of dy;  and through mean and variance
-    dx = gamma / sqrt(variance + epsilon) * (dy - mean of dy - z * mean of dy z).
+    dgamma = sum of dy z;  dbeta = sum of dy
+    dx = gamma / sqrt(variance + epsilon) * (dy - mean of dy - z * mean of dy z)
+
+    In prediction, and when the layer is frozen, they are the moving averages, which are constants:
+
+    dx = gamma / sqrt(variance + epsilon) * dy
 
     Parameters
     ----------
@@ -34,15 +42,21 @@ class BatchNormalization(Layer):
 
     Notes
     -----
-    The averages begin at mean 0 and variance 1, which nobody has measured: with a momentum of 0.99 a fifth of
-    that would still be in them after 150 steps.  So what is left of the beginning is divided out: share =
-    (1 - momentum) / (1 - momentum^step), as Adam does.  The first batch is taken whole, and validation can be
-    trusted from the first epoch.  Averages that were set or loaded count as measured, unless they are 0 and 1, and
-    move as in Keras.
-    An average of 0.99 lies about 100 steps behind the weights; 0.9 follows closer, and suits short epochs.
+    A training step moves the averages once: a = share * batch + (1 - share) * a.  They start at mean 0 and variance 1.
+    With a momentum of 0.99, 22 % of that arbitrary start would remain after 150 steps, so it is removed by bias
+    correction, as in Adam: share = (1 - momentum) / (1 - momentum^step).  The first batch is taken whole, and
+    validation can be trusted from the first epoch.  Averages that were assigned or loaded count as measured, unless
+    they are 0 and 1, and move as in Keras, with share = 1 - momentum.
 
-    The averages move in `backward`: a batch whose loss is not finite leaves no trace.  The variance is that of
-    the batch itself (divided by its size), as in Keras.  Keeps x and two numbers a channel.
+    An average of 0.99 lies about 100 steps behind the weights; 0.9 follows closer, and suits short epochs.  The
+    variance is that of the batch itself (divided by its size), as in Keras.
+
+    A batch with one value per channel (a single sample after a Dense) is its own mean: y = beta, dx = 0, and nothing
+    before the layer learns from it, as in Keras.  Use batches of several samples there.
+
+    Differences from the mean beyond 1e19 in float32 (1e154 in float64) make the variance infinite; y is then beta.
+
+    The layer is frozen by `trainable = False`, or when neither gamma nor beta is trainable.
 
     References
     ----------
@@ -53,85 +67,98 @@ class BatchNormalization(Layer):
     >>> layer = BatchNormalization()
     >>> layer.build((1,), np.random.default_rng(0))
     (1,)
-    >>> layer.forward(np.array([[1.0], [3.0]], "float32"), training=True).round(2)
+    >>> y, cache = layer.forward(np.array([[1.0], [3.0]], "float32"), training=True)
+    >>> y.round(2)
     array([[-1.],
            [ 1.]], dtype=float32)
     """
 
     def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3):
         super().__init__()
-        if not isinstance(momentum, (int, float)) or not 0 <= momentum < 1:
-            raise ArgumentError(
-                "BatchNormalization momentum", "a number in [0, 1)", repr(momentum), "Give for example 0.9."
-            )
-        if not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
-            raise ArgumentError(
-                "BatchNormalization epsilon", "a finite number above 0", repr(epsilon), "Give for example 0.001."
-            )  # fmt: skip
-        self.momentum, self.epsilon = float(momentum), float(epsilon)
+        self.momentum = check_number(momentum, "BatchNormalization momentum", 0, below=1)
+        self.epsilon = check_number(epsilon, "BatchNormalization epsilon", above=0)
+        # The share of the start, 0 and 1, that is still in the averages; an array, so that a model's copy of the
+        # layer shares it.
+        self._unmeasured = np.ones(())
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        channels = input_shape[-1:]
-        self.parameters = []
-        self.gamma = self.parameter("gamma", channels, "ones", rng, dtype)
-        self.beta = self.parameter("beta", channels, "zeros", rng, dtype)
-        self.moving_mean = self.parameter("moving_mean", channels, "zeros", rng, dtype, trainable=False)
-        self.moving_variance = self.parameter(
-            "moving_variance", channels, "ones", rng, dtype, trainable=False
-        )
-        self._begin(1.0)
-        return input_shape
+    def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
+        C = input_shape[-1:]
+        self.gamma = self.parameter("gamma", C, "ones", rng, dtype)
+        self.beta = self.parameter("beta", C, "zeros", rng, dtype)
+        self.moving_mean = self.parameter("moving_mean", C, "zeros", rng, dtype, trainable=False)
+        self.moving_variance = self.parameter("moving_variance", C, "ones", rng, dtype, trainable=False)
+        return self.compute_output_shape(input_shape)
 
     @property
     def inference_arguments(self) -> tuple:
-        """What prediction's kernels take beside x: gamma, beta, moving mean, moving variance, epsilon."""
-        return *(parameter.value for parameter in self.parameters), self.epsilon
+        """What prediction's kernels take after x: gamma, beta, moving mean, moving variance, epsilon."""
+        return *(parameter.value for parameter in self._parameters.values()), self.epsilon
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        if not training:
-            return self.kernels.batchnorm_inference(x, *self.inference_arguments)
-        y, mean, variance = self.kernels.batchnorm_forward(x, self.gamma.value, self.beta.value, self.epsilon)
-        self.keep(training, x, mean, variance)
-        return y
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        self.need_weights()
+        x = self.as_input(x, channels=self.gamma.shape[0])
+        if training and self.learns:
+            y, mean, variance = self.kernels.batchnorm_forward(
+                x, self.gamma.value, self.beta.value, self.epsilon
+            )
+            return y, make_cache(self, y, x, mean, variance)
+        y = self.kernels.batchnorm_inference(x, *self.inference_arguments)
+        return y, make_cache(self, y, x, None, None)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        x, mean, variance = self.kept()
-        dx, self.gamma.grad, self.beta.grad = self.kernels.batchnorm_backward(
-            dy, x, self.gamma.value, mean, variance, self.epsilon, self.needs_dx
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        dy, x, mean, variance = open_cache(self, dy, cache)
+        if mean is None:
+            return self.inference_backward(dy, x, need_dx, need_dweight)
+        dx, dgamma, dbeta = self.kernels.batchnorm_backward(
+            dy, x, self.gamma.value, mean, variance, self.epsilon, need_dx
         )
-        self.follow(mean, variance)
+        if need_dweight:
+            self.write(self.gamma, dgamma)
+            self.write(self.beta, dbeta)
         return dx
 
-    def _begin(self, unmeasured):
-        """`unmeasured` is the share of the beginning, 0 and 1, in the averages as they are now."""
-        self.unmeasured, self._averages = unmeasured, (self.moving_mean.value, self.moving_variance.value)
+    def inference_backward(
+        self, dy: np.ndarray, x: np.ndarray, need_dx: bool, need_dweight: bool
+    ) -> np.ndarray | None:
+        """`backward` through the moving averages; the step that is fused with a ReLU calls it, too."""
+        gamma, _, mean, variance, epsilon = self.inference_arguments
+        dx, dgamma, dbeta = self.kernels.batchnorm_inference_backward(
+            dy, x, gamma, mean, variance, epsilon, need_dx, need_dweight and self.learns
+        )
+        self.write(self.gamma, dgamma)
+        self.write(self.beta, dbeta)
+        return dx
 
-    def follow(self, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Let the moving averages take their share of a batch's statistics; `backward` does, here and in fusion.py."""
+    def updates(self, cache: Cache) -> list[Callable[[], None]]:
+        *_, mean, variance = cache[3]
+        return [] if mean is None else [partial(self.update_moving_statistics, mean, variance)]
+
+    def update_moving_statistics(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Let the moving averages take their share of a batch's statistics."""
         moving = self.moving_mean, self.moving_variance
-        if not self._are_own():
-            self.unmeasured = 0.0  # somebody else put them there: they are a measurement
-        unmeasured = self.unmeasured * self.momentum
+        if self._set_from_outside():
+            self._unmeasured[...] = 0
+        unmeasured = float(self._unmeasured) * self.momentum
         share = (1 - self.momentum) / (1 - unmeasured)
         for parameter, batch in zip(moving, (mean, variance), strict=True):
-            parameter.value = (1 - share) * parameter.value + share * batch
-        self._begin(unmeasured)
+            parameter.value[...] = (1 - share) * parameter.value + share * batch
+            parameter.assigned = False
+        self._unmeasured[...] = unmeasured
 
-    def _are_own(self):
-        """Whether the averages are as this layer left them: 0 and 1 at the beginning, then its own arrays."""
-        mean, variance = self.moving_mean.value, self.moving_variance.value
-        if self.unmeasured == 1:
-            return not mean.any() and (variance == 1).all()
-        return mean is self._averages[0] and variance is self._averages[1]
+    def _set_from_outside(self):
+        """Whether the averages are a measurement that this layer did not make."""
+        mean, variance = self.moving_mean, self.moving_variance
+        if not mean.value.any() and (variance.value == 1).all():
+            return False
+        return mean.assigned or variance.assigned or self._unmeasured == 1
 
     @property
     def state(self) -> dict:
-        return {"unmeasured": self.unmeasured}
+        return {"unmeasured": float(self._unmeasured)}
 
     @state.setter
     def state(self, state: dict) -> None:
-        self._begin(state["unmeasured"])
-
-    @property
-    def config(self) -> dict:
-        return {"momentum": self.momentum, "epsilon": self.epsilon}
+        self._unmeasured[...] = check_number(state["unmeasured"], "BatchNormalization state", 0, 1)
+        self.moving_mean.assigned = self.moving_variance.assigned = False

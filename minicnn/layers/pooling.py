@@ -1,6 +1,6 @@
-"""Pooling: each window of the picture becomes one value, so that what follows sees further and costs less.
+"""Pooling: each window of the image becomes one value, so that later layers see further and cost less.
 
-The arithmetic is in `kernels/`; GlobalAveragePool2D is one NumPy line and lives here.
+The arithmetic is in `kernels/`; the two global ones are a NumPy line each and live here.
 """
 
 from collections.abc import Sequence
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ShapeError
-from ..kernels.geometry import check_padding, pair, place_windows
+from ..kernels.geometry import Padding, check_padding, pair, place_windows
 from .base import Layer, Shape
+from .cache import Cache, make_cache, open_cache
+from .convolution import ONE, padding_of
 
 
 class _Pool2D(Layer):
@@ -27,55 +29,59 @@ class _Pool2D(Layer):
         self.strides = self.pool_size if strides is None else pair(strides, f"{where} strides")
         self.padding = check_padding(padding, f"{where} padding")
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         where = type(self).__name__
-        self.pads, (OH, OW) = place_windows(input_shape, self.pool_size, self.strides, self.padding, where)
-        for side, size in zip(self.pads, self.pool_size, strict=True):
-            if max(side) >= size:
+        pads, size = place_windows(input_shape, self.pool_size, self.strides, self.padding, where)
+        for side, window in zip(pads, self.pool_size, strict=True):
+            if max(side) >= window:
                 raise ShapeError(
-                    where, "padding smaller than the pool", f"padding {self.pads}, pool {self.pool_size}",
-                    "A window must touch the picture: pad less.",
+                    where, "padding smaller than the pool", f"padding {pads}, pool {self.pool_size}",
+                    "A window must touch the image: pad less.",
                 )  # fmt: skip
-        return OH, OW, input_shape[2]
+        return *size, input_shape[2]
 
-    @property
-    def config(self) -> dict:
-        return {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
+    def checked(self, x: np.ndarray) -> tuple[np.ndarray, Padding]:
+        """x, and the zeros to add on each side of it."""
+        x = self.as_input(x, 4)
+        where = type(self).__name__
+        pads = padding_of(x.shape[1:3], self.pool_size, self.strides, self.padding, ONE, where)
+        return x, pads
 
 
 class MaxPool2D(_Pool2D):
-    """y = the largest value of each window, a channel at a time.
+    """y = the largest value of each window, per channel.
 
-    Backward: dx[the window's winner] += dy.  A tie goes to the first in row-major order.
+    Backward: dx[the window's argmax] += dy.  A tie goes to the first in row-major order.
 
     Parameters
     ----------
     pool_size : int or (KH, KW)
     strides : int, (SH, SW) or None
         None means `pool_size`: windows that do not overlap.
-    padding : as in `Conv2D`; the padding never wins
+    padding : as in `Conv2D`; the padding is never the largest
 
     Notes
     -----
-    Keeps one byte a window: which position won.
+    The cache holds one byte per window: which position was the largest.
 
     Examples
     --------
-    >>> layer = MaxPool2D(2)
-    >>> layer.build((4, 4, 1), None)
+    >>> MaxPool2D(2).build((4, 4, 1), None)
     (2, 2, 1)
-    >>> layer.forward(np.arange(16.0).reshape(1, 4, 4, 1)).ravel()
+    >>> MaxPool2D(2)(np.arange(16.0).reshape(1, 4, 4, 1)).ravel()
     array([ 5.,  7., 13., 15.])
     """
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        y, winner = self.kernels.maxpool2d_forward(x, self.pool_size, self.strides, self.pads)
-        self.keep(training, winner, x.shape)
-        return y
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        x, pads = self.checked(x)
+        y, argmax = self.kernels.maxpool2d_forward(x, self.pool_size, self.strides, pads)
+        return y, make_cache(self, y, argmax, x.shape, pads)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        winner, x_shape = self.kept()
-        return self.kernels.maxpool2d_backward(dy, winner, x_shape, self.pool_size, self.strides, self.pads)
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray:
+        dy, argmax, x_shape, pads = open_cache(self, dy, cache)
+        return self.kernels.maxpool2d_backward(dy, argmax, x_shape, self.pool_size, self.strides, pads)
 
 
 class AveragePool2D(_Pool2D):
@@ -89,23 +95,37 @@ class AveragePool2D(_Pool2D):
 
     Examples
     --------
-    >>> layer = AveragePool2D(2)
-    >>> layer.build((4, 4, 1), None)
+    >>> AveragePool2D(2).build((4, 4, 1), None)
     (2, 2, 1)
-    >>> layer.forward(np.arange(16.0).reshape(1, 4, 4, 1)).ravel()
+    >>> AveragePool2D(2)(np.arange(16.0).reshape(1, 4, 4, 1)).ravel()
     array([ 2.5,  4.5, 10.5, 12.5])
     """
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.keep(training, x.shape)
-        return self.kernels.averagepool2d_forward(x, self.pool_size, self.strides, self.pads)
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        x, pads = self.checked(x)
+        y = self.kernels.averagepool2d_forward(x, self.pool_size, self.strides, pads)
+        return y, make_cache(self, y, x.shape, pads)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        (x_shape,) = self.kept()
-        return self.kernels.averagepool2d_backward(dy, x_shape, self.pool_size, self.strides, self.pads)
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray:
+        dy, x_shape, pads = open_cache(self, dy, cache)
+        return self.kernels.averagepool2d_backward(dy, x_shape, self.pool_size, self.strides, pads)
 
 
-class GlobalAveragePool2D(Layer):
+class _GlobalPool2D(Layer):
+    """What the two global poolings share: (N, H, W, C) -> (N, C)."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if len(input_shape) != 3:
+            raise ShapeError(
+                type(self).__name__, "images (height, width, channels)", f"shape {input_shape}",
+                "Put it before Dense.",
+            )  # fmt: skip
+        return (input_shape[2],)
+
+
+class GlobalAveragePool2D(_GlobalPool2D):
     """y[n, c] = the mean of x[n, :, :, c];  dx[n, h, w, c] = dy[n, c] / (H*W).
 
     References
@@ -114,24 +134,44 @@ class GlobalAveragePool2D(Layer):
 
     Examples
     --------
-    >>> GlobalAveragePool2D().forward(np.arange(8.0).reshape(1, 2, 2, 2))
+    >>> GlobalAveragePool2D()(np.arange(8.0).reshape(1, 2, 2, 2))
     array([[3., 4.]])
     """
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        if len(input_shape) != 3:
-            raise ShapeError(
-                "GlobalAveragePool2D",
-                "pictures (height, width, channels)",
-                f"shape {input_shape}",
-                "Put it before Dense.",
-            )
-        return (input_shape[2],)
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        x = self.as_input(x, 4)
+        y = x.mean((1, 2))
+        return y, make_cache(self, y, x.shape)
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        self.keep(training, x.shape)
-        return x.mean((1, 2))
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        ((N, H, W, C),) = self.kept()
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray:
+        dy, (N, H, W, C) = open_cache(self, dy, cache)
         return np.broadcast_to(dy[:, None, None, :] / np.asarray(H * W, dy.dtype), (N, H, W, C))
+
+
+class GlobalMaxPool2D(_GlobalPool2D):
+    """y[n, c] = the largest of x[n, :, :, c];  dx[n, argmax, c] = dy[n, c], and 0 elsewhere.
+
+    A tie goes to the first in row-major order.
+
+    Examples
+    --------
+    >>> GlobalMaxPool2D()(np.arange(8.0).reshape(1, 2, 2, 2))
+    array([[6., 7.]])
+    """
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        x = self.as_input(x, 4)
+        rows = x.reshape(len(x), x.shape[1] * x.shape[2], x.shape[3])  # (N, H, W, C) -> (N, H*W, C)
+        argmax = rows.argmax(1)[:, None]
+        y = np.take_along_axis(rows, argmax, 1)[:, 0]
+        return y, make_cache(self, y, argmax, x.shape)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray:
+        dy, argmax, (N, H, W, C) = open_cache(self, dy, cache)
+        dx = np.zeros((N, H * W, C), dy.dtype)
+        np.put_along_axis(dx, argmax, dy[:, None], 1)
+        return dx.reshape(N, H, W, C)

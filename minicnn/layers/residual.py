@@ -1,41 +1,38 @@
-"""Residual: layers that learn a difference, because what came in is added to what they give.
+"""Residual: layers that learn a difference, because their input is added to their output.
 
-The gradient goes back both ways, and the straight one loses nothing: that is why deep networks train.
+The gradient flows back through both branches, and the shortcut loses nothing: that is why deep networks train.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from .base import Layer, Shape
-from .chain import build_chain, check_layers
+from .base import Generator, Layer, Shape, run_backward, run_forward
+from .cache import Cache, make_cache, open_cache
+from .chain import build_chain, check_layers, shapes_of, trace_chain, trace_chain_backward, walk
 
 
 class Residual(Layer):
-    """y = layers(x) + shortcut(x);  dx is the sum of what comes back from both.
+    """y = layers(x) + shortcut(x);  dx is the sum of the gradients of both branches.
 
     Parameters
     ----------
     layers : sequence of Layer, at least one
     shortcut : sequence of Layer
-        Empty: x itself is added.  Where the layers change the shape, layers that change x alike, such as
+        Empty: x itself is added.  Where the layers change the shape, layers that change x in the same way, such as
         ``[Conv2D(filters, 1, strides=2)]``.
-
-    Attributes
-    ----------
-    steps, shortcut_steps : list
-        How both ways are walked through: the layers, or some of them as one if a model planned it (fusion.py).
 
     Raises
     ------
     ArgumentError
-        If there is no layer, or one stands twice.
+        If there is no layer, or one appears twice.
 
     Notes
     -----
-    The parameters are those of `layers`, then those of `shortcut`; their names begin with the layer's they
-    belong to: "residual_1/conv2d_1/weight", "residual_1/shortcut_conv2d_1/weight".  It keeps nothing itself.
+    The parameters are those of `layers`, then those of `shortcut`; their names begin with this layer's:
+    "residual_1/conv2d_1/weight", "residual_1/shortcut_conv2d_1/weight".
 
     References
     ----------
@@ -47,7 +44,7 @@ class Residual(Layer):
     >>> layer = Residual([Dense(2, kernel_initializer="zeros")])
     >>> layer.build((2,), np.random.default_rng(0))
     (2,)
-    >>> layer.forward(np.array([[1.0, 2.0]], "float32"))
+    >>> layer(np.array([[1.0, 2.0]], "float32"))
     array([[1., 2.]], dtype=float32)
     """
 
@@ -57,50 +54,118 @@ class Residual(Layer):
         self.shortcut = check_layers(shortcut, "Residual shortcut")
         if not self.layers:
             raise ArgumentError("Residual layers", "at least one", "none", "Give for example [ReLU()].")
-        self.inner = check_layers([*self.layers, *self.shortcut], "Residual")
-        self.steps, self.shortcut_steps = self.layers, self.shortcut
+        check_layers([*self.layers, *self.shortcut], "Residual")
 
-    def build(self, input_shape: Shape, rng: np.random.Generator | None, dtype: str = "float32") -> Shape:
-        settings = rng, dtype, self.kernels, self.needs_dx
+    @property
+    def branches(self) -> Sequence[tuple[str, Sequence[Layer]]]:
+        return ("", self.layers), ("shortcut_", self.shortcut)
+
+    @property
+    def parameters(self) -> list:
+        return [
+            parameter for _, layers in self.branches for layer in layers for parameter in layer.parameters
+        ]
+
+    def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
         try:
-            shape = build_chain(self.layers, input_shape, *settings)
-            short = build_chain(self.shortcut, input_shape, *settings, prefix="shortcut_")
+            for _, layers in self.branches:
+                build_chain(layers, input_shape, rng, dtype)
         except ShapeError as error:
             raise error.within("Residual:") from None
-        if shape != short:
+        return self.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        ends = [[input_shape, *shapes_of(layers, input_shape)][-1] for _, layers in self.branches]
+        if ends[0] != ends[1]:
             raise ShapeError(
-                "Residual", "both ways to end in one shape", f"{shape} from the layers, {short} from the shortcut",
-                f"Give a shortcut that ends in {shape}.",
+                "Residual", "two branches that produce the same shape",
+                f"{ends[0]} from the layers, {ends[1]} from the shortcut", f"Give a shortcut that ends in {ends[0]}.",
             )  # fmt: skip
-        self.parameters = [parameter for layer in self.inner for parameter in layer.parameters]
-        self.multiply_adds = sum(layer.multiply_adds for layer in self.inner)
-        return shape
+        return ends[0]
 
-    def forward(self, x: np.ndarray, training: bool = False) -> np.ndarray:
-        y, short = x, x
-        for step in self.steps:
-            y = step.forward(y, training)
-        for step in self.shortcut_steps:
-            short = step.forward(short, training)
-        return self.kernels.add(y, short)
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        x = self.as_input(x)
+        outputs, caches = [], []
+        for _, layers in self.branches:
+            y = x
+            of_branch = []
+            for layer in layers:
+                y, cache = run_forward(layer, y, training)
+                of_branch.append(cache)
+            outputs.append(y)
+            caches.append(of_branch)
+        check_same(self, *outputs)
+        y = self.kernels.add(*outputs)
+        return y, make_cache(self, y, caches)
 
-    def backward(self, dy: np.ndarray) -> np.ndarray | None:
-        dx, dshort = dy, dy
-        for step in reversed(self.steps):
-            dx = step.backward(dx)
-        for step in reversed(self.shortcut_steps):
-            dshort = step.backward(dshort)
-        return self.kernels.add(dx, dshort) if self.needs_dx else None
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        dy, caches = open_cache(self, dy, cache)
+        gradients = []
+        for (_, layers), of_branch in zip(self.branches, caches, strict=True):
+            dx = dy
+            for number in reversed(range(len(layers))):
+                dx = run_backward(layers[number], dx, of_branch[number], need_dx or number > 0, need_dweight)
+            gradients.append(dx)
+        return self.kernels.add(*gradients) if need_dx else None
+
+    def updates(self, cache: Cache) -> list[Callable[[], None]]:
+        (caches,) = cache[3]
+        return [
+            update
+            for (_, layers), of_branch in zip(self.branches, caches, strict=True)
+            for layer, of_layer in zip(layers, of_branch, strict=True)
+            for update in layer.updates(of_layer)
+        ]
+
+    def trace(self, x: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        outputs, named = [], {}
+        for prefix, layers in self.branches:
+            y, of_branch = trace_chain(layers, x, prefix)
+            outputs.append(y)
+            named |= of_branch
+        y = self.kernels.add(*outputs)
+        return y, named | {"": y}
+
+    def trace_forward(self, x: np.ndarray) -> tuple[np.ndarray, Cache]:
+        return self.forward(x)
+
+    def trace_backward(self, dy: np.ndarray, cache: Cache) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        dy, caches = open_cache(self, dy, cache)
+        gradients, named = [], {}
+        for (prefix, layers), of_branch in zip(self.branches, caches, strict=True):
+            dx, at = trace_chain_backward(layers, dy, of_branch, prefix)
+            gradients.append(dx)
+            named |= at
+        return self.kernels.add(*gradients), named | {"": dy}
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        total = 0
+        for _, layers in self.branches:
+            shapes = [input_shape, *shapes_of(layers, input_shape)]
+            total += sum(layer.multiply_adds(shape) for layer, shape in zip(layers, shapes, strict=False))
+        return total
 
     @property
     def state(self) -> dict:
-        return {layer.name: layer.state for layer in self.inner}
+        return {place: layer.state for place, layer in self._places()}
 
     @state.setter
     def state(self, state: dict) -> None:
-        for layer in self.inner:
-            layer.state = state[layer.name]
+        for place, layer in self._places():
+            layer.state = state[place]
 
-    @property
-    def config(self) -> dict:
-        return {"layers": self.layers, "shortcut": self.shortcut}
+    def _places(self):
+        """Each layer with its number among all, as text; names may differ between models."""
+        return [
+            (str(number), layer) for number, layer in enumerate(list(walk([self]))[1:]) if not layer.branches
+        ]
+
+
+def check_same(owner: Layer, y: np.ndarray, short: np.ndarray) -> None:
+    """Raise ShapeError if two branches do not end in arrays of one shape."""
+    if y.shape != short.shape:
+        raise ShapeError(
+            f"{owner!r}", "two branches that produce the same shape", f"{y.shape} and {short.shape}"
+        )

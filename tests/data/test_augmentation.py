@@ -167,6 +167,85 @@ def test_ranges_that_make_no_sense_are_refused(options):
         Augmentation(**options)
 
 
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ({"zoom_range": 0.2}, {"zoom_range": (0.8, 1.2)}),
+        ({"zoom_range": [0.8, 1.2]}, {"zoom_range": (0.8, 1.2)}),
+        ({"brightness_range": 0.25}, {"brightness_range": (0.75, 1.25)}),
+        ({"contrast_range": 0.25}, {"contrast_range": np.array([0.75, 1.25])}),
+        ({"saturation_range": np.float32(0.25)}, {"saturation_range": (0.75, 1.25)}),
+        ({"crop_scale": 0.5}, {"crop_scale": (0.5, 1.0)}),
+        ({"rotation_range": 20}, {"rotation_range": np.float32(20)}),
+        ({"width_shift_range": np.float64(0.5)}, {"width_shift_range": 0.5}),
+        ({"horizontal_flip": True}, {"horizontal_flip": np.True_}),
+    ],
+)
+def test_a_number_stands_for_a_range_around_one_and_numpys_numbers_are_numbers(rng, short, long):
+    images = rng.integers(0, 256, (5, 9, 9, 3), dtype=np.uint8)
+    one, other = Augmentation(**short), Augmentation(**long)
+    np.testing.assert_array_equal(one(images, range(5)), other(images, range(5)))
+    assert not np.allclose(one(images, range(5)), images / 255)
+    assert hash(one) == hash(Augmentation(**short)) and "np." not in repr(other)
+
+
+def test_a_zoom_that_only_comes_nearer():
+    scales = np.abs(
+        Augmentation(zoom_range=(0.5, 0.75)).matrices(uniforms(0, 0, range(300), DRAWS), (9, 9))[:, 0, 0]
+    )
+    assert 0.5 <= scales.min() < 0.51 and 0.74 < scales.max() <= 0.75
+
+
+@pytest.mark.parametrize(
+    "name", ["rotation_range", "width_shift_range", "height_shift_range", "shear_range", "cutout"]
+)
+@pytest.mark.parametrize(
+    "value", [None, "20", True, (0.1, "0.2"), -0.5, math.nan, (0, 1), (-0.5, 0.5), (1, 2, 3), {}]
+)
+def test_what_is_no_number_is_refused_when_it_is_said(name, value):
+    with pytest.raises(ArgumentError, match=f"{name}: expected a number"):
+        Augmentation(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["zoom_range", "brightness_range", "contrast_range", "saturation_range", "crop_scale", "crop_ratio"],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "20",
+        "ab",
+        True,
+        (0.1, "0.2"),
+        -0.5,
+        math.nan,
+        (-0.5, 0.5),
+        (2, 1),
+        (1, 2, 3),
+        (None, 1),
+        (1, math.inf),
+    ],
+)
+def test_what_is_no_range_is_refused_when_it_is_said(name, value):
+    with pytest.raises(ArgumentError, match=f"{name}: expected"):
+        Augmentation(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["no", 0, 1, None, 0.5, []])
+def test_flips_are_true_or_false(value):
+    for name in ("horizontal_flip", "vertical_flip"):
+        with pytest.raises(ArgumentError, match=f"{name}: expected True or False"):
+            Augmentation(**{name: value})
+
+
+def test_a_size_is_one_number_or_two(picture):
+    assert Augmentation()(picture[None], [0], size=4).shape == (1, 4, 4, 3)
+    for size in ((0, 0), "4", True, (4, None)):
+        with pytest.raises(ArgumentError, match="size"):
+            Augmentation()(picture[None], [0], size=size)
+
+
 def test_options_of_the_first_version_give_what_they_gave():
     """Values of version 0.1's first augmentation, for these very arguments."""
     pictures = np.random.default_rng(7).integers(0, 256, (3, 6, 5, 3), dtype=np.uint8)

@@ -1,5 +1,6 @@
 """Items from another thread: in order, a few ahead, with their errors, and no thread left behind."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -101,3 +102,51 @@ def test_pictures_are_changed_beside_the_fast_kernels(rng, monkeypatch):
     monkeypatch.setattr("minicnn.data.loader.in_background", lambda items: items)
     for one, other in zip(together, weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+FORK = """
+import os, signal, sys
+import numpy as np
+from minicnn import StateError
+from minicnn.data import Augmentation, Loader
+
+images = np.random.default_rng(0).integers(0, 256, (8, 9, 9, 3), dtype=np.uint8)
+turn = Augmentation(rotation_range=20)
+
+def change():
+    return turn(images, range(8), threads=2)
+
+def child(work):
+    sys.stdout.flush()
+    if not (process := os.fork()):
+        signal.alarm(20)  # a child that waits for ever ends with a signal
+        try:
+            print(work(), flush=True)
+        finally:
+            os._exit(0)
+    return os.waitpid(process, 0)[1]
+
+def half():
+    try:
+        list(running)
+    except StateError as error:
+        return str(error)
+
+before = change()
+running = Loader(images, np.arange(8), 2).batches(0)
+next(running)
+ended = [
+    child(lambda: np.array_equal(change(), before)),
+    child(half),
+    child(lambda: len(list(Loader(images, np.arange(8), 2).batches(0)))),
+]
+print(ended, len(list(running)), np.array_equal(change(), before))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_process_has_threads_of_its_own_and_is_told_what_it_cannot_go_on_with():
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "True" and "Begin a new loop" in lines[1] and lines[2] == "4", done.stderr
+    assert lines[3] == "[0, 0, 0] 3 True"

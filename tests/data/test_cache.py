@@ -55,6 +55,57 @@ def test_an_entry_that_is_cut_or_of_something_else_is_none(cache):
     assert found(cache, KEYS[1]) is None
 
 
+def test_an_entry_with_any_byte_changed_is_none(cache):
+    store(cache, KEYS[0], 5)
+    path = next(cache.folder.iterdir())
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        assert found(cache, KEYS[0]) is None, f"byte {place}"
+    path.write_bytes(bytes(2 * 18) + whole[2 * 18 :])  # all images black, the rest as it was
+    assert found(cache, KEYS[0]) is None
+    path.write_bytes(whole)
+    assert found(cache, KEYS[0]) == 5
+
+
+def test_two_images_that_changed_places_are_noticed(cache, rng):
+    images = rng.integers(0, 256, (2, *SHAPE), dtype=np.uint8)
+    cache.store(KEYS[0], 2, SHAPE, [(images, np.array([True, True]))])
+    path = next(cache.folder.iterdir())
+    whole = path.read_bytes()
+    path.write_bytes(whole[18:36] + whole[:18] + whole[36:])
+    assert cache.find(KEYS[0], 2, SHAPE) is None
+
+
+def test_a_damaged_entry_is_made_again(drawn, cache):
+    paths = sorted(drawn.glob("*.png"))[:4]
+    first = np.array(load_pictures(paths, Preprocessing(8, 8), cache=cache)[0])
+    path = next(cache.folder.iterdir())
+    path.write_bytes(b"\0" * 100 + path.read_bytes()[100:])
+    for _ in range(2):
+        np.testing.assert_array_equal(load_pictures(paths, Preprocessing(8, 8), cache=cache)[0], first)
+    assert cache.find(path.stem, 4, (8, 8, 3)) is not None
+
+
+def test_get_or_create_makes_once_and_again_if_the_entry_is_not_accepted(cache, tmp_path):
+    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    made = []
+
+    def make():
+        made.append(True)
+        yield np.full((1, 2, 3, 3), len(made), np.uint8), np.array([False, True])
+
+    size = Preprocessing(2, 3)
+    for accept, wanted in (
+        (lambda kept: True, 1),
+        (lambda kept: True, 1),
+        (lambda kept: kept.tolist() != [1], 2),
+    ):
+        images, kept, was_there = cache.get_or_create(paths, size, make, accept)
+        assert images.max() == wanted == len(made) and kept.tolist() == [1]
+    assert not was_there and cache.get_or_create(paths, size, make)[2]
+
+
 def test_pieces_that_fail_leave_nothing(cache):
     def pieces():
         yield np.zeros((2, *SHAPE), np.uint8), MASK
@@ -140,6 +191,16 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     assert default_folder().parts[-2:] == ("minicnn", "pictures") and default_folder().is_absolute()
     with pytest.raises(ArgumentError, match="limit"):
         PictureCache(tmp_path, limit=-1)
+    with pytest.raises(ArgumentError, match="folder"):
+        PictureCache(5)
+
+
+def test_a_cache_below_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert PictureCache("~/c").folder == tmp_path / "c"
+    monkeypatch.setenv("MINICNN_CACHE_DIR", "~/d")
+    assert PictureCache().folder == tmp_path / "d"
 
 
 LOAD = """

@@ -6,21 +6,25 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import struct
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from minicnn import ArgumentError, DataError
-from minicnn.data import ARCHIVES, Archive, download, find_pictures
+from minicnn.data import ARCHIVES, Archive, download, web
 
 SECRET = b"what was outside"
 
@@ -126,7 +130,7 @@ def complete(folder, content):
 def test_an_archive_is_fetched_checked_unpacked_and_used(server, tmp_path, capsys):
     pictures = fetch(archive(server), tmp_path)
     assert complete(tmp_path, server.content)
-    assert str(find_pictures(pictures)) == "Found 18 files belonging to 2 classes: Cat, Dog"
+    assert len(list(pictures.rglob("*.jpg"))) == 18
     record = json.loads((tmp_path / "pets" / "download.json").read_text())
     assert record == asdict(archive(server)) | {"compared_with_a_known_sha256": True}
     assert fetch(archive(server), tmp_path) == pictures and server.asked == [None]
@@ -350,7 +354,11 @@ def test_the_known_archives_and_wrong_settings():
     assert (large.size, large.sha256) == (824_887_076, checksum)
     assert large.address.endswith("/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip")
     assert all(archive.address.startswith("https://") for archive in ARCHIVES.values())
-    for settings in ({"address": "file:///etc/passwd"}, {"address": "x"}, {"sha256": "12"}):
+    for settings in (
+        {"address": "file:///etc/passwd"}, {"address": "x"}, {"address": "http://"}, {"address": "http://[::1"},
+        {"address": "http://a:99999"}, {"address": None}, {"sha256": "12"}, {"size": "1"}, {"size": 0},
+        {"name": "../x"}, {"name": "a/b"}, {"name": ""}, {"name": None},
+    ):  # fmt: skip
         with pytest.raises(ArgumentError):
             Archive(**({"name": "x", "address": "https://x", "size": 1, "pictures": "x"} | settings))
 
@@ -399,3 +407,121 @@ sys.exit(catdog.main(["download", "microsoft", "--out", sys.argv[1]]))
     server.pause.set()
     assert process.returncode == 130 and errors == "catdog: interrupted\n"
     assert np.array_equal(part.read_bytes(), server.content[: part.stat().st_size])
+
+
+# ------------------------------------------------------------------------------- servers that mean harm
+@pytest.fixture
+def raw_server(monkeypatch):
+    """A server that sends what it is told, byte by byte, to each who asks; the client's patience is short.
+
+    answer : what it sends.  forever : what it repeats after that, `pause` seconds apart, until the client has gone.
+    """
+    monkeypatch.setattr(web, "SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = SimpleNamespace(answer=b"", forever=b"", pause=0.0, asked=0, most=1 << 26)
+        server.address = f"http://127.0.0.1:{listener.getsockname()[1]}/x.zip"
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection, suppress(OSError):
+                    connection.recv(1 << 16)
+                    server.asked += 1
+                    connection.sendall(server.answer.replace(b"{address}", server.address.encode()))
+                    sent = 0
+                    while server.forever and sent < server.most:
+                        connection.sendall(server.forever * (1 if server.pause else 1000))
+                        sent += len(server.forever)
+                        time.sleep(server.pause)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "location",
+    [b"http://[::1/x", b"http://a:99999/x", b"http://", b"ftp://127.0.0.1:1/x", b"file:///etc/passwd",
+     b"http://127.0.0.1:x/", b"gopher://a", b"http://\xff\xfe/", b"//", b"http://a b/", b"{address}"],
+)  # fmt: skip
+def test_a_redirection_to_a_broken_address_is_a_data_error(raw_server, tmp_path, location):
+    raw_server.answer = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+    with pytest.raises(DataError, match="x.zip: expected"):
+        fetch(Archive("pets", raw_server.address, 1000, "x"), tmp_path, attempts=1)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [b"Content-Length: " + b"9" * 5000, b"Content-Length: -1", b"Content-Length: \xb2",
+     b"Content-Length: 1e3", b"Content-Range: bytes 0-" + b"9" * 5000 + b"/" + b"9" * 5000],
+    ids=["5,000 digits", "negative", "no digit", "a float", "a range"],
+)  # fmt: skip
+def test_a_length_that_is_no_number_is_a_data_error(raw_server, tmp_path, headers):
+    for status in (b"200 OK", b"206 Partial Content"):
+        raw_server.answer = b"HTTP/1.1 " + status + b"\r\n" + headers + b"\r\n\r\nabc"
+        with pytest.raises(DataError, match="x.zip: expected 1000 bytes, received") as caught:
+            fetch(Archive("pets", raw_server.address, 1000, "x"), tmp_path, attempts=1)
+        assert len(str(caught.value)) < 500
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a header": (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "trailers": (CHUNKED + b"3\r\nabc\r\n0\r\n", b"X: x\r\n"),
+    "a redirection's content": (b"HTTP/1.1 302 Found\r\nLocation: {address}\r\n\r\n", b"x"),
+    "silence": (b"", b""),
+    "a chunk's length": (CHUNKED, b"0"),
+}
+
+
+@pytest.mark.parametrize("pause", [0, 0.02], ids=["fast", "slow"])
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_never_ends_is_ended(raw_server, tmp_path, monkeypatch, what, pause):
+    """Fast ones by their bytes, slow ones by the clock; each byte alone comes in time."""
+    raw_server.answer, raw_server.forever = ENDLESS[what]
+    raw_server.pause = pause
+    if what == "silence":
+        raw_server.forever, raw_server.pause, raw_server.most = b" ", 0.7, 2
+    if pause == 0 and what != "silence":
+        monkeypatch.setattr(web, "SECONDS", 60)
+    begin = time.monotonic()
+    with pytest.raises(DataError, match="x.zip: expected 1000 bytes"):
+        fetch(Archive("pets", raw_server.address, 1000, "x"), tmp_path, attempts=1)
+    assert time.monotonic() - begin < 5 and raw_server.asked <= 11
+
+
+def test_content_that_comes_slowly_is_waited_for(raw_server, tmp_path):
+    raw_server.answer, raw_server.pause = CHUNKED, 0.01
+    raw_server.forever, raw_server.most = b"1\r\nx\r\n", 6 * 100
+    with pytest.raises(DataError, match="received 100 in 0 attempts"):
+        fetch(Archive("pets", raw_server.address, 1000, "x"), tmp_path, attempts=0)
+
+
+# ------------------------------------------------------------------------------- what is there already
+def test_only_a_folder_with_images_is_there_already(server, tmp_path, capsys):
+    (tmp_path / "pets").mkdir()
+    fetch(archive(server), tmp_path)
+    assert complete(tmp_path, server.content) and "Already there" not in capsys.readouterr().out
+    fetch(archive(server), tmp_path)
+    assert "Already there" in capsys.readouterr().out
+
+
+def test_a_folder_with_something_else_is_left_as_it_is(server, tmp_path):
+    (tmp_path / "pets" / "PetImages").mkdir(parents=True)
+    (tmp_path / "pets" / "thesis.txt").write_text("years of work")
+    with pytest.raises(DataError, match="pets: expected .* received something else. Move it"):
+        fetch(archive(server), tmp_path)
+    assert (tmp_path / "pets" / "thesis.txt").read_text() == "years of work" and not server.asked
+
+
+def test_the_home_folder_is_meant_by_a_tilde(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert fetch(archive(server), "~") == tmp_path / "pets" / "PetImages"
+    assert complete(tmp_path, server.content)

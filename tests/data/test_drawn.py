@@ -51,3 +51,19 @@ def test_a_linear_classifier_on_the_pixels_stays_below_75_percent(tmp_path):
         best = max(best, *history.history["val_accuracy"])
         assert history.history["accuracy"][-1] > 0.55  # it did learn something
     assert best < 0.75
+
+
+def test_a_folder_of_what_cannot_be_drawn_is_refused_and_home_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    for wrong in (
+        {"per_class": "3"},
+        {"per_class": 1.5},
+        {"per_class": 1, "size": 0},
+        {"per_class": 1, "seed": None},
+    ):
+        with pytest.raises(mc.ArgumentError):
+            draw_folder(tmp_path / "x", **wrong)
+    assert not (tmp_path / "x").exists()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert draw_folder("~/drawn", 1, size=8) == tmp_path / "drawn"
+    assert len(list((tmp_path / "drawn").iterdir())) == 2

@@ -1,5 +1,6 @@
-"""Folders: both layouts, what is refused, limits, and splits (Keras's against its own words in code)."""
+"""Folders: both layouts, what is refused, what is left out and named, and splits (Keras's against its own words)."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,214 @@ def test_limit_takes_the_first_of_each_class():
     assert [path.name for path in files.paths] == ["000", "001", "005", "006", "007", "008"]
     with pytest.raises(ArgumentError):
         files.limit(0)
+
+
+def test_files_of_other_kinds_are_counted_by_their_ending(tmp_path):
+    make(
+        tmp_path,
+        "cat/1.jpg",
+        "cat/1.HEIC",
+        "cat/2.heic",
+        "dog/1.jpg",
+        "dog/noending",
+        "dog/x.jpg_large",
+        ".x",
+        "a.md",
+    )
+    (line,) = find_pictures(tmp_path).notes
+    assert line == "Left out, files of other kinds: 1 without an ending, 2 .heic, 1 .jpg_large, 1 .md"
+
+
+def test_what_pillow_reads_is_taken(tmp_path, rng):
+    from PIL import Image, features
+
+    image = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    endings = ["ppm", "pgm", "jpe", "jfif", "tga", "mpo", "PNG", "bmp"]
+    endings += ["jp2"] if features.check("jpg_2000") else []
+    endings += ["avif"] if ".avif" in Image.registered_extensions() and "avif" in features.modules else []
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for ending in endings:
+            image.save(tmp_path / name / f"1.{ending}", "JPEG" if ending == "mpo" else None)
+    assert len(find_pictures(tmp_path)) == 2 * len(endings)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information", "Thumbnails",
+        "__MACOSX", ".ipynb_checkpoints",
+    ],
+)  # fmt: skip
+def test_folders_that_tools_make_are_no_classes_and_hold_no_images(tmp_path, tool):
+    make(tmp_path, "cat/1.jpg", "dog/1.jpg", f"{tool}/1.jpg", f"cat/{tool}/2.jpg", f"cat/deep/{tool}/3.jpg")
+    files = find_pictures(tmp_path)
+    assert files.class_names == ["cat", "dog"] and len(files) == 2 and not files.notes
+
+
+def test_folders_without_images_are_named_and_passed_over(tmp_path):
+    make(tmp_path, "cat/1.jpg", "dog/1.jpg", "annotations/1.txt", "empty/x/y").joinpath("empty/x/y").unlink()
+    files = find_pictures(tmp_path)
+    assert files.class_names == ["cat", "dog"]
+    assert "Left out, folders without images: annotations, empty" in files.notes
+
+
+def test_the_same_name_comes_before_one_that_is_like_it(tmp_path):
+    make(tmp_path, *(f"{name}/1.jpg" for name in ("dog", "dogs", "A", "a", "cat")))
+    files = find_pictures(tmp_path)
+    again = find_pictures(tmp_path, files.class_names)
+    assert again.labels.tolist() == files.labels.tolist() == [0, 1, 2, 3, 4]
+    assert "Classes A and a differ only in capitals: rename them if they are one class" in files.notes
+    other = find_pictures(make(tmp_path / "other", "DOGS/1.jpg", "Cats/1.jpg"), files.class_names)
+    assert [files.class_names[k] for k in other.labels] == ["cat", "dogs"]
+    with pytest.raises(DataError, match="classes among A, a"):
+        find_pictures(make(tmp_path / "unclear", "as/1.jpg", "cat/1.jpg"), ["A", "a", "cat"])
+
+
+def test_flat_names_that_differ_only_in_capitals_are_said(tmp_path):
+    make(tmp_path, "Cat_1.png", "cat_2.png", "dog_2.png", "DOG_3.png")
+    assert [line.split(" differ")[0] for line in find_pictures(tmp_path).notes] == [
+        "Classes Cat and cat", "Classes DOG and dog"
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_are_followed_and_dead_ones_named(tmp_path):
+    photos = make(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg", "bird/1.jpg")
+    make(tmp_path / "more", "2.jpg", "3.jpg")
+    (photos / "cat" / "more").symlink_to(tmp_path / "more")
+    (photos / "cat" / "round").symlink_to(photos / "cat")
+    (photos / "cat" / "up").symlink_to(photos)
+    (photos / "dog" / "x.jpg").symlink_to("nowhere.jpg")
+    (photos / "eel").symlink_to(tmp_path / "nowhere")
+    files = find_pictures(photos)
+    assert files.class_names == ["bird", "cat", "dog"] and files.labels.tolist() == [0, 1, 1, 1, 2]
+    (line,) = files.notes
+    assert line == f"Left out, links to nothing: {photos / 'dog' / 'x.jpg'}, {photos / 'eel'}"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may open every folder")
+def test_folders_that_cannot_be_opened_are_named(tmp_path):
+    locked = make(tmp_path, "cat/1.jpg", "dog/1.jpg", "cat/private/2.jpg") / "cat" / "private"
+    locked.chmod(0)
+    try:
+        assert (
+            f"folders that cannot be opened: {locked} (Permission denied)" in find_pictures(tmp_path).notes[0]
+        )
+    finally:
+        locked.chmod(0o700)
+
+
+def test_folders_that_cannot_be_opened_are_named_for_root_too(tmp_path, monkeypatch):
+    make(tmp_path, "cat/1.jpg", "dog/1.jpg", "cat/private/2.jpg")
+    scan = os.scandir
+
+    def locked(name):
+        def scandir(path):
+            if Path(path).name == name:
+                raise PermissionError(13, "Permission denied")
+            return scan(path)
+
+        return scandir
+
+    monkeypatch.setattr("minicnn.data.walking.os.scandir", locked("private"))
+    files = find_pictures(tmp_path)
+    assert len(files) == 2
+    assert files.notes == [
+        f"Left out, folders that cannot be opened: {tmp_path / 'cat' / 'private'} (Permission denied)"
+    ]
+    monkeypatch.setattr("minicnn.data.walking.os.scandir", locked("dog"))
+    with pytest.raises(DataError, match=r"dog: .* cannot be opened \(Permission denied\)"):
+        find_pictures(tmp_path)
+    monkeypatch.setattr("minicnn.data.walking.os.scandir", locked(tmp_path.name))
+    with pytest.raises(DataError, match="cannot be opened"):
+        find_pictures(tmp_path)
+
+
+def test_names_of_two_words_and_names_that_cameras_give(tmp_path):
+    make(
+        tmp_path,
+        *(f"american_bulldog_{n}.jpg" for n in range(3)),
+        "Siamese_1.jpg",
+        "IMG_1.jpg",
+        "DSC_2.jpg",
+        "x.jpg",
+    )
+    files = find_pictures(tmp_path)
+    assert files.class_names == ["Siamese", "american_bulldog"] and files.labels.tolist() == [0, 1, 1, 1]
+    assert files.notes == ["Left out, no class in their names: 3 (DSC_2.jpg, IMG_1.jpg, x.jpg)"]
+    with pytest.raises(DataError, match="named cat.0.jpg, received DSC_2.jpg, IMG_1.jpg"):
+        find_pictures(make(tmp_path / "camera", "IMG_1.jpg", "DSC_2.jpg"))
+
+
+def test_images_next_to_class_folders_get_a_reason_of_their_own(tmp_path):
+    make(tmp_path, "cat/1.jpg", "dog/1.jpg", *(f"cat.{n}.jpg" for n in range(9)))
+    files = find_pictures(tmp_path)
+    assert len(files) == 2 and len(files.unlabelled) == 9
+    assert files.notes == [
+        "Left out, next to the folders of the classes: 9 (cat.0.jpg, cat.1.jpg, cat.2.jpg and 6 more)"
+    ]
+
+
+def test_a_folder_that_only_holds_one_is_walked_through(tmp_path):
+    for name, inner in (("a", "pets"), ("b", "pets/pets"), ("c", "PetImages")):
+        make(tmp_path / name, f"{inner}/cat/1.jpg", f"{inner}/dog/1.jpg", "readme.txt")
+        files = find_pictures(tmp_path / name)
+        assert files.class_names == ["cat", "dog"] and len(files) == 2
+        assert files.notes[0].startswith(f"Looking in {tmp_path / name / inner}, the only folder")
+    flat = make(tmp_path / "flat", "pets/cat.1.jpg", "pets/dog.1.jpg")
+    assert find_pictures(flat).class_names == ["cat", "dog"]
+    one = make(tmp_path / "one", "dogs/big/1.jpg", "dogs/small/1.jpg")
+    assert find_pictures(one, ["cat", "dog"]).labels.tolist() == [1, 1], "dogs is a class of the model"
+    both = make(
+        tmp_path / "both",
+        *(f"{part}/{part}/{name}/1.jpg" for part in ("training_set", "test_set") for name in "ab"),
+    )
+    for part in find_train_and_validation(both):
+        assert find_pictures(part).class_names == ["a", "b"]
+
+
+def test_a_test_part_without_classes_is_no_validation(tmp_path):
+    for name in ("test", "test1"):
+        folder = make(tmp_path / name, "train/cat.0.jpg", "train/dog.0.jpg", f"{name}/1.jpg", f"{name}/2.jpg")
+        assert find_train_and_validation(folder) == (folder / "train", None)
+
+
+def test_capitals_make_no_difference_to_the_names_of_parts(tmp_path):
+    for train, validation in (("Train", "Val"), ("train", "Validation"), ("TRAINING", "Test")):
+        folder = make(
+            tmp_path / train / validation, f"{train}/a/1.jpg", f"{train}/b/1.jpg", f"{validation}/a/1.jpg"
+        )
+        assert find_train_and_validation(folder) == (folder / train, folder / validation)
+        with pytest.raises(DataError, match=f"Give one of them, for example .*{train}"):
+            find_pictures(folder)
+
+
+@pytest.mark.parametrize("names", [("valid", "invalid"), ("train", "bus", "car"), ("train", "test")])
+def test_classes_may_be_called_as_parts_are(tmp_path, names):
+    make(tmp_path, *(f"{name}/{n}.jpg" for name in names for n in range(2)))
+    assert find_train_and_validation(tmp_path) == (tmp_path, None)
+    assert find_pictures(tmp_path).class_names == sorted(names)
+
+
+def test_what_is_no_folder_is_refused_in_words(tmp_path):
+    make(tmp_path, "pets.zip", "cat.jpg")
+    for wrong, message in (
+        (tmp_path / "pets.zip", "a file. Unpack it first"),
+        (tmp_path / "cat.jpg", "Check the path"),
+    ):
+        with pytest.raises(DataError, match=message):
+            find_pictures(wrong)
+    for wrong in (None, 5, ["a"]):
+        with pytest.raises(ArgumentError, match="folder: expected a path"):
+            find_pictures(wrong)
+    with pytest.raises(ArgumentError, match="class_names"):
+        find_pictures(tmp_path, "cat")
+
+
+def test_home_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    make(tmp_path, "pets/cat/1.jpg", "pets/dog/1.jpg")
+    assert len(find_pictures("~/pets")) == 2
+    assert find_train_and_validation("~/pets") == (tmp_path / "pets", None)

@@ -1,12 +1,13 @@
-"""The loader: what a batch holds, and that it trains like the arrays it stands for."""
+"""The loader: what a batch holds, what is refused, and that it trains like the arrays it stands for."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.data import Augmentation, Loader, to_float
+from minicnn.data import Augmentation, Loader, PictureFiles, Preprocessing, to_float
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def pictures(rng):
 
 
 def test_a_batch_is_nhwc_float32_between_0_and_1(pictures):
-    loader = Loader(pictures, np.arange(10) % 2, batch_size=4)
+    loader = Loader(pictures, np.arange(10) % 2, batch_size=4, shuffle=False)
     batches = list(loader.batches(0))
     assert [x.shape for x, _, _ in batches] == [(4, 6, 5, 3), (4, 6, 5, 3), (2, 6, 5, 3)]
     x = np.concatenate([x for x, _, _ in batches])
@@ -86,12 +87,202 @@ def test_a_training_loader_is_judged_and_predicted_in_order_and_unchanged(pictur
 
 
 def test_a_bad_batch_is_described_by_file_names(pictures):
-    loader = Loader(pictures, np.arange(10), 4, names=[f"cat.{n}.jpg" for n in range(10)])
+    loader = Loader(pictures, np.arange(10), 4, False, names=[f"cat.{n}.jpg" for n in range(10)])
     assert loader.describe(0, 2) == "cat.8.jpg, cat.9.jpg"
-    assert Loader(pictures, np.arange(10), 4).describe(0, 2) == "samples 8, 9"
+    assert Loader(pictures, np.arange(10), 4, False).describe(0, 2) == "samples 8, 9"
 
 
 def test_only_uint8_pictures_are_taken(pictures):
     for wrong in (to_float(pictures), pictures[0]):
         with pytest.raises(mc.ArgumentError, match="uint8"):
             Loader(wrong, np.zeros(len(wrong), int))
+
+
+def test_training_is_shuffled_unless_told_otherwise_and_validation_never(pictures):
+    loader = Loader(pictures, np.arange(10), 4, seed=3)
+    orders = [np.concatenate([y for _, y, _ in loader.batches(epoch)]).tolist() for epoch in (0, 1)]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
+    assert orders[0] != orders[1] != list(range(10)) != orders[0]
+    assert np.concatenate([y for _, y, _ in loader.in_order()]).tolist() == list(range(10))
+    still = Loader(pictures, np.arange(10), 4, shuffle=False)
+    assert np.concatenate([y for _, y, _ in still.batches(0)]).tolist() == list(range(10))
+
+
+def test_sorted_labels_are_learned(rng):
+    """All of class 0 first: unshuffled, with a short memory, this stays at chance."""
+    labels = np.repeat([0, 1], 100)
+    images = (rng.integers(0, 60, (200, 4, 4, 3)) + 60 * labels[:, None, None, None]).astype(np.uint8)
+    model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((4, 4, 3), seed=0)
+    model.compile(mc.SGD(0.5), metrics=["accuracy"])
+    model.fit(Loader(images, labels, 20), epochs=10, verbose=0)
+    assert model.evaluate(Loader(images, labels))["accuracy"] == 1
+
+
+def test_a_for_loop_gives_images_and_labels_and_each_pass_is_a_new_epoch(pictures):
+    loader = Loader(pictures, np.arange(10), 4, seed=1)
+    passes = [list(loader) for _ in range(2)]
+    for epoch, batches in enumerate(passes):
+        assert len(batches) == len(loader) == 3
+        for (x, y), (wanted_x, wanted_y, _) in zip(batches, loader.batches(epoch), strict=True):
+            np.testing.assert_array_equal(x, wanted_x)
+            np.testing.assert_array_equal(y, wanted_y)
+    assert [x.shape for (x,) in Loader(pictures, batch_size=8)] == [(8, 6, 5, 3), (2, 6, 5, 3)]
+
+
+def test_seed_none_is_another_order_each_time_and_can_be_read(pictures):
+    seeds = {Loader(pictures, np.arange(10), seed=None).seed for _ in range(4)}
+    assert len(seeds) == 4 and all(isinstance(seed, int) for seed in seeds)
+    loader = Loader(pictures, np.arange(10), seed=None)
+    again = Loader(pictures, np.arange(10), seed=loader.seed)
+    np.testing.assert_array_equal(loader.order(0), again.order(0))
+
+
+def test_rows_are_made_for_a_batch_not_for_all_pairs_of_classes(pictures):
+    tracemalloc.start()
+    loader = Loader(pictures, np.arange(10) * 2000, 5, False, classes=20_000)
+    y = next(loader.batches(0))[1]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert y.shape == (5, 20_000) and y.sum() == 5 and y[3, 6000] == 1
+    assert peak < 20e6, "an identity matrix takes 1.6 GB"
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ({"size": (0, 0)}, "size"),
+        ({"size": "16"}, "size"),
+        ({"size": True}, "size"),
+        ({"size": 16.0}, "size"),
+        ({"size": (1, 2, 3)}, "size"),
+        ({"size": (8, None)}, "size"),
+        ({"augmentation": True}, "augmentation"),
+        ({"augmentation": Augmentation}, "augmentation"),
+        ({"mixup": None}, "mixup"),
+        ({"mixup": "0.2"}, "mixup"),
+        ({"mixup": True}, "mixup"),
+        ({"classes": "2"}, "classes"),
+        ({"classes": 0}, "classes"),
+        ({"classes": True}, "classes"),
+        ({"classes": 3, "class_names": ["cat", "dog"]}, "classes"),
+        ({"shuffle": "False"}, "shuffle"),
+        ({"shuffle": 1}, "shuffle"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"seed": -1}, "seed"),
+        ({"names": ["a.jpg"]}, "names"),
+        ({"class_names": "cat"}, "class_names"),
+        ({"class_names": ["cat", "cat"]}, "class_names"),
+        ({"class_names": ["cat", 1]}, "class_names"),
+        ({"class_names": 2}, "class_names"),
+        ({"scale": "yes"}, "scale"),
+        ({"scale": 255}, "scale"),
+        ({"preprocessing": {"height": 6, "width": 5}}, "preprocessing"),
+    ],
+)
+def test_settings_are_refused_when_the_loader_is_made(pictures, setting, name):
+    with pytest.raises(mc.ArgumentError, match=name):
+        Loader(pictures, np.arange(10) % 2, **setting)
+
+
+@pytest.mark.parametrize("known", [{"classes": 2}, {"class_names": ["cat", "dog"]}])
+def test_labels_are_checked_and_taken_as_they_are_meant(pictures, known):
+    numbers = np.arange(10) % 2
+    for labels in (numbers, numbers == 1, numbers * 1.0, np.eye(2, dtype=int)[numbers], np.eye(2)[numbers]):
+        loader = Loader(pictures, labels, 10, False, **known)
+        rows = "classes" in known or labels.ndim == 2
+        assert next(loader.batches(0))[1].tolist() == (np.eye(2)[numbers] if rows else numbers).tolist()
+    for labels in (
+        ["cat", "dog"] * 5,
+        [None] * 10,
+        numbers + 1,
+        numbers + 0.5,
+        numbers[:9],
+        np.eye(3)[numbers],
+    ):
+        with pytest.raises(mc.MinicnnError, match="labels: expected"):
+            Loader(pictures, labels, **known)
+    with pytest.raises(mc.ArgumentError, match="Number the classes"):
+        Loader(pictures, ["cat", "dog"] * 5)
+
+
+def test_a_size_is_one_number_or_two(pictures):
+    loader = Loader(pictures, np.arange(10) % 2, size=16)
+    assert loader.size == (16, 16) and loader.input_shape == (16, 16, 3)
+    assert next(iter(loader))[0].shape == (10, 16, 16, 3)
+    loader.size = np.array([4, 7])
+    assert next(loader.in_order())[0].shape == (10, 4, 7, 3)
+    loader.size = None
+    assert loader.input_shape == (6, 5, 3) == next(loader.in_order())[0].shape[1:]
+    with pytest.raises(mc.ArgumentError, match="size"):
+        loader.size = 0
+    assert loader.size is None
+
+
+def test_numpys_numbers_are_numbers(pictures):
+    loader = Loader(
+        pictures,
+        np.arange(10) % 2,
+        np.int64(4),
+        np.True_,
+        np.int32(7),
+        classes=np.int8(2),
+        mixup=np.float32(0.5),
+    )
+    same = Loader(pictures, np.arange(10) % 2, 4, True, 7, classes=2, mixup=0.5)
+    for one, other in zip(loader.batches(0), same.batches(0), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize(
+    "augmentation", [None, Augmentation(horizontal_flip=True), Augmentation(zoom_range=0.2)]
+)
+def test_unscaled_images_are_floats_up_to_255(pictures, augmentation):
+    settings = {"augmentation": augmentation, "seed": 1}
+    unit, bytes_ = (Loader(pictures, np.arange(10), scale=scale, **settings) for scale in (True, False))
+    for (x, y), (large, y_large) in zip(unit, bytes_, strict=True):
+        assert large.dtype == np.float32 and large.max() > 200 and y.tolist() == y_large.tolist()
+        np.testing.assert_allclose(large, 255 * x, rtol=1e-6)
+    x, *_ = next(bytes_.in_order())
+    np.testing.assert_array_equal(x, pictures)  # to the bit: nothing was divided
+
+
+def test_what_is_a_float_already_is_not_scaled_again(pictures):
+    for wrong in (to_float(pictures), pictures.astype(np.uint16), pictures > 5):
+        with pytest.raises(mc.ArgumentError, match="to_float: expected uint8"):
+            to_float(wrong)
+    np.testing.assert_array_equal(to_float(pictures, scale=False), pictures)
+
+
+def test_a_loader_knows_its_classes_and_how_its_files_were_read(drawn):
+    paths = sorted(drawn.glob("*.png"))[:6]
+    files = PictureFiles(paths, np.array([2, 1, 0, 2, 1, 0]), ["a", "b", "c"])
+    loader = Loader.from_files(files, Preprocessing(8, 6), cache=False, progress=False)
+    assert loader.class_names == ["a", "b", "c"] and loader.preprocessing == Preprocessing(8, 6)
+    assert loader.names == paths and loader.input_shape == (8, 6, 3)
+    loader.class_names.append("d")
+    assert loader.class_names == ["a", "b", "c"], "a copy was given"
+    smaller = Loader.from_files(files, (8, 6), cache=False, progress=False, size=(4, 3))
+    assert smaller.preprocessing == Preprocessing(4, 3), "what the network is given"
+    none = Loader(loader.x, loader.y)
+    assert none.class_names is None and none.preprocessing is None
+
+
+def test_settings_are_refused_before_files_are_read(tmp_path):
+    files = PictureFiles([tmp_path / "missing.jpg"] * 2, np.array([0, 1]), ["a", "b"])
+    for wrong in ({"batch_size": 0}, {"augmentation": True}, {"size": 0}, {"cache": "yes"}, {"mixup": None}):
+        with pytest.raises(mc.ArgumentError):
+            Loader.from_files(files, Preprocessing(8, 6), **({"cache": False} | wrong))
+    with pytest.raises(mc.ArgumentError, match="from_directory"):
+        Loader.from_files("photos", Preprocessing(8, 6))
+    with pytest.raises(mc.ArgumentError, match="preprocessing"):
+        Loader.from_files(files, "64")
+
+
+def test_scale_is_saved_with_the_preprocessing(pictures):
+    numbers = np.arange(10) % 2
+    raw = Loader(pictures, numbers, preprocessing=Preprocessing(6, 5), scale=False)
+    assert raw.preprocessing == Preprocessing(6, 5, scale=False) and not raw.scale
+    assert Loader(pictures, numbers, preprocessing=raw.preprocessing).scale is False
+    again = Loader(pictures, numbers, preprocessing=raw.preprocessing, scale=True)
+    assert again.scale is again.preprocessing.scale is True

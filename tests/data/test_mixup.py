@@ -28,7 +28,7 @@ def test_shares_are_beta_distributed():
 
 def test_a_loader_blends_in_training_only(rng):
     pictures, labels = rng.integers(0, 256, (6, 4, 4, 3), dtype=np.uint8), np.arange(6) % 3
-    loader = Loader(pictures, labels, 6, augmentation=Augmentation(), classes=3, mixup=0.5)
+    loader = Loader(pictures, labels, 6, False, augmentation=Augmentation(), classes=3, mixup=0.5)
     x, y, _ = next(loader.batches(0))
     np.testing.assert_allclose(y.sum(1), 1, rtol=1e-6)
     assert ((y > 0).sum(1) == 2).all() and not np.allclose(x, pictures / 255, atol=0.01)
@@ -41,9 +41,15 @@ def test_training_on_blended_pictures_counts_the_larger_part():
     assert mc.metrics.labels([0.4, 0.6, 1.0], [0, 0, 0]).tolist() == [0, 1, 1]
 
 
-def test_class_numbers_cannot_be_blended(rng):
-    loader = Loader(rng.integers(0, 256, (3, 2, 2, 3), dtype=np.uint8), [0, 1, 2], mixup=0.2)
+def test_class_numbers_become_rows_where_the_number_of_classes_is_known(rng):
+    images = rng.integers(0, 256, (3, 2, 2, 3), dtype=np.uint8)
+    loader = Loader(images, [0, 1, 2], 3, False, mixup=0.2, class_names=["a", "b", "c"])
+    _, y, _ = next(loader.batches(0))
+    assert y.shape == (3, 3) and ((y > 0).sum(1) == 2).all()
     with pytest.raises(mc.ArgumentError, match="classes="):
-        next(loader.batches(0))
-    with pytest.raises(mc.ArgumentError, match="mixup"):
-        Loader(loader.x, loader.y, mixup=-1)
+        Loader(images, [0, 1, 2], mixup=0.2)
+    for mixup in (-1, None, "0.2", True, np.inf):
+        with pytest.raises(mc.ArgumentError, match="mixup"):
+            Loader(images, [0, 1, 1], mixup=mixup)
+    with pytest.raises(mc.ArgumentError, match="labels to blend"):
+        Loader(images, mixup=0.2)

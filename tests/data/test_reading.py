@@ -4,12 +4,13 @@ import os
 import re
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn import DataError
+from minicnn import ArgumentError, DataError
 from minicnn.data import PictureCache, Preprocessing, decode, load_pictures
 
 SIZE = Preprocessing(height=8, width=12)
@@ -194,3 +195,57 @@ def test_what_is_said_of_bad_files_holds_on_to_no_picture(paths, cache):
     for kept in (None, cache, cache):
         *_, bad = load_pictures(paths, SIZE, skip_bad=True, cache=kept)
         assert bad and not any(e.__traceback__ or e.__cause__ or e.__context__ for e in bad)
+
+
+def test_a_list_of_paths_is_asked_for(paths):
+    for wrong in ("a.jpg", paths[0], b"a.jpg", None, 3, [b"a.jpg"], [None]):
+        with pytest.raises(ArgumentError, match="paths: expected a list of paths"):
+            load_pictures(wrong, SIZE)
+    images, *_ = load_pictures((str(path) for path in paths[:2]), SIZE)
+    np.testing.assert_array_equal(images, right(paths[:2]))
+
+
+def test_a_cache_is_a_cache_or_yes_or_no(paths, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINICNN_CACHE_DIR", str(tmp_path / "mine"))
+    load_pictures(paths[:2], SIZE, cache=False)
+    assert not (tmp_path / "mine").exists()
+    load_pictures(paths[:2], SIZE, cache=True)
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+    for wrong in ({"cache": "yes"}, {"cache": 1}, {"skip_bad": "no"}, {"progress": None}):
+        with pytest.raises(ArgumentError, match=next(iter(wrong))):
+            load_pictures(paths[:2], SIZE, **wrong)
+
+
+def test_a_size_stands_for_a_preprocessing(paths):
+    np.testing.assert_array_equal(load_pictures(paths[:2], (8, 12))[0], right(paths[:2]))
+    for wrong in ("64", (8, 12, 3), None, {"height": 8}):
+        with pytest.raises(ArgumentError, match="preprocessing: expected"):
+            load_pictures(paths[:2], wrong)
+
+
+def test_without_streams_nothing_is_said(paths, cache, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    for where in (None, cache, PictureCache(paths[0] / "no folder")):
+        images, *_ = load_pictures(paths, SIZE, skip_bad=True, progress=True, cache=where)
+        np.testing.assert_array_equal(images, right(paths))
+
+
+def test_a_bounded_number_of_images_waits_for_who_takes_them(paths, monkeypatch):
+    from minicnn.data import reading
+
+    decoded = []
+
+    def counted(path, preprocessing):
+        decoded.append(path)
+        return decode(path, preprocessing)
+
+    monkeypatch.setattr(reading, "decode", counted)
+    monkeypatch.setattr(reading, "cores", lambda: 2)
+    pieces = reading.Files(paths[:4] * 250, SIZE, True, False).decode()
+    next(pieces)
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline and len(decoded) < 500:
+        time.sleep(0.01)
+    assert len(decoded) < 500
+    assert sum(len(images) for images, _ in pieces) == 1000 - reading.TOGETHER

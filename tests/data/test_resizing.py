@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minicnn.data import resizing
 from minicnn.data.resizing import means, resize
 
 SIZES = [((9, 7), (9, 7)), ((40, 61), (13, 20)), ((5, 4), (17, 9)), ((200, 3), (1, 8)), ((1, 1), (4, 5))]
@@ -58,3 +59,22 @@ def test_weights_are_whole_and_add_up():
         first, weights = means(old, extent, new)
         assert (weights.sum(1) == 1 << 13).all() and weights.max() <= 1 << 13
         assert first.min() >= 0 and first.max() + weights.shape[1] <= old
+
+
+def test_weights_of_long_sides_are_not_kept():
+    """A thousand of them would be a gigabyte."""
+    kept = resizing._cached_means.cache_info().currsize
+    for old in (9000, 65_535):
+        first, weights = means(old, old, 64)
+        assert (weights.sum(1) == 1 << 13).all() and first.max() + weights.shape[1] <= old
+        assert weights.nbytes < 3e6
+    assert resizing._cached_means.cache_info().currsize == kept
+    assert means(500, 499.5, 64) is means(500, 499.5, 64)
+
+
+def test_a_strip_is_resized_in_the_time_of_its_pixels():
+    """The longest side there may be, both ways, to one pixel and to many."""
+    for shape in ((1, 65_535), (65_535, 1)):
+        pixels = np.full(shape, 0x030201, np.uint32)
+        for size in ((1, 1), (64, 64), (4096, 1)):
+            assert (resize(pixels, *size) == (1, 2, 3)).all()

@@ -151,7 +151,7 @@ def test_a_bad_picture_is_named_the_others_are_predicted_and_the_status_is_1(
         )
         assert done.returncode == 1
         assert (
-            "empty.jpg: expected a picture, received an empty file" in done.stderr
+            "empty.jpg: expected an image, received an empty file" in done.stderr
             and "no such file" in done.stderr
         )
         assert "cat.0.png" in done.stdout and "Traceback" not in done.stderr
@@ -249,19 +249,19 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
     [
         (("--data", "NOWHERE"), "nothing there. Check the path"),
         (("--data", "ONE"), "at least two classes, received one, cat"),
-        (("--data", "EMPTY"), "pictures of that class, received none"),
+        (("--data", "EMPTY"), "cats: expected at least 2 pictures"),  # and the empty folder is named above
         (
             ("--data", "DRAWN", "--network", "two-block", "--image-size", "7"),
-            "layer 4: Conv2D: expected pictures of at least 3x3, received",
+            "layer 4: Conv2D: expected images of at least 3x3, received",
         ),
-        (("--data", "DRAWN", "--network", "four-block", "--image-size", "20"), "Use larger pictures"),
-        (("--data", "DRAWN", "--validation-split", "1.5"), "validation split: expected a number in (0, 1)"),
+        (("--data", "DRAWN", "--network", "four-block", "--image-size", "20"), "Use larger images"),
+        (("--data", "DRAWN", "--validation-split", "1.5"), "validation_split: expected a number above 0 and below 1"),
         (("--data", "DRAWN", "--learning-rate", "0"), "learning_rate"),
         (("--val-data", "DRAWN"), "--data beside it"),
         (("--data", "DRAWN", "--seed", "-1"), "seed: expected an int of at least 0"),
         (
             ("--data", "DRAWN", "--network", "two-block", "--image-size", "0"),
-            "picture height: expected an int from 1 to 4096",
+            "image height: expected an int of at least 1",
         ),
         (
             ("--data", "DRAWN", "--network", "two-block", "--image-size", "24", "--out", "FILE"),

@@ -1,11 +1,19 @@
 """Windows against a count by hand: every place where a window fits, one stride at a time."""
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minicnn import ArgumentError, ShapeError
-from minicnn.kernels.geometry import check_padding, output_size, pair, place_windows, same_padding
+from minicnn.kernels.geometry import (
+    check_padding,
+    effective_kernel,
+    output_size,
+    pair,
+    place_windows,
+    same_padding,
+)
 
 small = st.integers(1, 12)
 
@@ -32,6 +40,32 @@ def test_keras_pads_bottom_and_right_when_stride_2_meets_an_even_size():
     assert place_windows((8, 8, 1), (3, 3), (2, 2), "same", "Conv2D")[0] == ((0, 1), (0, 1))
 
 
+@given(small, st.integers(1, 4), st.integers(1, 4), st.integers(0, 3))
+def test_a_dilated_window_fits_where_all_its_values_do(size, kernel, dilation, padding):
+    places = [
+        start for start in range(size + 2 * padding) if start + (kernel - 1) * dilation < size + 2 * padding
+    ]
+    assume(places)
+    pads = ((padding, padding), (0, 0))
+    found, (OH, OW) = place_windows((size, 1, 1), (kernel, 1), (1, 1), pads, "test", (dilation, 1))
+    assert found == pads and (len(places), 1) == (OH, OW)
+
+
+@given(small, small, st.integers(1, 4), st.integers(1, 4))
+def test_same_padding_keeps_the_size_under_dilation(H, W, kernel, dilation):
+    (top, bottom), size = (
+        place_windows((H, W, 1), (kernel, 1), (1, 1), "same", "test", (dilation, 1))[0][0],
+        (H, W),
+    )
+    assert place_windows((H, W, 1), (kernel, 1), (1, 1), "same", "test", (dilation, 1))[1] == size
+    assert top + bottom == effective_kernel((kernel, 1), (dilation, 1))[0] - 1
+
+
+def test_a_dilated_window_that_does_not_fit_is_refused_with_its_effective_size():
+    with pytest.raises(ShapeError, match="at least 5x5, received 4x9"):
+        place_windows((4, 9, 3), (3, 3), (1, 1), "valid", "Conv2D", (2, 2))
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.5, "3", (1, 2, 3), (1,), (0, 1), True, None])
 def test_pair_refuses(value):
     with pytest.raises(ArgumentError, match="kernel_size: expected an int"):
@@ -39,20 +73,28 @@ def test_pair_refuses(value):
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"), [(0, ((0, 0), (0, 0))), (2, ((2, 2), (2, 2))), (((0, 1), 2), ((0, 1), (2, 2)))]
+    ("written", "meant"),
+    [
+        (0, ((0, 0), (0, 0))),
+        (2, ((2, 2), (2, 2))),
+        (((0, 1), 2), ((0, 1), (2, 2))),
+        (np.int64(1), ((1, 1), (1, 1))),
+    ],
 )
 def test_padding_in_numbers(written, meant):
     assert check_padding(written, "p") == meant
 
 
-@pytest.mark.parametrize("padding", ["full", -1, (1,), None, 1.5, ((1, 2, 3), 1)])
+@pytest.mark.parametrize(
+    "padding", ["full", -1, (1,), None, 1.5, True, np.array(["same", "same"]), ((1, 2, 3), 1)]
+)
 def test_padding_refuses(padding):
     with pytest.raises(ArgumentError):
         check_padding(padding, "padding")
 
 
-def test_a_picture_smaller_than_the_window_is_a_shape_error_that_says_what_to_do():
-    with pytest.raises(ShapeError, match=r"at least 5x5, received 4x9. Use larger pictures"):
+def test_an_image_smaller_than_the_window_is_a_shape_error_that_says_what_to_do():
+    with pytest.raises(ShapeError, match=r"at least 5x5, received 4x9. Use larger images"):
         place_windows((4, 9, 3), (5, 5), (1, 1), "valid", "Conv2D")
     with pytest.raises(ShapeError, match="Put it before Flatten"):
         place_windows((12,), (3, 3), (1, 1), "valid", "Conv2D")

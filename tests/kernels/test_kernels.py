@@ -112,7 +112,20 @@ def check_convolution(name, arrays, strides, pads, dtype):
         for value, other in zip(got, wanted, strict=True):
             close(value, other, dtype)
     for function in backward:
-        assert function(dy, x, weight, strides, pads, need_dx=False)[0] is None
+        whole = function(dy, x, weight, strides, pads)
+        check_what_is_needed(function, (dy, x, weight, strides, pads), whole)
+
+
+def check_what_is_needed(function, arguments, whole):
+    """What is not needed is None; what is needed has the same bits."""
+    none, *gradients = function(*arguments, need_dx=False)
+    assert none is None
+    for one, other in zip(gradients, whole[1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+    dx, *nones = function(*arguments, need_dweight=False)
+    np.testing.assert_array_equal(dx, whole[0])
+    assert nones == [None, None]
+    assert function(*arguments, need_dx=False, need_dweight=False) == (None, None, None)
 
 
 @pytest.mark.parametrize("C", [3, 24])
@@ -252,6 +265,42 @@ def check_batchnorm(x, dy, gamma, beta, dtype):
         ):
             close(value, other, dtype)
         assert kernels.batchnorm_backward(*arguments, need_dx=False)[0] is None
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 40), st.integers(0, 99))
+def test_batchnorm_inference_backward_is_the_gradient_with_constant_statistics(N, H, C, seed):
+    """Reference against differences; the other sets against reference."""
+    x, dy = draw_arrays(seed, "float64", (N, H, C), (N, H, C))
+    gamma, beta, mean, variance = np.random.default_rng(seed).uniform(0.5, 2, (4, C))
+
+    def loss(x, gamma, beta):
+        return float((dy * reference.batchnorm_inference(x, gamma, beta, mean, variance, 1e-3)).sum())
+
+    known = dy, x, gamma, mean, variance, 1e-3
+    wanted = reference.batchnorm_inference_backward(*known)
+    for i, (gradient, values) in enumerate(zip(wanted, (x, gamma, beta), strict=True)):
+        way = np.random.default_rng(seed + 1).standard_normal(values.shape)
+        sides = [[x, gamma, beta] for _ in range(2)]
+        for side, sign in zip(sides, (1e-3, -1e-3), strict=True):
+            side[i] = values + sign * way
+        slope = (loss(*sides[0]) - loss(*sides[1])) / 2e-3  # exact but for rounding: the loss is linear
+        assert slope == pytest.approx((gradient * way).sum(), rel=1e-7, abs=1e-7)
+    for kernels in SETS:
+        whole = kernels.batchnorm_inference_backward(*known)
+        for got, other in zip(whole, wanted, strict=True):
+            close(got, other, "float64")
+        check_what_is_needed(kernels.batchnorm_inference_backward, known, whole)
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float32", 1e30), ("float64", 1e184)])
+@pytest.mark.parametrize("kernels", SETS, ids=NAMES)
+def test_a_variance_beyond_the_type_is_infinite_and_not_nan(kernels, dtype, large):
+    x, one = np.full((6, 3), large, dtype), np.ones(3, dtype)
+    x[0, 0] *= -1
+    with np.errstate(over="ignore"):
+        y, mean, variance = kernels.batchnorm_forward(x, one, one, 1e-3)
+    assert np.isinf(variance[0]) and np.isfinite(mean).all()
+    np.testing.assert_array_equal(y[:, 0], 1)
 
 
 def test_a_channel_far_from_zero_keeps_its_digits():
@@ -535,7 +584,56 @@ def test_dense_layers_on_tiles_agree_with_reference(N, K, O, dtype, rng):  # noq
     wanted = reference.dense_backward(dy, x, weight)
     for got, other in zip(fast.dense_backward(dy, x, weight), wanted, strict=True):
         close(got, other, dtype)
-    assert fast.dense_backward(dy, x, weight, need_dx=False)[0] is None
+    for kernels in SETS:
+        whole = kernels.dense_backward(dy, x, weight)
+        check_what_is_needed(kernels.dense_backward, (dy, x, weight), whole)
+
+
+@pytest.mark.parametrize("kernels", SETS, ids=NAMES)
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_largest_is_the_largest_absolute_value_and_nan_if_there_is_one(kernels, dtype, rng):
+    x = rng.standard_normal((3, 70)).astype(dtype)
+    assert kernels.largest(x) == float(np.abs(x).max())
+    assert kernels.largest(x[:, ::2]) == float(np.abs(x[:, ::2]).max())
+    assert kernels.largest(x[:0]) == kernels.largest(np.full(3, -0.0, dtype)) == 0
+    for value in (-np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal, -np.inf):
+        assert kernels.largest(np.array([0, value], dtype)) == abs(float(value))
+    for place in ((0, 0), (1, 35), (2, 69)):
+        for nan in (np.nan, -np.nan):
+            x[:] = np.inf
+            x[place] = nan
+            assert np.isnan(kernels.largest(x))
+
+
+def test_the_fast_set_refuses_what_it_cannot_convolve():
+    x, weight = np.zeros((2, 5, 5, 3), np.float32), np.zeros((3, 3, 4, 6), np.float32)
+    with pytest.raises(ShapeError, match=r"weights \(3, 3, 4, 6\) fit on, received shape \(5, 5, 3\)"):
+        fast.conv2d_forward(x, weight, None, (1, 1), ((0, 0), (0, 0)))
+    with pytest.raises(ShapeError, match=r"received shape \(2, 5, 4\)"):
+        fast.conv2d_forward(np.zeros((2, 2, 5, 4), np.float32), weight, None, (1, 1), ((0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize("kernels", SETS, ids=NAMES)
+def test_a_product_too_small_for_its_type_is_no_error(kernels):
+    """np.seterr(all="raise") is for faults; small gradients are none."""
+    small, none = np.full((2, 6, 6, 3), 1e-30, "float32"), ((0, 0), (0, 0))
+    tiny = np.full((2, 3, 3, 3), 1e-40, "float32")
+    weight, terms = small[:1, :3].transpose(1, 2, 3, 0)[:, :3] * np.ones(4, "float32"), small[0, 0, 0]
+    dy = np.full((2, 4, 4, 4), 1e-30, "float32")
+    with np.errstate(all="raise"):
+        kernels.conv2d_backward(dy, small, weight, (1, 1), none)
+        kernels.conv2d_forward(small, weight, None, (1, 1), none)
+        kernels.depthwise_conv2d_backward(dy[..., :3], small, weight[..., :1], (1, 1), none)
+        kernels.dense_backward(dy[:, 0, 0], small[:, 0, 0], weight[0, 0])
+        kernels.dense_forward(small[:, 0, 0], weight[0, 0], None)
+        y, mean, variance = kernels.batchnorm_forward(small, terms, terms, 1e-3)
+        kernels.batchnorm_backward(small, small, terms, mean, variance, 1e-3)
+        kernels.batchnorm_inference_backward(small, small, terms, mean, variance, 1e-3)
+        kernels.averagepool2d_backward(tiny, small.shape, (2, 2), (2, 2), none)
+        kernels.sgd_step(weight.copy(), weight, np.zeros_like(weight), 1e-20, 0.9, True)
+        kernels.adam_step(
+            weight.copy(), weight, *np.zeros((2, *weight.shape), "float32"), 0.1, 0.9, 0.99, 1e-7, 0.0
+        )
 
 
 def test_an_unknown_set_is_refused_by_name():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minicnn import BatchNormalization, Conv2D, Dense, Flatten, MaxPool2D, ReLU, Sequential, Sigmoid
+from minicnn.kernels import release_memory
 from minicnn.kernels.fast import memory
 from minicnn.kernels.fast.memory import Piece
 
@@ -58,6 +59,30 @@ def test_no_more_is_kept_than_twice_what_was_once_in_use():
         del held
     assert recycler.most < recycler.idle <= 2 * recycler.most
     assert recycler.in_use == 0
+
+
+def test_what_a_large_job_left_is_given_back_while_a_small_one_works(monkeypatch):
+    monkeypatch.setattr(memory, "WINDOW", 10)
+    recycler = memory.Recycler()
+    held = [recycler.take(LARGE) for _ in range(20)]
+    del held
+    for _ in range(30):
+        recycler.take(LARGE)
+    assert recycler.idle <= 2 * recycler.most <= 4 * LARGE
+    assert recycler.in_use == 0
+
+
+def test_released_memory_is_given_back_at_once():
+    recycler = memory.Recycler()
+    held, idle = recycler.take(LARGE), recycler.take(LARGE)
+    del idle
+    recycler.release()
+    assert recycler.idle == 0 < recycler.in_use
+    del held
+    assert recycler.idle > 0
+    memory.RECYCLER.take(LARGE)
+    release_memory()
+    assert memory.RECYCLER.idle == 0
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (1 << 16,), (2, 1 << 20)])

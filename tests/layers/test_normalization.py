@@ -17,7 +17,11 @@ def built(momentum=0.99, channels=3, dtype="float64"):
 
 
 def step(layer, x):
-    layer.backward(np.ones_like(layer.forward(x, training=True)))
+    """One training step, as a model does it."""
+    y, cache = layer.forward(x, training=True)
+    layer.backward(np.ones_like(y), cache)
+    for update in layer.updates(cache):
+        update()
 
 
 def moving(layer):
@@ -95,7 +99,7 @@ def test_prediction_can_be_trusted_after_the_first_epoch(rng):
     for keras in (False, True):
         model = mc.Sequential(small_network()).build((10, 10, 3))
         for layer in model.layers if keras else ():
-            layer.state |= {"unmeasured": 0.0} if layer.state else {}
+            layer.state = layer.state | ({"unmeasured": 0.0} if layer.state else {})
         model.compile(mc.Adam(0.01))
         model.fit(x, y, batch_size=16, epochs=1, verbose=0)
         own = model.test_step(x, y, training=True)[0]
@@ -145,3 +149,43 @@ def test_a_batch_whose_loss_is_not_finite_leaves_no_trace(bad, rng):
     model.test_step(np.ones_like(x), y, training=True)  # nor does looking at a loss
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_backward_pass_alone_moves_nothing(rng):
+    layer, x = built(), rng.normal(5, 3, (7, 3))
+    y, cache = layer.forward(x, training=True)
+    layer.backward(y, cache)
+    assert not layer.moving_mean.value.any() and (layer.moving_variance.value == 1).all()
+
+
+def test_the_gradient_of_prediction_takes_the_averages_as_constants(rng):
+    layer, x, dy = built(), rng.normal(5, 3, (7, 3)), rng.normal(0, 1, (7, 3))
+    layer.set_weights(rng.uniform(0.5, 2, (4, 3)))
+    gamma, beta, mean, variance = layer.get_weights()
+    y, cache = layer.forward(x)
+    scale = gamma / np.sqrt(variance + 1e-3)
+    np.testing.assert_allclose(layer.backward(dy, cache), dy * scale)
+    np.testing.assert_allclose(layer.gamma.grad, (dy * (y - beta) / gamma).sum(0))
+    np.testing.assert_allclose(layer.beta.grad, dy.sum(0))
+
+
+def test_frozen_it_predicts_in_training_and_its_averages_stay(rng):
+    for frozen in (False, True):
+        model = mc.Sequential([mc.BatchNormalization(), mc.Dense(1, "sigmoid")]).build((3,))
+        model.compile("sgd")
+        if frozen:
+            model.layers[0].trainable = False
+        before = model.layers[0].get_weights()
+        x = rng.normal(5, 3, (8, 3))
+        assert (model.train_step(x, np.arange(8) % 2)[1].shape) == (8, 1)
+        moved = [not np.array_equal(a, b) for a, b in zip(before, model.layers[0].get_weights(), strict=True)]
+        assert moved == [not frozen] * 4
+
+
+def test_statistics_are_never_trainable(rng):
+    model = mc.Sequential([mc.BatchNormalization(), mc.Dense(1, "sigmoid")]).build((3,))
+    model.compile("sgd")
+    for parameter in model.parameters:
+        parameter.trainable = True  # what unfreezing by hand does
+    assert [parameter.trainable for parameter in model.layers[0].parameters] == [True, True, False, False]
+    model.train_step(rng.random((8, 3)), np.arange(8) % 2)

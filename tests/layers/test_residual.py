@@ -1,4 +1,4 @@
-"""Residual: names, order and state of the layers inside; one sum of two ways; models treat it like any other layer."""
+"""Residual: names, order and state of the layers inside; one sum of two branches; a layer like any other."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import minicnn as mc
 from minicnn.gradient_check import check_model
 from minicnn.kernels import NAMES
-from minicnn.layers.chain import walk
+from minicnn.layers.chain import named_layers, walk
 
 
 def network(kernels="im2col", dtype="float32", seed=0):
@@ -42,25 +42,30 @@ def test_names_say_where_a_weight_is():
 
 def test_settings_reach_the_layers_inside():
     model = network("reference", "float64")
-    every = list(walk(model.layers))
-    assert {layer.kernels.__name__ for layer in every} == {"minicnn.kernels.reference"}
     assert {parameter.value.dtype.name for parameter in model.parameters} == {"float64"}
-    assert [layer.name for layer in every if not layer.needs_dx] == [
+    assert list(named_layers(model.layers))[:3] == [
         "residual_1",
-        "conv2d_1",
-        "shortcut_conv2d_1",
+        "residual_1/conv2d_1",
+        "residual_1/batch_normalization_1",
     ]
+    assert model.get_layer("residual_2/residual_1") is model.layers[1].layers[1]
+    block = model.layers[0]
+    block.kernels = "fast"
+    assert {layer.kernels.__name__ for layer in walk([block])} == {"minicnn.kernels.fast"}
+    model.freeze()
+    assert not any(layer.trainable for layer in walk(model.layers))
+    assert not any(parameter.trainable for parameter in model.parameters)
 
 
-def test_it_is_the_sum_of_both_ways(rng):
+def test_it_is_the_sum_of_both_branches(rng):
     """The same weights in layers that are walked through and added by hand."""
     model = network(dtype="float64")
     block = model.layers[0]
     x = rng.standard_normal((3, 8, 6, 2))
-    y, short = x, block.shortcut[0].forward(x)
+    y, short = x, block.shortcut[0](x)
     for layer in block.layers:
-        y = layer.forward(y)
-    np.testing.assert_array_equal(block.forward(x), y + short)
+        y = layer(y)
+    np.testing.assert_array_equal(block(x), y + short)
 
 
 @pytest.mark.parametrize("kernels", NAMES)
@@ -105,12 +110,17 @@ def test_saved_and_loaded(tmp_path, rng):
     again.train_step(x, y)
 
 
-def test_a_layer_of_somebody_else_inside_is_not_saved(tmp_path):
+def test_a_layer_of_a_user_inside_is_saved_and_loaded_with_its_class(tmp_path, rng):
     class Own(mc.ReLU):
         pass
 
-    with pytest.raises(mc.ArgumentError, match="layers of minicnn"):
-        mc.Sequential([mc.Residual([Own()])]).build((2,)).save(tmp_path / "m")
+    model = mc.Sequential([mc.Residual([Own()])]).build((2,))
+    model.save(tmp_path / "m")
+    with pytest.raises(mc.ModelFileError, match="custom_objects={'Own'"):
+        mc.load_model(tmp_path / "m")
+    again = mc.load_model(tmp_path / "m", custom_objects={"Own": Own})
+    x = rng.standard_normal((3, 2))
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
 
 
 def test_one_object_inside_and_outside_is_refused():
@@ -133,4 +143,4 @@ def test_summary_shows_the_layers_inside_and_counts_each_once(capsys):
     assert f"Trainable params: {trainable} " in "\n".join(lines)
     assert "Non-trainable params: 24 (96 B)" in lines
     multiply_adds = 4 * 3 * (9 * 2 * 6 + 2 * 6 + 9 * 6 + 36) + 6
-    assert f"A picture: {multiply_adds:,} multiply-adds" in "\n".join(lines)
+    assert f"One image: {multiply_adds:,} multiply-adds" in "\n".join(lines)

@@ -33,6 +33,7 @@ is computed here.  Numbers agree with it to rounding, on any number of threads t
 """
 
 from ... import compiling  # noqa: F401 - before numba: it decides on the pool of threads
+from ..dilation import dilated
 from . import (
     block,
     convolution,
@@ -59,6 +60,12 @@ conv2d_maxpool2d_backward = one_at_a_time(pooled.conv2d_maxpool2d_backward)
 maxpool2d_forward = one_at_a_time(pooling.maxpool2d_forward)
 maxpool2d_backward = one_at_a_time(pooling.maxpool2d_backward)
 averagepool2d_forward = one_at_a_time(pooling.averagepool2d_forward)
+dilated_conv2d_forward, dilated_conv2d_backward = map(
+    one_at_a_time, dilated(convolution.conv2d_forward, convolution.conv2d_backward)
+)
+dilated_depthwise_conv2d_forward, dilated_depthwise_conv2d_backward = map(
+    one_at_a_time, dilated(depthwise.depthwise_conv2d_forward, depthwise.depthwise_conv2d_backward)
+)
 averagepool2d_backward = one_at_a_time(pooling.averagepool2d_backward)
 dense_forward = one_at_a_time(dense.dense_forward)
 dense_backward = one_at_a_time(dense.dense_backward)
@@ -70,6 +77,7 @@ separable_conv2d_maxpool2d_forward = one_at_a_time(separable.separable_conv2d_ma
 batchnorm_forward = one_at_a_time(normalization.batchnorm_forward)
 batchnorm_backward = one_at_a_time(normalization.batchnorm_backward)
 batchnorm_inference = one_at_a_time(normalization.batchnorm_inference)
+batchnorm_inference_backward = one_at_a_time(normalization.batchnorm_inference_backward)
 batchnorm_relu_forward = one_at_a_time(normalization.batchnorm_relu_forward)
 batchnorm_relu_backward = one_at_a_time(normalization.batchnorm_relu_backward)
 batchnorm_relu_inference = one_at_a_time(normalization.batchnorm_relu_inference)
@@ -78,15 +86,18 @@ relu_forward = one_at_a_time(pooling.relu_forward)
 relu_backward = one_at_a_time(pooling.relu_backward)
 sgd_step = one_at_a_time(update.sgd_step)
 adam_step = one_at_a_time(update.adam_step)
+largest = update.largest  # on one core, so any number of threads may enter
 
 prepare = one_at_a_time(prepared.prepare)
 
 __all__ = [
     "adam_step", "add", "averagepool2d_backward", "averagepool2d_forward", "batchnorm_backward", "batchnorm_forward",
-    "batchnorm_inference", "batchnorm_relu_backward", "batchnorm_relu_forward", "batchnorm_relu_inference",
-    "block_backward", "block_forward", "conv2d_add_forward", "conv2d_add_relu_forward", "conv2d_backward",
-    "conv2d_forward", "conv2d_maxpool2d_backward", "conv2d_maxpool2d_forward", "conv2d_relu_forward", "dense_backward",
-    "dense_forward", "depthwise_conv2d_backward", "depthwise_conv2d_forward", "maxpool2d_backward", "maxpool2d_forward",
-    "prepare", "relu_backward", "relu_forward", "separable_conv2d_forward", "separable_conv2d_maxpool2d_forward",
+    "batchnorm_inference", "batchnorm_inference_backward", "batchnorm_relu_backward", "batchnorm_relu_forward",
+    "batchnorm_relu_inference", "block_backward", "block_forward", "conv2d_add_forward", "conv2d_add_relu_forward",
+    "conv2d_backward", "conv2d_forward", "conv2d_maxpool2d_backward", "conv2d_maxpool2d_forward", "conv2d_relu_forward",
+    "dense_backward", "dense_forward", "depthwise_conv2d_backward", "depthwise_conv2d_forward",
+    "dilated_conv2d_backward", "dilated_conv2d_forward", "dilated_depthwise_conv2d_backward",
+    "dilated_depthwise_conv2d_forward", "largest", "maxpool2d_backward", "maxpool2d_forward", "prepare",
+    "relu_backward", "relu_forward", "separable_conv2d_forward", "separable_conv2d_maxpool2d_forward",
     "separable_conv2d_relu_forward", "sgd_step",
 ]  # fmt: skip

@@ -39,18 +39,20 @@ def block_backward(
     strides: Pair,
     padding: Padding,
     need_dx: bool = True,
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dx, dweight, dbias of the whole block, from the winners alone."""
     x, dy, weight = plain(x), plain(dy), plain(weight)
-    KW, C = weight.shape[1:3]
-    route = dense_dweight if tile_width(x.dtype) // 2 >= KW * C else winners_dweight
-    if possible(weight.shape, strides, x.itemsize):
-        route = pick_dweight
-    dweight, dbias, fine = route(dy, winner, x, weight.shape, strides, padding)
+    dweight, dbias, fine = None, None, True
+    if need_dweight:
+        KW, C = weight.shape[1:3]
+        route = dense_dweight if tile_width(x.dtype) // 2 >= KW * C else winners_dweight
+        if possible(weight.shape, strides, x.itemsize):
+            route = pick_dweight
+        dweight, dbias, fine = route(dy, winner, x, weight.shape, strides, padding)
     if not fine or not all_finite(weight.reshape(-1), 0, weight.size):
-        return conv2d_backward(
-            _spread(dy, winner, x, weight, strides, padding), x, weight, strides, padding, need_dx
-        )
+        spread = _spread(dy, winner, x, weight, strides, padding)
+        return conv2d_backward(spread, x, weight, strides, padding, need_dx, need_dweight)
     dx = winners_dx(dy, winner, x.shape, weight, strides, padding) if need_dx else None
     return dx, dweight, dbias
 

@@ -70,19 +70,14 @@ def conv2d_backward(
     strides: Pair,
     padding: Padding,
     need_dx: bool = True,
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dweight, dbias and dx; the equations are in `reference.conv2d_backward`."""
     x, dy, weight = plain(x), plain(dy), plain(weight)
     KH, KW, C, OC = weight.shape
-    by_winograd, dx = possible(weight.shape, strides, *dy.shape[1:3]), None
-    if by_winograd:
-        dweight, dbias = winograd_dweight(dy, x, weight.shape, padding)
-        by_winograd = all_finite(dweight.reshape(-1), 0, dweight.size)
-    if not by_winograd:
-        width, dbias = tile_width(x.dtype), np.zeros((PIECES, OC), x.dtype)
-        parts = empty((PIECES, -(-OC // width), KH * KW * C, width), x.dtype)
-        _dweight(dy, x, parts, dbias, (KH, KW), strides, padding)
-        dweight, dbias = unpack_sum(parts, OC).reshape(weight.shape), dbias.sum(0)
+    dx = dweight = dbias = None
+    if need_dweight:
+        dweight, dbias = _weight_gradients(dy, x, weight.shape, strides, padding)
     if need_dx:
         borders = [
             (k - 1 - before, k - 1 - after) for k, (before, after) in zip((KH, KW), padding, strict=True)
@@ -100,6 +95,19 @@ def conv2d_backward(
             rows = np.stack([pack(weight[kh].reshape(KW * C, OC).T) for kh in range(KH)])
             _dx(dy, rows, dx, KW, strides, padding)
     return dx, dweight, dbias
+
+
+def _weight_gradients(dy, x, shape, strides, padding):
+    """dweight and dbias; by Winograd's route where it is possible and gives finite sums."""
+    KH, KW, C, OC = shape
+    if possible(shape, strides, *dy.shape[1:3]):
+        dweight, dbias = winograd_dweight(dy, x, shape, padding)
+        if all_finite(dweight.reshape(-1), 0, dweight.size):
+            return dweight, dbias
+    width, dbias = tile_width(x.dtype), np.zeros((PIECES, OC), x.dtype)
+    parts = empty((PIECES, -(-OC // width), KH * KW * C, width), x.dtype)
+    _dweight(dy, x, parts, dbias, (KH, KW), strides, padding)
+    return unpack_sum(parts, OC).reshape(shape), dbias.sum(0)
 
 
 @njit(cache=True, nogil=True, parallel=True)

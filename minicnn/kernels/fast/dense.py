@@ -41,22 +41,24 @@ def dense_forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) ->
 
 
 def dense_backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, need_dx: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, need_dx: bool = True, need_dweight: bool = True
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dx = dy @ weight^T,  dweight = x^T @ dy,  dbias = the sum of dy over the batch."""
     x, weight = plain(x), plain(weight)
     K, O = weight.shape  # noqa: E741
     if len(x) * K * O <= TINY:
-        return reference.dense_backward(dy, x, weight, need_dx)
-    packed = pack(dy)
-    blocks, _, width = packed.shape
-    dweight = empty((K, blocks * width), x.dtype)
-    _dweight(x, packed, dweight)
-    dx = None
+        return reference.dense_backward(dy, x, weight, need_dx, need_dweight)
+    dx = dweight = dbias = None
+    if need_dweight:
+        packed = pack(dy)
+        blocks, _, width = packed.shape
+        wide = empty((K, blocks * width), x.dtype)
+        _dweight(x, packed, wide)
+        dweight, dbias = np.ascontiguousarray(wide[:, :O]), dy.sum(0)
     if need_dx:
         dx = empty(x.shape, x.dtype)
         _dx(weight, pack(dy.T), dx)
-    return dx, np.ascontiguousarray(dweight[:, :O]), dy.sum(0)
+    return dx, dweight, dbias
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -41,16 +41,24 @@ def depthwise_conv2d_forward(
 
 
 def depthwise_conv2d_backward(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, strides: Pair, padding: Padding, need_dx: bool = True
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    dy: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    strides: Pair,
+    padding: Padding,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """The equations are in `reference.depthwise_conv2d_backward`."""
     dy, (x, single) = plain(dy), a_filter_a_channel(x, weight)
     KH, KW, C = single.shape
-    parts = np.zeros((PIECES, KH * KW + 1, C), x.dtype)
-    rows, seen = _band(x, dy.shape[1], KH, strides, padding)
-    _dweight(dy, x, parts, rows, seen, (KH, KW), strides, padding, lanes_of(single))
-    sums = parts.sum(0)
-    dx = None
+    dx = dweight = dbias = None
+    if need_dweight:
+        parts = np.zeros((PIECES, KH * KW + 1, C), x.dtype)
+        rows, seen = _band(x, dy.shape[1], KH, strides, padding)
+        _dweight(dy, x, parts, rows, seen, (KH, KW), strides, padding, lanes_of(single))
+        sums = parts.sum(0)
+        dweight, dbias = sums[:-1].reshape(weight.shape), sums[-1]
     if need_dx:
         dx = empty(x.shape, x.dtype)
         (top, bottom), (left, right) = padding
@@ -65,7 +73,7 @@ def depthwise_conv2d_backward(
         else:
             _dx(dy, single, dx, bordered(x, padding, 0, True), strides, padding)
         dx = a_sum_a_channel(dx, weight)
-    return dx, sums[:-1].reshape(weight.shape), sums[-1]
+    return dx, dweight, dbias
 
 
 def _convolve(x, weight, bias, y, strides, padding):

@@ -14,6 +14,7 @@ import numpy as np
 from numba import prange
 
 from ...compiling import njit, plain
+from ...errors import ShapeError
 from ..geometry import Padding, Pair, output_sizes
 from .band import copy_band, direct
 from .cpu import VECTOR_BYTES
@@ -64,6 +65,10 @@ def _plan(x_shape, weight_shape, strides, padding, then, itemsize):
     pictures there are, the route, and whether a band is copied first, into a border or for whole vectors."""
     (N, _, W, C), (KH, KW, _, OC) = x_shape, weight_shape
     OH, OW = output_sizes(x_shape, (KH, KW), strides, padding)
+    if weight_shape[2] != C or min(OH, OW) < 1:
+        raise ShapeError(
+            "convolution", f"an image that weights {weight_shape} fit on", f"shape {x_shape[1:]}"
+        )
     if then >= RELU_POOL:
         OH, OW = OH // 2 * 2, OW // 2 * 2
     shape = (N, OH // 2, OW // 2, OC) if then >= RELU_POOL else (N, OH, OW, OC)

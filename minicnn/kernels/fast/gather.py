@@ -39,6 +39,7 @@ def make_gather(rows: int, vectors: int) -> Callable:
             b.cbranch(b.icmp_signed(">", P, e.constant(0)), enter, done)
             b.position_at_end(enter)
             held = [e.load(d_rows[r], v) for r, v in places]
+            enter = b.block  # checks of bounds split a block
             b.branch(loop)
             b.position_at_end(loop)
             p = b.phi(INDEX)
@@ -48,10 +49,10 @@ def make_gather(rows: int, vectors: int) -> Callable:
             new = [
                 e.multiply_add(weight, e.load(seen[r], v), s) for (r, v), s in zip(places, sums, strict=True)
             ]
-            next_p = b.add(p, e.constant(1))
+            next_p, again = b.add(p, e.constant(1)), b.block
             for phi, before, after in [(p, e.constant(0), next_p), *zip(sums, held, new, strict=True)]:
                 phi.add_incoming(before, enter)
-                phi.add_incoming(after, loop)
+                phi.add_incoming(after, again)
             b.cbranch(b.icmp_signed("<", next_p, P), loop, leave)
             b.position_at_end(leave)
             inside = e.lanes_below(b.sub(width, e.constant((vectors - 1) * e.lanes)))

@@ -35,16 +35,10 @@ class Entries(Vectors):
         super().__init__(context, builder, dtype)
         self.offset_vector = ir.VectorType(INT32, self.lanes)
 
-    def address(
-        self, array_type: types.Array, array: ir.Value, start: ir.Value, element: ir.Type
-    ) -> ir.Value:
-        """Where element `start` of an array of that LLVM type is."""
-        data = self.context.make_array(array_type)(self.context, self.builder, array).data
-        return self.builder.gep(data, [start], source_etype=element)
-
     def winners(self, pointer: ir.Value) -> ir.Value:
         """A vector of winners, as int32."""
         narrow = ir.VectorType(ir.IntType(8), self.lanes)
+        self.bounds.check(pointer, self.lanes)
         return self.builder.zext(self.builder.load(pointer, align=1, typ=narrow), self.offset_vector)
 
     def number(self, value: int) -> ir.Constant:
@@ -67,7 +61,8 @@ class Entries(Vectors):
             name = f"llvm.x86.avx512.mask.compress.v{self.lanes}{kind}"
             compress = cgutils.get_or_insert_function(b.module, signature, name)
             packed = b.call(compress, [vector, ir.Constant(vector.type, ir.Undefined), chosen])
-            where = b.gep(pointer, [q], source_etype=element)
+            where = self.move(pointer, q, element)
+            self.bounds.check(where, VECTOR_BYTES if element is self.element else 4 * self.lanes)
             b.store(packed, b.bitcast(where, vector.type.as_pointer()), align=4)
         return b.add(q, b.ctpop(b.zext(b.bitcast(chosen, ir.IntType(self.lanes)), INDEX)))
 
@@ -137,11 +132,13 @@ def make_append_channels() -> Callable:
                 there = b.icmp_signed("<", e.constant(p), places)
                 place = b.select(there, e.constant(p), e.constant(0))
                 skipped = b.mul(place, OC)
-                who = e.winners(b.gep(winner, [skipped], source_etype=ir.IntType(8)))
+                who = e.winners(e.move(winner, skipped, ir.IntType(8)))
                 alive = b.and_(b.icmp_signed("<", who, e.number(NOBODY)), e.spread(there))
                 value = b.select(alive, e.load(e.move(dy, skipped)), ir.Constant(e.vector, [0.0] * e.lanes))
                 total = b.fadd(total, value)
-                where = e.spread(b.load(b.gep(corner, [place], source_etype=INT32), typ=INT32))
+                window = e.move(corner, place, INT32)
+                e.bounds.check(window, 4)
+                where = e.spread(b.load(window, typ=INT32))
                 for bit, shift in ((2, down), (1, right)):
                     moved = b.icmp_signed("==", b.and_(who, e.number(bit)), e.number(bit))
                     where = b.add(where, b.select(moved, shift, e.number(0)))
@@ -150,7 +147,8 @@ def make_append_channels() -> Callable:
             e.store(total, bias)
             gradients, offsets = e.transpose(gradients), e.transpose(offsets)
             for v in range(e.lanes):
-                counted = b.gep(count, [e.constant(v)], source_etype=INDEX)
+                counted = e.move(count, e.constant(v), INDEX)
+                e.bounds.check(counted, 8)
                 held = b.load(counted, typ=INDEX)
                 first = b.mul(b.add(o0, e.constant(v)), room)
                 chosen = b.icmp_signed(">=", offsets[v], e.number(0))

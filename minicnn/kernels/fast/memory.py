@@ -22,6 +22,7 @@ PIECES = 8
 SMALL = 1 << 17  # bytes below which the system's own allocator is as good
 LARGE = 1 << 22  # bytes of outputs that the next layer will not find in the caches
 LINE = 64  # bytes of a cache line
+WINDOW = 10_000  # arrays taken, after which a larger need of earlier work is forgotten; a training step takes hundreds
 
 
 class Piece:
@@ -38,20 +39,23 @@ class Recycler:
     """Memory that was given back, by size; the longest unused is let go first.
 
     What is in use and what is idle are together never more than twice what was once in use: less would not hold all
-    the sizes that a network takes in turn, and each step would wait for the system again.
+    the sizes that a network takes in turn, and each step would wait for the system again.  "Once" is among the last
+    WINDOW to 2*WINDOW arrays taken, so the memory of a large model is given back while a small one works; `release`
+    gives it back at once.
     """
 
     def __init__(self):
         self._idle: dict[int, list[Piece]] = {}  # in the order of their last use
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.in_use = self.idle = self.most = 0
+        self._recent = self._taken = 0  # most in use in this window, and arrays taken in it
 
     def take(self, size: int) -> np.ndarray:
         """`size` bytes, as uint8, that come back when no array looks at them any more."""
         size += -size % (
             1 << max(12, size.bit_length() - 3)
         )  # few different sizes, at most a quarter too large
-        with self._lock:
+        with self.lock:
             stack = self._idle.pop(size, [])
             self._idle[size] = stack
             if stack:
@@ -60,7 +64,7 @@ class Recycler:
             else:
                 piece = Piece(size)
             self.in_use += size
-            self.most = max(self.most, self.in_use)
+            self._remember()
             while self.in_use + self.idle > 2 * self.most:
                 oldest = next(iter(self._idle))
                 if self._idle[oldest]:
@@ -70,9 +74,23 @@ class Recycler:
                     del self._idle[oldest]
         return np.asarray(_Lease(self, piece))
 
+    def _remember(self):
+        self._taken += 1
+        self._recent = max(self._recent, self.in_use)
+        self.most = max(self.most, self._recent)
+        if self._taken == WINDOW:
+            self.most, self._recent, self._taken = self._recent, self.in_use, 0
+
+    def release(self) -> None:
+        """Give all idle memory back to the system."""
+        with self.lock:
+            self._idle.clear()
+            self.idle = self._taken = 0
+            self.most = self._recent = self.in_use
+
     def give_back(self, piece: Piece) -> None:
         """Called when the last array on that memory is gone."""
-        with self._lock:
+        with self.lock:
             self.in_use -= piece.size
             self.idle += piece.size
             self._idle.setdefault(piece.size, []).append(piece)

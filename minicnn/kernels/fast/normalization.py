@@ -18,6 +18,7 @@ from numba import prange, types
 from numba.extending import intrinsic
 
 from ...compiling import njit, plain
+from ..reference import underflow_is_zero
 from .memory import PIECES, empty
 from .vectors import Vectors
 
@@ -80,6 +81,34 @@ def batchnorm_relu_backward(
     return _backward(dy, x, gamma, beta, mean, variance, epsilon, need_dx, True)
 
 
+@underflow_is_zero
+def batchnorm_inference_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    epsilon: float,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gradients of `batchnorm_inference`, whose mean and variance are constants."""
+    _, rows, times = _rows(x)
+    dy, scale = plain(dy).reshape(rows.shape), _scale(gamma, variance, epsilon)
+    dx = dgamma = dbeta = None
+    if need_dx:
+        dx = empty(x.shape, x.dtype)
+        _multiply(dy, np.tile(scale, times), dx.reshape(rows.shape))
+    if need_dweight:
+        sums, products = np.zeros((2, PIECES, rows.shape[1]))
+        known = np.tile(mean, times), np.tile(scale, times), np.tile(mean, times)  # the last is not used
+        _gradient_sums(dy, rows, *known, False, sums, products)
+        dbeta, product = (part.reshape(-1, times, len(gamma)).sum((0, 1)) for part in (sums, products))
+        dgamma = (product / np.sqrt(variance.astype("float64") + epsilon)).astype(x.dtype)
+        dbeta = dbeta.astype(x.dtype)
+    return dx, dgamma, dbeta
+
+
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """y = a + b."""
     y = empty(a.shape, a.dtype)
@@ -87,6 +116,7 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return y
 
 
+@underflow_is_zero
 def _forward(x, gamma, beta, epsilon, relu):
     n, rows, times = _rows(x)
     sums, squares = np.zeros((2, PIECES, rows.shape[1]))
@@ -94,12 +124,13 @@ def _forward(x, gamma, beta, epsilon, relu):
     total = sums.reshape(-1, times, len(gamma)).sum((0, 1))
     # of each run its own squares, and those of its mean's distance from the mean of all
     counts = np.diff(np.arange(PIECES + 1) * len(rows) // PIECES)[:, None]
-    apart = sums / np.maximum(counts, 1) - np.tile(total / n, times)
+    apart = np.where(counts > 0, sums / np.maximum(counts, 1) - np.tile(total / n, times), 0)
     square = (squares + counts * apart**2).reshape(-1, times, len(gamma)).sum((0, 1))
     mean, variance = (total / n).astype(x.dtype), (square / n).astype(x.dtype)
     return _apply(x, gamma, beta, mean, variance, epsilon, relu), mean, variance
 
 
+@underflow_is_zero
 def _apply(x, gamma, beta, mean, variance, epsilon, relu):
     _, rows, times = _rows(x)
     y = empty(x.shape, x.dtype)
@@ -108,6 +139,7 @@ def _apply(x, gamma, beta, mean, variance, epsilon, relu):
     return y
 
 
+@underflow_is_zero
 def terms_of(
     gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,6 +147,7 @@ def terms_of(
     return mean, _scale(gamma, variance, epsilon), beta
 
 
+@underflow_is_zero
 def _backward(dy, x, gamma, beta, mean, variance, epsilon, need_dx, relu):
     n, rows, times = _rows(x)
     dy, scale = plain(dy).reshape(rows.shape), _scale(gamma, variance, epsilon)
@@ -267,6 +300,17 @@ def _dx(dy, x, mean, scale, beta, relu, shift, slope, dx):
                 distance = flat_x[np.uintp(at + c)] - mean[np.uintp(c)]
                 gradient = gradient - shift[np.uintp(c)] - distance * slope[np.uintp(c)]
                 flat_dx[np.uintp(at + c)] = scale[np.uintp(c)] * gradient
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _multiply(dy, scale, dx):
+    """dx = scale dy."""
+    N, C = dy.shape
+    flat_dy, flat_dx = dy.reshape(-1), dx.reshape(-1)
+    for piece in prange(PIECES):
+        for row in range(piece * N // PIECES, (piece + 1) * N // PIECES):
+            for c in range(C):
+                flat_dx[np.uintp(row * C + c)] = scale[np.uintp(c)] * flat_dy[np.uintp(row * C + c)]
 
 
 @njit(cache=True, nogil=True, parallel=True)

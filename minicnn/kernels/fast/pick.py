@@ -72,9 +72,10 @@ def make_decode() -> Callable:
             e, b = Picks(context, builder, sig.args[0].dtype), builder
             alive, start = e.pointer(sig.args[0], alive, i), e.pointer(sig.args[1], start, i)
             bias, g = e.pointer(sig.args[3], bias, o0), e.pointer(sig.args[5], g, p0)
-            winner = context.make_array(sig.args[6])(context, builder, winner).data
             narrow = ir.VectorType(ir.IntType(8), e.lanes)
-            winner = b.bitcast(b.gep(winner, [p0], source_etype=narrow.element), narrow.as_pointer())
+            winner = e.address(sig.args[6], winner, p0, narrow.element)
+            e.bounds.check(winner, e.lanes)
+            winner = b.bitcast(winner, narrow.as_pointer())
             who = b.zext(b.load(winner, align=1, typ=narrow), e.places)
             zero = ir.Constant(e.vector, [0.0] * e.lanes)
             value = b.select(b.icmp_unsigned("<", who, e.number(NOBODY)), e.load(g), zero)
@@ -113,7 +114,7 @@ def make_pick(rows: int, values: int) -> Callable:
             b.branch(loop)
 
             b.position_at_end(loop)
-            p, x_here = b.phi(INDEX), b.phi(x.type)
+            p, x_here = b.phi(INDEX), e.phi(x)
             sums = [b.phi(e.vector) for _ in places]
             i = b.mul(p, e.constant(e.lanes))
             weight = e.load(e.move(alive, i))
@@ -127,6 +128,7 @@ def make_pick(rows: int, values: int) -> Callable:
                     seen = e.choose(upper[r], where, lower[r])
                     new[r * values + k] = e.multiply_add(weight, seen, sums[r * values + k])
             next_p = b.add(p, e.constant(1))
+            again = b.block  # not `loop` where checks of bounds split it
             after = [
                 (p, e.constant(0), next_p),
                 (x_here, x, e.move(x_here, x_p)),
@@ -134,7 +136,7 @@ def make_pick(rows: int, values: int) -> Callable:
             ]
             for phi, before, later in after:
                 phi.add_incoming(before, enter)
-                phi.add_incoming(later, loop)
+                phi.add_incoming(later, again)
             b.cbranch(b.icmp_signed("<", next_p, P), loop, done)
 
             b.position_at_end(done)

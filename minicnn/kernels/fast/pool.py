@@ -38,8 +38,7 @@ def make_pool(relu: bool, vectors: int = VECTORS) -> Callable:
             four = above, e.move(above, width), below, e.move(below, width)
             bias, y = e.pointer(sig.args[4], bias, o0), e.pointer(sig.args[6], y, y0)
             byte = ir.IntType(8)
-            winner = context.make_array(sig.args[7])(context, builder, winner).data
-            winner = b.gep(winner, [w0], source_etype=byte)
+            winner = e.address(sig.args[7], winner, w0, byte)
             zero = ir.Constant(e.vector, [0.0] * e.lanes)
 
             def name(value):
@@ -58,7 +57,8 @@ def make_pool(relu: bool, vectors: int = VECTORS) -> Callable:
                     who = b.select(b.fcmp_ordered(">", best, zero), who, name(NOBODY))
                     best = b.select(b.fcmp_ordered("<=", best, zero), zero, best)
                 e.store(best, y, v)
-                where = b.gep(winner, [e.constant(v * e.lanes)], source_etype=byte)
+                where = e.move(winner, e.constant(v * e.lanes), byte)
+                e.bounds.check(where, e.lanes)
                 b.store(who, b.bitcast(where, who.type.as_pointer()), align=1)
             return context.get_dummy_value()
 

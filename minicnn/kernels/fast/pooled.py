@@ -41,13 +41,14 @@ def conv2d_maxpool2d_backward(
     strides: Pair,
     padding: Padding,
     need_dx: bool = True,
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    need_dweight: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dx, dweight, dbias of both layers."""
-    if not need_dx and possible(weight.shape, strides, x.itemsize):
+    if need_dweight and not need_dx and possible(weight.shape, strides, x.itemsize):
         dy, x = plain(dy), plain(x)
         dweight, dbias, fine = pick_dweight(dy, winner, x, weight.shape, strides, padding)
         if fine:
             return None, dweight, dbias
     shape = len(x), *output_sizes(x.shape, weight.shape[:2], strides, padding), weight.shape[3]
     spread = maxpool2d_backward(dy, winner, shape, HALVES, HALVES, NONE)
-    return conv2d_backward(spread, x, weight, strides, padding, need_dx)
+    return conv2d_backward(spread, x, weight, strides, padding, need_dx, need_dweight)

@@ -1,7 +1,8 @@
 """Optimiser updates in one pass over memory: weight, gradient and moments are read once and written once.
 
 NumPy makes an array of each term; with millions of weights that is most of the time.  The equations are those of
-`reference.sgd_step` and `reference.adam_step`.  Called by `optimizers.py`.
+`reference.sgd_step` and `reference.adam_step`.  `largest`
+tells whether a gradient is finite.  Called by `optimizers.py`.
 """
 
 import math
@@ -9,9 +10,10 @@ import math
 import numpy as np
 from numba import prange
 
-from ...compiling import njit
+from ...compiling import njit, plain
 from .. import reference
 
+BITS = {"f": np.uint32, "d": np.uint64}  # integers of the same size
 RUN = 1 << 14  # weights that one thread moves at a time
 
 
@@ -45,8 +47,32 @@ def adam_step(
     _adam(*_flat(weight, grad, m, v), *settings)
 
 
+def largest(array: np.ndarray) -> float:
+    """The largest absolute value; NaN if any value is NaN, 0 for an empty array.
+
+    Absolute values are compared as unsigned integers, which stand in the same order; NaN is above infinity.  A
+    processor does that in vectors, which it may not with floats that may be NaN.
+    """
+    if array.dtype.char not in BITS:
+        return reference.largest(array)
+    bits = plain(array).reshape(-1).view(BITS[array.dtype.char])
+    return float(_largest(bits).view(array.dtype)[0])
+
+
 def _flat(*arrays):
     return [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+
+
+@njit(cache=True, nogil=True)
+def _largest(bits):
+    """The largest when the first bit of each, the sign, is cleared; in an array of one element."""
+    largest = bits.dtype.type(0)
+    for i in range(len(bits)):
+        value = bits.dtype.type(bits[i] << 1)
+        largest = value if value > largest else largest
+    found = np.empty(1, bits.dtype)
+    found[0] = largest >> 1
+    return found
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -8,8 +8,21 @@ are a few additions and work on vectors of channels.
 
 The matrices interpolate at 0, 1, -1, 1/2, -2 and infinity.  Their sums round three times as coarsely as the
 definition's in float32, 4e-6 of the largest output at 128 channels; the usual points, with 2 in place of 1/2, reach
-1e-5.  An infinity or NaN would spread over its whole patch; so `finite` looks at what came
-out, and the caller takes the direct route there.
+1e-5.
+
+Three consequences of these sums differ from the definition's:
+
+    infinity and NaN  would spread over their whole patch; so `finite` looks at what came out, and the caller takes the
+        direct route there
+    large numbers     round the whole patch: beside a value of 1e26, ordinary values of the same patch are lost, also in
+        outputs whose own window does not hold it.  The error is 4e-6 of the largest output, as above.  It is not
+        corrected: looking for such values would read every image once more
+    ties              outputs of windows that hold the same numbers should be equal, and a max pool then takes the
+        first.  They are equal if the whole patch is constant, or constant along its rows or columns, as flat regions
+        and straight lines in drawings and scans are: five of six transformed values are then exactly 0 along that
+        axis (`ORDERS`).  At the edge of such a region, outputs of one patch may differ in their last bits, so a
+        pool may take another one of them, and a ReLU may pass a sum that should be exactly 0.  Where that matters,
+        kernels="im2col" or "reference" has the definition's sums
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", sections 4.1 to 4.3; the choice of
 points: Barabasz et al. 2020, "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
 Neural Networks".
@@ -45,12 +58,25 @@ G = (
     (1 / 15, -2 / 15, 4 / 15),
     (0, 0, 1),
 )
+# In these orders of the terms of each row of BT, every partial sum of the coefficients is 0 or a power of two: so five
+# of six transformed values of equal numbers are 0 without rounding.
+ORDERS = (
+    (0, 1, 3, 2, 4, 5),
+    (0, 1, 2, 3, 4, 5),
+    (0, 3, 2, 1, 4, 5),
+    (0, 1, 3, 2, 4, 5),
+    (0, 1, 2, 3, 4, 5),
+    (0, 1, 2, 4, 3, 5),
+)
 AT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 0.5, -2, 0), (0, 1, 1, 0.25, 4, 0), (0, 1, -1, 0.125, -8, 1))
 
 
-def make_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
+def make_transform(
+    matrix: tuple[tuple[float, ...], ...], orders: tuple[tuple[int, ...], ...] | None = None
+) -> Callable:
     """Y = L X L^T for a small constant L, on one vector of channels: place (i, j) of X is x0 + i*x_i + j*x_j."""
     small, large = len(matrix), len(matrix[0])
+    orders = orders or (None,) * small
 
     @intrinsic
     def transform(typing_context, Y, y0, y_i, y_j, X, x0, x_i, x_j):
@@ -68,11 +94,11 @@ def make_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
             columns = []  # L X, a column at a time
             for j in range(large):
                 column = [e.load(place(x, i, x_i, j, x_j)) for i in range(large)]
-                columns.append([e.combine(row, column) for row in matrix])
+                columns.append([e.combine(matrix[i], column, orders[i]) for i in range(small)])
             for i in range(small):  # (L X) L^T, a row at a time
                 row_of_y = [columns[j][i] for j in range(large)]
                 for j in range(small):
-                    e.store(e.combine(matrix[j], row_of_y), place(y, i, y_i, j, y_j))
+                    e.store(e.combine(matrix[j], row_of_y, orders[j]), place(y, i, y_i, j, y_j))
             return context.get_dummy_value()
 
         return signature, codegen
@@ -80,7 +106,8 @@ def make_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
     return transform
 
 
-picture_transform, weight_transform, sum_transform = make_transform(BT), make_transform(G), make_transform(AT)
+picture_transform = make_transform(BT, ORDERS)
+weight_transform, sum_transform = make_transform(G), make_transform(AT)
 
 
 @njit(cache=True, nogil=True, parallel=True)

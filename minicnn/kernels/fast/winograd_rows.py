@@ -18,13 +18,16 @@ from numba.extending import intrinsic
 from ...compiling import njit
 from .cpu import REGISTERS, VECTOR_BYTES, VECTORS
 from .vectors import Vectors
-from .winograd import AT, BT, SIDE, STEP, G
+from .winograd import AT, BT, ORDERS, SIDE, STEP, G
 
 ABREAST = 2 if REGISTERS == 32 else 1  # patches of a tile: 24 or 12 sums
 
 
-def make_line_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
+def make_line_transform(
+    matrix: tuple[tuple[float, ...], ...], orders: tuple[tuple[int, ...], ...] | None = None
+) -> Callable:
     """Y = L X for a small constant L, on one vector: place i of X is x0 + i*x_i."""
+    orders = orders or (None,) * len(matrix)
 
     @intrinsic
     def line_transform(typing_context, Y, y0, y_i, X, x0, x_i):
@@ -37,7 +40,7 @@ def make_line_transform(matrix: tuple[tuple[float, ...], ...]) -> Callable:
             y, x = e.pointer(sig.args[0], Y, y0), e.pointer(sig.args[3], X, x0)
             line = [e.load(e.move(x, b.mul(x_i, e.constant(i)))) for i in range(len(matrix[0]))]
             for i, row in enumerate(matrix):
-                e.store(e.combine(row, line), e.move(y, b.mul(y_i, e.constant(i))))
+                e.store(e.combine(row, line, orders[i]), e.move(y, b.mul(y_i, e.constant(i))))
             return context.get_dummy_value()
 
         return signature, codegen
@@ -93,7 +96,7 @@ def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
 
 
 line_transform, weight_line_transform, row_tile = (
-    make_line_transform(BT),
+    make_line_transform(BT, ORDERS),
     make_line_transform(G),
     make_row_tile(ABREAST),
 )

@@ -1,0 +1,126 @@
+"""What a network computes on the way: every layer's output, and the gradient at any of them.
+
+`Sequential.trace` and `Sequential.gradient` call this.  Nothing of the model is changed, so any number of threads may
+do it with one model at once.  Layers run one by one here, without the fused steps of fusion.py.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError, ShapeError, StateError
+from .layers import Layer, Sigmoid, Softmax
+from .layers.chain import place_names, trace_chain, trace_chain_backward
+from .losses import takes_logits, with_logits
+
+STEP = 1e-6  # of the differences, for functions that give no gradient of their own
+
+
+def trace(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Every layer's output by its path, in order; see `Sequential.trace`."""
+    return trace_chain(model.layers, x)[1]
+
+
+def gradient(model: Any, x: np.ndarray, of: Any, at: str | Sequence[str], y: Any) -> Any:
+    """The gradient of a scalar at the input or at layers' outputs; see `Sequential.gradient`."""
+    paths = [at] if isinstance(at, str) else list(at)
+    of_logits = isinstance(of, (int, np.integer, str)) or (isinstance(of, np.ndarray) and of.ndim == 1)
+    layers, renamed = without_activation(model.layers) if of_logits else (list(model.layers), {})
+    output, caches = x, []
+    for layer in layers:
+        output, cache = layer.trace_forward(output)
+        caches.append(cache)
+    if of_logits:
+        dy = loss_gradient(model, of, y, output) if isinstance(of, str) else class_gradient(model, of, output)
+    else:
+        dy = function_gradient(of, output)
+    dx, gradients = trace_chain_backward(layers, dy, caches)
+    gradients = {renamed.get(path, path): value for path, value in gradients.items()} | {"input": dx}
+    for path in paths:
+        if path not in gradients:
+            raise ArgumentError("gradient at", "one of " + ", ".join(reversed(gradients)), repr(path))
+    return gradients[at] if isinstance(at, str) else {path: gradients[path] for path in paths}
+
+
+def without_activation(layers: Sequence[Layer]) -> tuple[list[Layer], dict[str, str]]:
+    """The layers up to the logits, without a Sigmoid or Softmax at the end, and new paths for renamed outputs."""
+    *before, last = layers
+    if type(last) in (Sigmoid, Softmax):
+        return before, {}
+    if type(last.activation) in (Sigmoid, Softmax):
+        linear = copy.copy(last)
+        linear.__dict__["activation"] = None
+        name = place_names(layers)[-1]
+        return [*before, linear], {name: f"{name}/linear"}
+    return list(layers), {}
+
+
+def class_gradient(model: Any, of: Any, logits: np.ndarray) -> np.ndarray:
+    """dlogits of the logit of a class; for one sigmoid the logit z is class 1's and -z is class 0's."""
+    if logits.ndim != 2:
+        raise ShapeError(
+            "gradient of a class", "outputs (N, K)", f"shape {logits.shape}", "Give a function of the output."
+        )
+    N, K = logits.shape
+    classes = 2 if K == 1 and model.is_classifier else K
+    chosen = np.broadcast_to(np.asarray(of), (N,)) if np.ndim(of) == 0 else np.asarray(of)
+    if (
+        chosen.shape != (N,)
+        or chosen.dtype.kind not in "iu"
+        or not ((chosen >= 0) & (chosen < classes)).all()
+    ):
+        raise ArgumentError(
+            "gradient of", f"a class number from 0 to {classes - 1}, or one for each of {N} samples", repr(of)
+        )
+    if K == 1:
+        return np.where(chosen == classes - 1, 1, -1).astype(logits.dtype)[:, None]
+    dlogits = np.zeros_like(logits)
+    dlogits[np.arange(N), chosen] = 1
+    return dlogits
+
+
+def loss_gradient(model: Any, of: str, y: Any, logits: np.ndarray) -> np.ndarray:
+    """dlogits of the loss for targets y; the loss is the mean over the batch, as in training."""
+    if of != "loss":
+        raise ArgumentError("gradient of", 'a class number, "loss", a gradient or a function', repr(of))
+    if y is None:
+        raise ArgumentError(
+            "gradient of the loss", "targets y", "none", 'Write gradient(x, of="loss", y=labels).'
+        )
+    loss = model.loss
+    if loss is None:
+        raise StateError("gradient of the loss", "a compiled model", "one that is not", "Call compile first.")
+    if model.output_activation is None:
+        return loss(y, logits)[1]
+    if takes_logits(loss) and loss.activation == type(model.output_activation).__name__:
+        return with_logits(loss)(y, logits)[1]
+    prediction, cache = model.output_activation.forward(logits)
+    return model.output_activation.backward(loss(y, prediction)[1], cache)
+
+
+def function_gradient(of: Callable | np.ndarray, output: np.ndarray) -> np.ndarray:
+    """doutput of a function of the output, or as it is given."""
+    if not callable(of):
+        dy = np.asarray(of)
+        if dy.dtype.kind not in "fiu" or dy.shape != output.shape:
+            raise ShapeError("gradient of", f"a gradient of shape {output.shape}", f"{dy.dtype} {dy.shape}")
+        return dy.astype(output.dtype)
+    answer = of(output.copy())
+    if isinstance(answer, tuple) and len(answer) == 2:
+        return function_gradient(answer[1], output)
+    if np.ndim(answer) != 0:
+        raise ArgumentError(
+            "gradient of a function", "one number, or the pair (number, gradient)",
+            f"an array of shape {np.shape(answer)}", "Sum it, for example.",
+        )  # fmt: skip
+    at, dy = output.astype(np.float64), np.empty(output.shape)
+    for index in np.ndindex(at.shape):  # central differences: the output is small
+        value, step = at[index], STEP * max(1.0, abs(at[index]))
+        at[index] = value + step
+        above = float(of(at.copy()))
+        at[index] = value - step
+        dy[index] = (above - float(of(at.copy()))) / (2 * step)
+        at[index] = value
+    return dy.astype(output.dtype)
