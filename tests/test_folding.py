@@ -27,7 +27,8 @@ def layers():
 def trained(made, rng, kernels="im2col", dtype="float64", shape=(12, 11, 2)):
     """A built model whose every number has moved away from where it began."""
     model = mc.Sequential(made, kernels, "cats").build(shape, dtype=dtype)
-    model.compile(mc.Adam(0.01), None if model.output_activation else "mse")
+    if model.output_activation:
+        model.compile(mc.Adam(0.01))
     for parameter in model.parameters:
         positive = parameter.name.endswith(("gamma", "variance"))
         value = rng.uniform(0.3, 0.9, parameter.shape) if positive else rng.normal(0, 0.4, parameter.shape)

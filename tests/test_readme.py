@@ -15,4 +15,6 @@ def test_the_library_example_runs_and_its_model_can_predict(root, drawn, tmp_pat
     exec(compile(code, "README.md", "exec"), names)
     answer = names["predict"]("photo.jpg")
     assert list(answer) == ["cat", "dog"] and sum(answer.values()) == pytest.approx(1)
-    assert names["saliency"].shape == names["x"].shape and len(names["outputs"]) == 7 + 4  # 4 inner activations
+    assert (
+        names["saliency"].shape == names["x"].shape and len(names["outputs"]) == 7 + 4
+    )  # 4 inner activations

@@ -143,7 +143,9 @@ class BatchNormalization(Layer):
         unmeasured = float(self._unmeasured) * self.momentum
         share = (1 - self.momentum) / (1 - unmeasured)
         for parameter, batch in zip(moving, (mean, variance), strict=True):
-            parameter.value[...] = (1 - share) * parameter.value + share * batch
+            parameter.value = (
+                1 - share
+            ) * parameter.value + share * batch  # a new array: others may be predicting
             parameter.assigned = False
         self._unmeasured[...] = unmeasured
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minicnn as mc
+from minicnn.layers.chain import walk
 
 
 def network():
@@ -32,6 +33,6 @@ def test_the_networks_are_the_one_that_ships_and_those_with_normalisations(progr
     found = dict(programs("folding").models())
     assert list(found) == ["catdog", "residual", "mini-Xception"]
     for model in found.values():
-        every = [layer for outer in model.layers for layer in (outer, *outer.inner)]
+        every = list(walk(model.layers))
         assert any(isinstance(layer, mc.BatchNormalization) for layer in every)
     assert np.prod(found["catdog"].input_shape) == 160 * 160 * 3

@@ -255,7 +255,10 @@ def test_a_folder_with_the_real_bad_files_trains_and_lists_them(catdog, drawn, t
             "layer 4: Conv2D: expected images of at least 3x3, received",
         ),
         (("--data", "DRAWN", "--network", "four-block", "--image-size", "20"), "Use larger images"),
-        (("--data", "DRAWN", "--validation-split", "1.5"), "validation_split: expected a number above 0 and below 1"),
+        (
+            ("--data", "DRAWN", "--validation-split", "1.5"),
+            "validation_split: expected a number above 0 and below 1",
+        ),
         (("--data", "DRAWN", "--learning-rate", "0"), "learning_rate"),
         (("--val-data", "DRAWN"), "--data beside it"),
         (("--data", "DRAWN", "--seed", "-1"), "seed: expected an int of at least 0"),
