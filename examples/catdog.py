@@ -19,12 +19,14 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import catdog_options
 import numpy as np
-from catdog_options import AUGMENTATIONS, NETWORKS, RECIPES
 
 import minicnn as mc
 from minicnn import data, metrics, reports, schedules
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # where `python -m` and `python -P` do not look
+import catdog_options  # noqa: E402
+from catdog_options import AUGMENTATIONS, NETWORKS, RECIPES  # noqa: E402
 
 SHIPPED = Path(__file__).resolve().with_name("catdog.safetensors")  # its card is beside it
 DRAFT = 2  # JPEG decoders may shrink photographs to twice the size: quick, and hard to tell apart
@@ -37,8 +39,9 @@ def main(arguments=None) -> int:
     if not arguments or arguments[0] not in (*COMMANDS, "-h", "--help"):
         arguments.insert(0, "train")
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show must not end the run
-        stream.reconfigure(errors="backslashreplace")
-    options = catdog_options.parser(__doc__, SHIPPED).parse_args(arguments)
+        if hasattr(stream, "reconfigure"):  # a notebook's has no such method
+            stream.reconfigure(errors="backslashreplace")
+    options = catdog_options.parser(__doc__ or "", SHIPPED).parse_args(arguments)
     options.arguments = arguments
     try:
         if options.threads is not None:

@@ -26,7 +26,7 @@ BOUNDS = (0.5, 0.7, 0.9, 0.97, 1.0)  # of the confidences that the card tells ap
 
 def main(arguments=None) -> int:
     """Measure, compare, write; returns the exit status."""
-    description, _, usage = __doc__.partition("\n\n")
+    description, _, usage = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
     )

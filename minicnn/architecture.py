@@ -240,7 +240,7 @@ class Architecture:
 
         Examples
         --------
-        >>> from minicnn.layers import Dense
+        >>> from minicnn import Dense, Sequential
         >>> model = Sequential([Dense(8, "relu"), Dense(1, "sigmoid", name="head")]).build((2,))
         >>> model.freeze(until="head")
         >>> [layer.trainable for layer in model.layers]

@@ -24,6 +24,7 @@ from .cache import Cache
 
 Shape = tuple[int, ...]
 Generator = np.random.Generator
+FLOATS = np.dtype("float32"), np.dtype("float64")  # in the byte order of the machine
 HARMLESS = {
     "data_format": "channels_last",
     "groups": 1,
@@ -423,12 +424,15 @@ class Layer(metaclass=LayerType):
         ShapeError, ArgumentError
         """
         dtype = next(iter(self._parameters.values())).dtype if self._parameters else None
-        if type(x) is not np.ndarray or (x.dtype != dtype if dtype else x.dtype.char not in "fd"):
+        if type(x) is not np.ndarray or (x.dtype != dtype if dtype else x.dtype not in FLOATS):
             x = np.asarray(x)
             if x.dtype.kind not in "fiub":
                 raise ArgumentError(f"{self!r}", "a batch of numbers", f"{x.dtype} of shape {x.shape}")
-            x = x.astype(dtype or (x.dtype if x.dtype.char in "fd" else "float32"))
-        if x.ndim == 0 or (axes is not None and x.ndim != axes) or channels not in (None, x.shape[-1]):
+            x = x.astype(dtype or ("float64" if x.dtype.itemsize == 8 and x.dtype.kind == "f" else "float32"))
+        fits = (
+            x.ndim > 0 and axes in (None, x.ndim) and channels in (None, x.shape[-1]) and 0 not in x.shape[1:]
+        )
+        if not fits:
             sizes = {2: "(N, features)", 4: "(N, height, width, channels)"}.get(axes, "(N, ...)")
             last = "" if channels is None else f" whose last axis is {channels}"
             raise ShapeError(f"{self!r}", f"a batch {sizes}{last}", f"shape {x.shape}")

@@ -620,3 +620,12 @@ def test_aids_that_cannot_be_are_refused(catdog, drawn, tmp_path, arguments, wor
     arguments = [drawn if argument == "DRAWN" else argument for argument in arguments]
     done = catdog("--data", drawn, "--out", tmp_path, *arguments)
     assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "how", [["-OO", "examples/catdog.py"], ["-m", "examples.catdog"], ["-P", "examples/catdog.py"]]
+)
+def test_it_runs_however_python_is_told_to(how, root, tmp_path):
+    command = [sys.executable, *how.split(), "cache", "--cache-dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0 and "MB of decoded photographs" in done.stdout, done.stderr
