@@ -445,7 +445,7 @@ class Layer(metaclass=LayerType):
 
     def need_weights(self) -> None:
         """Raise StateError if the layer is not built."""
-        if not self._parameters or any(parameter.value is None for parameter in self._parameters.values()):
+        if not self._parameters or True in [p._value is None for p in self._parameters.values()]:
             raise StateError(
                 f"{self!r}", "a layer with weights", "one that is not built",
                 "Call build(input_shape, rng), or put it into a model and build that.",
