@@ -60,8 +60,10 @@ def checked_gradient(name: str, parameter: Any) -> np.ndarray:
         found = "none" if array is None else f"{array.dtype} of shape {array.shape}"
         wanted = f"a gradient of shape {value.shape}"
         raise ShapeError(name, wanted, found, "Go backward first, with a gradient for each output.")
+    if array.dtype == value.dtype:
+        return array
     with np.errstate(over="ignore", under="ignore"):
-        return array.astype(value.dtype, copy=False)
+        return array.astype(value.dtype)
 
 
 def largest_of(name: str, grad: np.ndarray, kernels: ModuleType) -> float:
