@@ -626,6 +626,6 @@ def test_aids_that_cannot_be_are_refused(catdog, drawn, tmp_path, arguments, wor
     "how", [["-OO", "examples/catdog.py"], ["-m", "examples.catdog"], ["-P", "examples/catdog.py"]]
 )
 def test_it_runs_however_python_is_told_to(how, root, tmp_path):
-    command = [sys.executable, *how.split(), "cache", "--cache-dir", str(tmp_path)]
+    command = [sys.executable, *how, "cache", "--cache-dir", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0 and "MB of decoded photographs" in done.stdout, done.stderr
