@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import ArgumentError
-from .targets import numeric
+from .targets import check_unmasked, numeric
 
 LARGEST = 2.0  # images in [0, 1] stay below this even where resizing overshoots; images in 0 ... 255 do not
 
@@ -48,13 +48,7 @@ def as_array(value: ArrayLike, where: str) -> np.ndarray:
     if isinstance(value, (Mapping, Set)):
         raise ArgumentError(where, expected, f"a {type(value).__name__}")
     parts = value if isinstance(value, (list, tuple)) else (value,)
-    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise ArgumentError(
-            where,
-            "an array without a mask",
-            "a masked array",
-            "Remove the masked samples, or call .filled().",
-        )
+    check_unmasked(parts, where)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:

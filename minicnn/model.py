@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from . import fusion, losses, model_file, optimizers, tracing, training
 from .architecture import Architecture
-from .errors import ArgumentError, NonFiniteError, ShapeError, StateError, check_bool
+from .errors import ArgumentError, MinicnnError, NonFiniteError, ShapeError, StateError, check_bool
 from .history import History
 from .layers import AveragePool2D, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D, Sigmoid, Softmax
 from .layers.base import assign
@@ -396,6 +396,16 @@ class Sequential(Architecture):
 
     @state.setter
     def state(self, state: dict) -> None:
+        before = self.state
+        try:
+            self._restore(state)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self._restore(before)
+            if isinstance(error, MinicnnError):
+                raise
+            raise ArgumentError("model.state", "the state of a model", f"another ({error})") from error
+
+    def _restore(self, state):
         parameters = self.named_parameters
         if parameters.keys() != state["weights"].keys() or len(state["layers"]) != len(self._layers):
             raise ShapeError(
@@ -404,11 +414,9 @@ class Sequential(Architecture):
                 "that of another",
                 "Build the same model.",
             )
-        for name, parameter in parameters.items():
-            parameter.checked(state["weights"][name])
+        assign("model.state", list(parameters.values()), [state["weights"][name] for name in parameters])
         if self.optimizer is not None and state["optimizer"] is not None:
             self.optimizer.state = state["optimizer"]
-        assign("model.state", list(parameters.values()), [state["weights"][name] for name in parameters])
         for layer, remembered in zip(self._layers, state["layers"], strict=True):
             layer.state = remembered
 

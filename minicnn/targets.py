@@ -4,6 +4,7 @@ Only numbers pass.  Words, None, objects, dates, masked arrays, NaN and infinity
 the first one that is wrong.  Truth values are 0 and 1, whole floats are class numbers.
 """
 
+from collections.abc import Iterable
 from numbers import Number
 from typing import Any
 
@@ -50,6 +51,17 @@ def as_numbers(values: ArrayLike, where: str, repair: str = NUMBER_THEM) -> np.n
     return array
 
 
+def check_unmasked(arrays: Iterable, where: str) -> None:
+    """Raise ArgumentError if one of the arrays has a mask, which would be ignored."""
+    if any(isinstance(array, np.ma.MaskedArray) for array in arrays):
+        raise ArgumentError(
+            where,
+            "an array without a mask",
+            "a masked array",
+            "Remove the masked samples, or call .filled().",
+        )
+
+
 def numeric(values: ArrayLike, where: str, repair: str = "") -> np.ndarray:
     """`as_numbers`, but NaN and infinity may be among them.
 
@@ -57,13 +69,7 @@ def numeric(values: ArrayLike, where: str, repair: str = "") -> np.ndarray:
     ------
     ArgumentError
     """
-    if isinstance(values, np.ma.MaskedArray):
-        raise ArgumentError(
-            where,
-            "an array without a mask",
-            "a masked array",
-            "Remove the masked samples, or call .filled().",
-        )
+    check_unmasked((values,), where)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError):

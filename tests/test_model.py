@@ -538,6 +538,8 @@ def test_a_call_that_is_refused_changes_nothing(rng):
         lambda: model.set_weights([np.zeros_like(weights[0]), *(np.full(w.shape, "q") for w in weights[1:])]),
         lambda: model.set_weights(weights[:-1]), lambda: model.set_weights(None), lambda: model.set_weights("weights"),
         lambda: setattr(model, "state", other), lambda: setattr(model, "state", state | {"layers": []}),
+        lambda: setattr(model, "state", {}), lambda: setattr(model, "state", 7),
+        lambda: setattr(model, "state", state | {"optimizer": {"iterations": 3}}),
     ):  # fmt: skip
         with pytest.raises(mc.MinicnnError):
             call()

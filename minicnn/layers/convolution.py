@@ -15,7 +15,6 @@ from ..errors import ArgumentError, check_int
 from ..initializers import check_name
 from ..kernels.geometry import Padding, Pair, check_padding, pair, place_windows
 from .base import Generator, Shape
-from .cache import Cache, make_cache, open_cache
 from .weighted import WeightedSum
 
 ONE = (1, 1)
@@ -32,6 +31,7 @@ def padding_of(
 class Convolution(WeightedSum):
     """Where the windows lie on the image; a subclass adds its weights and its sum."""
 
+    axes = 4
     packed: Any = None  # in a Predictor: the weights as its kernels read them
 
     def __init__(
@@ -170,27 +170,14 @@ class Conv2D(Convolution):
             return self.kernels.dilated_conv2d_forward(x, weight, bias, pads, self.dilation_rate)
         return self.kernels.conv2d_forward(x, weight, bias, strides, pads)
 
-    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
-        self.need_weights()
-        x = self.as_input(x, 4, self.weight.shape[2])
-        y, of_activation = self.activate(self.weighted_sum(x), training)
-        return y, make_cache(self, y, x, of_activation)
-
-    def backward(
-        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
-    ) -> np.ndarray | None:
-        dy, x, of_activation = open_cache(self, dy, cache)
-        dz = self.activate_backward(dy, of_activation)
+    def weighted_sum_backward(
+        self, dz: np.ndarray, x: np.ndarray, need_dx: bool, need_dweight: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         weight, _, strides, pads = self.arguments(x)
-        needs = need_dx, need_dweight and self.learns
+        needs = need_dx, need_dweight
         if self.dilation_rate != ONE:
-            gradients = self.kernels.dilated_conv2d_backward(dz, x, weight, pads, self.dilation_rate, *needs)
-        else:
-            gradients = self.kernels.conv2d_backward(dz, x, weight, strides, pads, *needs)
-        dx, dweight, dbias = gradients
-        self.write(self.weight, dweight)
-        self.write(self.bias, dbias)
-        return dx
+            return self.kernels.dilated_conv2d_backward(dz, x, weight, pads, self.dilation_rate, *needs)
+        return self.kernels.conv2d_backward(dz, x, weight, strides, pads, *needs)
 
     def multiply_adds(self, input_shape: Shape) -> int:
         return math.prod(self.output_size(input_shape)) * math.prod(self.weight.shape)

@@ -7,7 +7,6 @@ import numpy as np
 from ..errors import ShapeError, check_int
 from ..initializers import check_name
 from .base import Generator, Shape
-from .cache import Cache, make_cache, open_cache
 from .weighted import WeightedSum
 
 
@@ -48,6 +47,8 @@ class Dense(WeightedSum):
     (array([[4., 5.]], dtype=float32), array([[1., 0., 1.]], dtype=float32))
     """
 
+    axes = 2
+
     def __init__(
         self,
         units: int,
@@ -79,23 +80,10 @@ class Dense(WeightedSum):
     def weighted_sum(self, x: np.ndarray) -> np.ndarray:
         return self.kernels.dense_forward(x, self.weight.value, self.bias_value)
 
-    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
-        self.need_weights()
-        x = self.as_input(x, 2, self.weight.shape[0])
-        y, of_activation = self.activate(self.weighted_sum(x), training)
-        return y, make_cache(self, y, x, of_activation)
-
-    def backward(
-        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
-    ) -> np.ndarray | None:
-        dy, x, of_activation = open_cache(self, dy, cache)
-        dz = self.activate_backward(dy, of_activation)
-        dx, dweight, dbias = self.kernels.dense_backward(
-            dz, x, self.weight.value, need_dx, need_dweight and self.learns
-        )
-        self.write(self.weight, dweight)
-        self.write(self.bias, dbias)
-        return dx
+    def weighted_sum_backward(
+        self, dz: np.ndarray, x: np.ndarray, need_dx: bool, need_dweight: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        return self.kernels.dense_backward(dz, x, self.weight.value, need_dx, need_dweight)
 
     def multiply_adds(self, input_shape: Shape) -> int:
         return input_shape[0] * self.units

@@ -96,23 +96,10 @@ class DepthwiseConv2D(Convolution):
             return self.kernels.dilated_depthwise_conv2d_forward(x, weight, bias, pads, self.dilation_rate)
         return self.kernels.depthwise_conv2d_forward(x, weight, bias, strides, pads)
 
-    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
-        self.need_weights()
-        x = self.as_input(x, 4, self.weight.shape[2])
-        y, of_activation = self.activate(self.weighted_sum(x), training)
-        return y, make_cache(self, y, x, of_activation)
-
-    def backward(
-        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
-    ) -> np.ndarray | None:
-        dy, x, of_activation = open_cache(self, dy, cache)
-        dz = self.activate_backward(dy, of_activation)
-        dx, dweight, dbias = depthwise_backward(
-            self, dz, x, self.weight.value, need_dx, need_dweight and self.learns
-        )
-        self.write(self.weight, dweight)
-        self.write(self.bias, dbias)
-        return dx
+    def weighted_sum_backward(
+        self, dz: np.ndarray, x: np.ndarray, need_dx: bool, need_dweight: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        return depthwise_backward(self, dz, x, self.weight.value, need_dx, need_dweight)
 
     def multiply_adds(self, input_shape: Shape) -> int:
         return math.prod(self.output_size(input_shape)) * math.prod(self.weight.shape)

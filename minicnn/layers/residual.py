@@ -128,9 +128,6 @@ class Residual(Layer):
         y = self.kernels.add(*outputs)
         return y, named | {"": y}
 
-    def trace_forward(self, x: np.ndarray) -> tuple[np.ndarray, Cache]:
-        return self.forward(x)
-
     def trace_backward(self, dy: np.ndarray, cache: Cache) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         dy, caches = open_cache(self, dy, cache)
         gradients, named = [], {}

@@ -11,15 +11,17 @@ from ..errors import check_bool
 from ..regularizers import find_regularizer
 from .activations import find_activation
 from .base import Generator, Layer
-from .cache import Cache
+from .cache import Cache, make_cache, open_cache
 
 
 class WeightedSum(Layer):
-    """The base of layers that compute y = activation(weighted sum of x + bias).
+    """The base of layers that compute z = weighted sum of x + bias;  y = activation(z).
 
-    A subclass defines `weighted_sum` and, in build, the parameter `weight`.
+    A subclass defines `weighted_sum` and its gradients `weighted_sum_backward`, and in build the parameter `weight`,
+    whose last axis but one is the channels of x.
     """
 
+    axes: int  # of a batch x
     bias = None
 
     def __init__(self, activation: Any, use_bias: bool, kernel_regularizer: Any):
@@ -42,6 +44,28 @@ class WeightedSum(Layer):
     def weighted_sum(self, x: np.ndarray) -> np.ndarray:
         """z, the output before the activation."""
         raise NotImplementedError
+
+    def weighted_sum_backward(
+        self, dz: np.ndarray, x: np.ndarray, need_dx: bool, need_dweight: bool
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """dx, dweight and dbias from dz."""
+        raise NotImplementedError
+
+    def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
+        self.need_weights()
+        x = self.as_input(x, self.axes, self.weight.shape[-2])
+        y, of_activation = self.activate(self.weighted_sum(x), training)
+        return y, make_cache(self, y, x, of_activation)
+
+    def backward(
+        self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
+    ) -> np.ndarray | None:
+        dy, x, of_activation = open_cache(self, dy, cache)
+        dz = self.activate_backward(dy, of_activation)
+        dx, dweight, dbias = self.weighted_sum_backward(dz, x, need_dx, need_dweight and self.learns)
+        self.write(self.weight, dweight)
+        self.write(self.bias, dbias)
+        return dx
 
     def activate(self, z: np.ndarray, training: bool) -> tuple[np.ndarray, Cache | None]:
         """y = activation(z) and the activation's cache; z itself where there is no activation."""

@@ -223,7 +223,7 @@ class Optimizer:
         arrays = {name: self._moments_of(name, parameter.value) for name, parameter in named.items()}
         gradients, largest = self._clipped(gradients, largest)
         careful = self._large or any(
-            self._may_overflow(largest[name], rate, LIMITS[named[name].value.dtype.name]) for name in named
+            self._may_overflow(largest[name], rate, LIMITS[named[name].value.dtype]) for name in named
         )
 
         def move():
@@ -234,9 +234,9 @@ class Optimizer:
             self._move_carefully(move, named, arrays)
         else:
             move()
-        self._moments |= {
-            f"{name}/{moment}": array for name, some in arrays.items() for moment, array in some.items()
-        }
+        for name, some in arrays.items():
+            for moment, array in some.items():
+                self._moments[f"{name}/{moment}"] = array
         self._iterations += 1
 
     def update(
@@ -370,7 +370,7 @@ class Optimizer:
             raise ArgumentError(
                 where, f"moments among {known}", repr(name), "Take the state of such an optimizer."
             )
-        if not isinstance(array, np.ndarray) or array.dtype.name not in LIMITS:
+        if not isinstance(array, np.ndarray) or array.dtype not in LIMITS:
             received = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
             raise ArgumentError(f"{where} {name}", "an array of float32 or float64", received)
         if not np.isfinite(array).all() or (moment in self.squares and (array < 0).any()):

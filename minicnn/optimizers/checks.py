@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError, NonFiniteError, ShapeError, StateError, check_number
 
 # Gradients and rates up to these cannot overflow within a step, not even squared; nor weights up to their square.
-LIMITS = {"float32": 1e15, "float64": 1e150}
+LIMITS = {np.dtype("float32"): 1e15, np.dtype("float64"): 1e150}
 
 
 def fraction(value: Any, where: str) -> float:
@@ -77,7 +77,7 @@ def largest_of(name: str, grad: np.ndarray, kernels: ModuleType) -> float:
 
 def is_large(array: np.ndarray) -> bool:
     """Whether a weight or moment is so large that a step may overflow."""
-    return np.abs(array).max(initial=0) > LIMITS[array.dtype.name] ** 2
+    return np.abs(array).max(initial=0) > LIMITS[array.dtype] ** 2
 
 
 def scheduled(schedule: Callable[[int], float], step: int) -> float:
