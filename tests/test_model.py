@@ -532,6 +532,7 @@ def test_a_call_that_is_refused_changes_nothing(rng):
     before = model.optimizer, model.loss, model.metrics, model.outputs
     weights, state = model.get_weights(), model.state
     other = network().build((8, 8, 1)).state
+    zeros = {name: np.zeros_like(weight) for name, weight in state["weights"].items()}
     for call in (
         lambda: model.compile("sgd", "binary_crossentropy", ["accuracy"]), lambda: model.compile("sgd", "msee"),
         lambda: model.compile("sgd", "sparse_categorical_crossentropy", ["no metric"]), lambda: model.compile(7),
@@ -539,7 +540,7 @@ def test_a_call_that_is_refused_changes_nothing(rng):
         lambda: model.set_weights(weights[:-1]), lambda: model.set_weights(None), lambda: model.set_weights("weights"),
         lambda: setattr(model, "state", other), lambda: setattr(model, "state", state | {"layers": []}),
         lambda: setattr(model, "state", {}), lambda: setattr(model, "state", 7),
-        lambda: setattr(model, "state", state | {"optimizer": {"iterations": 3}}),
+        lambda: setattr(model, "state", state | {"weights": zeros, "optimizer": {"iterations": 3}}),
     ):  # fmt: skip
         with pytest.raises(mc.MinicnnError):
             call()
