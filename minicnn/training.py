@@ -6,7 +6,6 @@ batches.py, what is reported in history.py, how it is shown in progress.py.
 """
 
 import copy
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike
 from . import fit_arguments, progress
 from .batches import Batches, shorten
 from .callbacks import Callback
+from .callbacks.calling import call_hook, finishing
 from .errors import ArgumentError, MinicnnError, NonFiniteError, StateError
 from .history import History, Totals
 from .inputs import as_input
@@ -327,7 +327,7 @@ def _train(run):
             callback.run = run
             callback.set_model(model)
             callback.set_params(run.history.params)
-            _call(callback, "on_train_begin", {})  # that of a checkpoint may set the run forward
+            call_hook(callback, "on_train_begin", {})  # that of a checkpoint may set the run forward
             begun.append(callback)
         # A run that is resumed within its last epoch, after stop_training was set, still ends that epoch.
         while run.epoch < run.epochs and (run.batch or not model.stop_training):
@@ -335,7 +335,7 @@ def _train(run):
     finally:
         with ExitStack() as ending:  # each callback's, also if one before it fails
             for callback in reversed(begun):
-                ending.callback(_call, callback, "on_train_end", {})
+                ending.callback(call_hook, callback, "on_train_end", {})
     return run.history
 
 
@@ -356,7 +356,8 @@ def _train_epoch(run):
     if run.verbose:
         progress.say(progress.epoch_line(epoch, run.epochs, steps, seconds, logs))
     run.end_epoch()
-    _call_all(run, "on_epoch_end", epoch, logs)
+    with finishing():  # a saved model and its row in the log belong together
+        _call_all(run, "on_epoch_end", epoch, logs)
 
 
 def _train_batches(run, start):
@@ -382,19 +383,7 @@ def _train_batches(run, start):
 
 def _call_all(run, hook, *arguments):
     for callback in run.callbacks:
-        _call(callback, hook, *arguments)
-
-
-def _call(callback, hook, *arguments):
-    """Call a hook with as many of the arguments as it takes, because many leave out `logs`."""
-    method = getattr(callback, hook)
-    try:
-        inspect.signature(method).bind(*arguments)
-    except TypeError:
-        arguments = arguments[:-1]
-    except ValueError:  # a function of another language, which does not say
-        pass
-    method(*arguments)
+        call_hook(callback, hook, *arguments)
 
 
 def _train_step(run, batch, x, y, weight):

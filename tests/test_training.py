@@ -773,3 +773,21 @@ def test_predict_takes_arrays_loaders_and_iterables():
     wanted = model.predict(x)
     for dataset in (x.tolist(), [(x[:5], y[:5]), (x[5:], y[5:])], iter([x[:5], x[5:]])):
         np.testing.assert_allclose(model.predict(dataset), wanted, rtol=1e-6)
+
+
+def test_ctrl_c_at_the_end_of_an_epoch_waits_for_all_callbacks():
+    import signal
+
+    class Press(mc.Callback):
+        def on_epoch_end(self, epoch):
+            if epoch == 1:
+                signal.raise_signal(signal.SIGINT)
+
+    seen = []
+    model = mc.Sequential([mc.Dense(1)], "reference").build((2,))
+    model.compile("sgd", "mse")
+    last = mc.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(np.eye(2), [0, 1], epochs=5, callbacks=[Press(), last], verbose=0)
+    assert seen == [0, 1] and model.history.epoch == [0, 1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
