@@ -417,6 +417,7 @@ class ONNXRuntime:
 FRAMEWORKS = {
     "minicnn fast": ("minicnn.kernels.fast", MiniCNN, "fast"),
     "minicnn im2col": ("minicnn.kernels.im2col", MiniCNN, "im2col"),
+    "minicnn before": ("minicnn.kernels.fast", MiniCNN, "fast"),  # an earlier version, with --before
     "Keras/TensorFlow": ("tensorflow", Keras, ""),
     "Keras/TensorFlow XLA": ("tensorflow", Keras, "XLA"),
     "PyTorch": ("torch", Torch, ""),

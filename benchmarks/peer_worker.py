@@ -30,12 +30,13 @@ class Worker:
         Peak memory in MB when its framework was imported and nothing done.
     """
 
-    def __init__(self, name: str, network: str, problem: Path):
+    def __init__(self, name: str, network: str, problem: Path, environment: dict[str, str] | None = None):
         self.network, self.errors = network, problem.with_name(f"{name.replace('/', ' ')}.err")
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, name, network, str(problem)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | QUIET,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+                env=os.environ | QUIET | (environment or {}),
             )  # fmt: skip
         self.waited = self.idle = 0.0
         self.imported: float | None = None

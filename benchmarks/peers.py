@@ -39,6 +39,7 @@ PREDICTED = (
 MEMORY = "four-block"  # the network whose training is weighed
 TRAINERS = [name for name in FRAMEWORKS if name != "ONNX Runtime"]
 SLOWER = ("minicnn im2col", "Keras/TensorFlow XLA")  # than their sisters in every network: only with --all
+BEFORE = "minicnn before"
 RESTLESS = 0.02  # of a core: who uses more while others are timed makes the run void
 
 
@@ -48,6 +49,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NETWORK", help=", ".join(NETWORKS))
     parser.add_argument("--turn", type=float, default=0.4, help="seconds of one framework's turn")
     parser.add_argument("--all", action="store_true", help=f"time {' and '.join(SLOWER)} too")
+    parser.add_argument(
+        "--before", type=Path, metavar="FOLDER", help=f"{BEFORE}: an earlier version's folder"
+    )
     parser.add_argument("--out", type=Path, help="folder to write into; else results, and with --only none")
     options = parser.parse_args()
     out = options.out or (None if options.only else measuring.RESULTS)
@@ -60,7 +64,10 @@ def main() -> None:
     report |= {"speeds": [], "notes": []}
     names = [name for name in FRAMEWORKS if name not in SLOWER or options.all]
     for name in list(names):
-        if not importlib.util.find_spec(FRAMEWORKS[name][0]):
+        if name == BEFORE:
+            if options.before is None:
+                names.remove(name)
+        elif not importlib.util.find_spec(FRAMEWORKS[name][0]):
             names.remove(name)
             report["notes"].append(f"{name} is not installed.")
     for network in options.only or NETWORKS:
@@ -70,7 +77,7 @@ def main() -> None:
         for entry in measured:
             print(peer_report.speed_table(entry), flush=True)
     if MEMORY in (options.only or NETWORKS):
-        report["memory"] = {"network": MEMORY, "MB": weigh(names, report["notes"])}
+        report["memory"] = {"network": MEMORY, "MB": weigh(names, options, report["notes"])}
         print(peer_report.memory_table(report["memory"]), flush=True)
     print(peer_report.summary_table(report))
     if out:
@@ -90,7 +97,7 @@ def measure(network: str, names: list[str], options, notes: list[str]) -> list[d
     names = [name for name in names if name in TRAINERS or network in PREDICTED]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         problem = write_problem(Path(folder), network)
-        workers = {name: stack.enter_context(Worker(name, network, problem)) for name in names}
+        workers = {name: stack.enter_context(start(name, network, problem, options)) for name in names}
         tasks = {}
         for size in (BATCH, 1) if network in PREDICTED else (BATCH,):
             before, workers = answers(workers, ["predictions", size], notes)
@@ -106,6 +113,13 @@ def measure(network: str, names: list[str], options, notes: list[str]) -> list[d
         tasks["training"] = take_turns(workers, ["train"], BATCH, options)
     pixels = NETWORKS[network].size
     return [{"network": network, "pixels": pixels, "task": task} | found for task, found in tasks.items()]
+
+
+def start(name: str, network: str, problem: Path, options) -> Worker:
+    """The process of a framework; that of an earlier version finds its package first."""
+    return Worker(
+        name, network, problem, {"PYTHONPATH": str(options.before.resolve())} if name == BEFORE else {}
+    )
 
 
 def write_problem(folder: Path, network: str) -> Path:
@@ -173,12 +187,14 @@ def calibrate(worker: Worker, command: list, turn: float) -> int:
     return max(1, round(times * turn / seconds))
 
 
-def weigh(names: list[str], notes: list[str]) -> dict:
+def weigh(names: list[str], options, notes: list[str]) -> dict:
     """Peak memory in MB of each that trains: when it is imported, and when a new process of it has trained."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         problem = write_problem(Path(folder), MEMORY)
         workers = {
-            name: stack.enter_context(Worker(name, MEMORY, problem)) for name in names if name in TRAINERS
+            name: stack.enter_context(start(name, MEMORY, problem, options))
+            for name in names
+            if name in TRAINERS
         }
         _, workers = answers(workers, ["train", 10], notes)
         trained, _ = answers(workers, ["peak"], notes)

@@ -16,8 +16,8 @@ from . import fusion, model_file
 from .errors import ArgumentError, ShapeError, StateError, UnknownAttributeError, check_bool, check_int
 from .kernels import kernel_set
 from .layers import Layer, Parameter, Sigmoid, Softmax
-from .layers.base import assign
 from .layers.chain import assign_names, build_chain, check_layers, named_layers, named_parameters
+from .layers.parameter import assign
 from .summary import summary
 
 
@@ -310,7 +310,7 @@ class Architecture:
 
     def _need_weights(self, what):
         self._need_build(what)
-        if any(parameter.value is None for parameter in self._named.values()):
+        if [None for parameter in self._named.values() if parameter._value is None]:
             raise StateError(what, "a model with weights", "one without", "Set or load them first.")
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -7,6 +7,7 @@ it.  Each class is also the built-in error that Python users would catch (`Value
 
 import errno
 import math
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -169,3 +170,26 @@ def check_bool(value: Any, where: str) -> bool:
     if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # NumPy's, without importing it
         return bool(value)
     raise ArgumentError(where, "True or False", repr(value))
+
+
+def check_word(value: Any, where: str, words: Iterable[str]) -> str:
+    """`value`, if it is one of the words; an array or a list is none of them.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> check_word("min", "mode", ("min", "max"))
+    'min'
+    >>> check_word(["min"], "mode", ("min", "max"))
+    Traceback (most recent call last):
+        ...
+    minicnn.errors.ArgumentError: mode: expected "min" or "max", received ['min'].
+    """
+    words = tuple(words)
+    if isinstance(value, str) and value in words:
+        return value
+    *first, last = [f'"{word}"' for word in words]
+    raise ArgumentError(where, f"{', '.join(first)} or {last}", repr(value))

@@ -15,8 +15,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     array([0. , 0.5])
     """
     with np.errstate(under="ignore"):
-        small = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1, small) / (1 + small)
+        return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

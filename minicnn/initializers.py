@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from .errors import ArgumentError
+from .errors import check_word
 
 # The standard deviation of a normal distribution cut at two standard deviations.
 TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
@@ -89,6 +89,4 @@ def check_name(name: str, where: str) -> str:
     ArgumentError
         With the names that there are.
     """
-    if name not in BY_NAME:
-        raise ArgumentError(where, "one of " + ", ".join(BY_NAME), repr(name), "Choose one of these names.")
-    return name
+    return check_word(name, where, BY_NAME)

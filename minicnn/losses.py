@@ -556,16 +556,18 @@ def check_prediction(where: str, prediction: ArrayLike) -> np.ndarray:
 
 def _checked(loss, terms, prediction):
     """What `terms` returned, if it is a loss for each sample and a gradient for each output."""
-    where, wanted = (
-        f"{type(loss).__name__}.terms",
-        f"a pair of shapes {prediction.shape[:1]} and {prediction.shape}",
-    )
     if not isinstance(terms, tuple) or len(terms) != 2:
-        raise ShapeError(where, wanted, type(terms).__name__, "Return each sample's loss, and its gradient.")
+        raise _wrong_terms(loss, prediction, type(terms).__name__)
     each, gradient = map(np.asarray, terms)
     if each.shape != prediction.shape[:1] or gradient.shape != prediction.shape:
-        raise ShapeError(where, wanted, f"shapes {each.shape} and {gradient.shape}")
+        raise _wrong_terms(loss, prediction, f"shapes {each.shape} and {gradient.shape}")
     return each, gradient
+
+
+def _wrong_terms(loss, prediction, found):
+    wanted = f"a pair of shapes {prediction.shape[:1]} and {prediction.shape}"
+    repair = "Return each sample's loss, and its gradient."
+    return ShapeError(f"{type(loss).__name__}.terms", wanted, found, repair)
 
 
 def _clipped(p):

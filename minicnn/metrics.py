@@ -322,9 +322,9 @@ def _counts(target, prediction, outputs):
 def _differences(target, prediction, outputs):
     """p - t in float64; without a meaning, targets must have the predictions' shape."""
     prediction = numeric(prediction, "predictions")
-    prediction = prediction.reshape(len(prediction), -1) if prediction.ndim else prediction
-    if prediction.ndim != 2 or not prediction.size:
+    if not prediction.ndim or not prediction.size:
         raise ShapeError("metrics", "predictions (N, K)", f"shape {prediction.shape}")
+    prediction = prediction.reshape(len(prediction), -1)
     outputs = outputs or Outputs("numbers", prediction.shape[1])
     target = outputs.targets(target)
     _check_lengths(target, prediction)

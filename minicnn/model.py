@@ -17,7 +17,7 @@ from .architecture import Architecture
 from .errors import ArgumentError, MinicnnError, NonFiniteError, ShapeError, StateError, check_bool
 from .history import History
 from .layers import AveragePool2D, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D, Sigmoid, Softmax
-from .layers.base import assign
+from .layers.parameter import assign
 from .metrics import find_metrics
 from .outputs import Outputs, find_outputs
 
@@ -352,11 +352,11 @@ class Sequential(Architecture):
     def predict(self, x: Any, batch_size: int | None = None, **settings: Any) -> np.ndarray:
         """The outputs for all samples, in order; the arguments are those of `training.predict`."""
         if (  # one batch that needs no conversion: what follows from arguments alone costs as much as a small network
-            type(x) is np.ndarray
+            (batch_size is None or type(batch_size) is int)
+            and type(x) is np.ndarray
             and x.dtype == self.dtype
             and x.shape[1:] == self.input_shape
-            and 0 < len(x) <= 32
-            and batch_size is None
+            and 0 < len(x) <= (32 if batch_size is None else batch_size)
             and self.preprocessing is None
             and not settings
         ):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import ArgumentError, ShapeError, check_int, check_number
+from .errors import ArgumentError, ShapeError, check_int, check_number, check_word
 from .functions import sigmoid, softmax
 from .losses import (
     TOLERANCE,
@@ -66,8 +66,7 @@ class Outputs:
     rows: bool | None = None
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ArgumentError("Outputs", " or ".join(KINDS), repr(self.kind))
+        check_word(self.kind, "Outputs", KINDS)
         check_int(self.count, "Outputs count", 2 if self.kind == "distribution" else 1)
 
     @property

@@ -25,7 +25,9 @@ def trace(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
 
 def gradient(model: Any, x: np.ndarray, of: Any, at: str | Sequence[str], y: Any) -> Any:
     """The gradient of a scalar at the input or at layers' outputs; see `Sequential.gradient`."""
-    paths = [at] if isinstance(at, str) else list(at)
+    paths = [at] if isinstance(at, str) else at
+    if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
+        raise ArgumentError("gradient at", '"input", a path of model.trace, or a list of these', repr(at))
     of_logits = isinstance(of, (int, np.integer, str)) or (isinstance(of, np.ndarray) and of.ndim == 1)
     layers, renamed = without_activation(model.layers) if of_logits else (list(model.layers), {})
     output, caches = x, []

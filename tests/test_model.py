@@ -201,7 +201,7 @@ def test_a_layer_that_does_not_fit_is_named_by_number():
         (
             lambda: mc.Sequential([mc.Dense(1)], kernels="cuda"),
             mc.ArgumentError,
-            "'reference' or 'im2col' or 'fast'",
+            '"reference", "im2col" or "fast"',
         ),
         (lambda: mc.Sequential([mc.Dense(1)]).predict(np.ones((1, 2))), mc.StateError, "Call build"),
         (lambda: mc.Sequential([mc.Dense(1)]).build((0,)), mc.ArgumentError, "at least 1"),

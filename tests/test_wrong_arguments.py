@@ -1,108 +1,300 @@
-"""Arrays of any shape, type and layout, given to everything public that reaches a compiled loop.
+"""Anything at all, given by hypothesis to everything public that takes arrays or settings.
 
-Either the library's own exception, or the answer that the definition gives: never a crash, and never memory outside an
-array.  `python -m tests.test_wrong_arguments 20000` makes as many calls as it is told.
+Either the library's own exception, or an answer: never another exception, a crash, or memory outside an array.  Where a
+layer answers, the definition (the reference kernels) must give the same.
+`python -m tests.test_wrong_arguments 20000` makes as many calls as it is told, and counts them.
 """
 
+import inspect
 import sys
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import minicnn as mc
 
-MAKERS = (
+LAYERS = (
     lambda: mc.Conv2D(3, 3), lambda: mc.Conv2D(2, (1, 2), 2, "same", "relu"), lambda: mc.Conv2D(2, 3, dilation_rate=2),
     lambda: mc.DepthwiseConv2D(3, padding="same"), lambda: mc.SeparableConv2D(3, 2), lambda: mc.MaxPool2D(2),
     lambda: mc.MaxPool2D(3, 2, "same"), lambda: mc.AveragePool2D(2), lambda: mc.GlobalMaxPool2D(), lambda: mc.Flatten(),
-    lambda: mc.BatchNormalization(), lambda: mc.ReLU(), lambda: mc.Dense(3), lambda: mc.Dropout(0.5),
+    lambda: mc.BatchNormalization(), lambda: mc.ReLU(), lambda: mc.Dense(3), lambda: mc.Dropout(0.5), lambda: mc.GELU(),
     lambda: mc.Residual([mc.Conv2D(2, 3, padding="same")]), lambda: mc.ZeroPadding2D(1), lambda: mc.Softmax(),
+    lambda: mc.Rescaling(2.0, -1.0), lambda: mc.GlobalAveragePool2D(), lambda: mc.ReLU(max_value=1),
 )  # fmt: skip
 TYPES = "float32", "float64", "int64", "uint8", "bool", "complex128", "float16", "U3", "O", ">f4"
+LAYOUTS = "C", "F", "every other", "backwards", "read-only", "broadcast"
+LENGTHS = st.sampled_from([0, 1, 2, 3, 5, 9, 40])
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 9), st.floats(), st.text(max_size=3), st.binary(max_size=9),
+    st.sampled_from(["relu", "same", "valid", "adam", "mse", "accuracy", "zeros", "l2", 10**30, -(10**30), 1e-320]),
+    st.tuples(st.integers(-1, 4), st.integers(-1, 4)), st.lists(st.floats(), max_size=3),
+    st.builds(object), st.just(abs), st.just(np.float32(2)), st.just(np.ones((2, 2))), st.just({"a": 1}),
+)  # fmt: skip
+CONSTRUCTORS = tuple(
+    getattr(mc, name)
+    for name in mc.__all__
+    if isinstance(getattr(mc, name), type)
+    and not issubclass(getattr(mc, name), Exception)
+    and name
+    not in ("Callback", "History", "Predictor", "Sequential", "Checkpoint", "BackupAndRestore", "CSVLogger")
+)
 
 
-def any_array(rng, near):
+@st.composite
+def arrays(draw, near):
     """An array whose shape is near to one that fits, of any type and layout."""
     shape = list(near)
-    for _ in range(rng.integers(0, 3)):
-        kind = rng.integers(0, 4)
-        if kind == 0 and shape:
-            shape[rng.integers(len(shape))] = int(rng.choice([0, 1, 2, 3, 5, 9, 40]))
-        elif kind == 1 and shape:
-            shape.pop(rng.integers(len(shape)))
-        elif kind == 2:
-            shape.insert(rng.integers(len(shape) + 1), int(rng.integers(0, 4)))
-    dtype = rng.choice(TYPES) if rng.random() < 0.4 else "float32"
-    array = rng.normal(0, 2, shape).astype(dtype)
-    layout = rng.integers(0, 6)
-    if layout == 0:
-        return np.asfortranarray(array)
-    if layout == 1 and array.ndim:
-        return np.repeat(array, 2, axis=0)[::2]
-    if layout == 2 and array.ndim:
-        return array[::-1]
-    if layout == 3:
-        array.flags.writeable = False
+    for edit in draw(st.lists(st.sampled_from(["change", "drop", "insert"]), max_size=2)):
+        place = draw(st.integers(0, max(len(shape) - 1, 0)))
+        if edit == "insert":
+            shape.insert(place, draw(st.integers(0, 3)))
+        elif shape:
+            shape[place : place + 1] = [draw(LENGTHS)] if edit == "change" else []
+    dtype = draw(st.one_of(st.just("float32"), st.sampled_from(TYPES)))
+    array = np.random.default_rng(draw(st.integers(0, 9))).normal(0, 2, shape).astype(dtype)
+    match draw(st.sampled_from(LAYOUTS)):
+        case "F":
+            return np.asfortranarray(array)
+        case "every other" if array.ndim:
+            return np.repeat(array, 2, axis=0)[::2]
+        case "backwards" if array.ndim:
+            return array[::-1]
+        case "broadcast" if array.ndim and len(array):
+            return np.broadcast_to(array[:1], (3, *array.shape[1:]))
+        case "read-only":
+            array.flags.writeable = False
     return array
 
 
-def one_call(rng, kernels):
-    """Forward, backward, weights, state or training with arrays that may not fit."""
-    shape = (int(rng.integers(3, 7)), int(rng.integers(3, 7)), 2) if rng.random() < 0.8 else (4,)
-    layer = MAKERS[rng.integers(len(MAKERS))]()
-    layer.kernels = kernels
-    output_shape = layer.build(shape, np.random.default_rng(0))
-    x = any_array(rng, (2, *shape))
-    what = rng.integers(0, 5)
-    if what == 0:
-        layer(x)
-    elif what == 1:
-        y, cache = layer.forward(x, training=bool(rng.integers(2)))
-        layer.backward(any_array(rng, y.shape), cache)
-    elif what == 2 and layer.parameters:
-        parameter = layer.parameters[rng.integers(len(layer.parameters))]
-        parameter.value = any_array(rng, parameter.shape)
-        layer(np.ones((2, *shape), "float32"))
-    elif what == 3:
-        model = mc.Sequential([layer, mc.Flatten(), mc.Dense(1, "sigmoid")], kernels).build(shape)
-        model.compile("adam")
-        model.train_step(x, any_array(rng, (2,)), any_array(rng, (2,)) if rng.random() < 0.3 else None)
-        model.gradient(any_array(rng, (2, *shape)), of=any_array(rng, (2, 1)))
-    elif layer.parameters:
-        parameters = {parameter.name: parameter for parameter in layer.parameters if parameter.trainable}
-        for parameter in parameters.values():
-            parameter.grad = any_array(rng, parameter.shape)
-        optimizer = mc.Adam()
-        name = next(iter(parameters))
-        optimizer.state = optimizer.state | {f"{name}/m": any_array(rng, parameters[name].shape)}
-        optimizer.step(parameters, mc.layers.base.kernel_set(kernels))
-    assert len(output_shape)
+def labels(count):
+    """Class numbers that fit, or any array."""
+    return st.one_of(
+        st.lists(st.integers(0, 1), min_size=count, max_size=count).map(np.array), arrays((count,))
+    )
 
 
-def calls(count, seed):
-    """How many of `count` calls were answered and how many refused; anything else is raised."""
-    answered = refused = 0
-    for number in range(count):
-        rng = np.random.default_rng([seed, number])
+@st.composite
+def built_layers(draw):
+    """A layer with weights on one of the fast sets, and the shape of its inputs."""
+    shape = draw(st.one_of(st.tuples(st.integers(3, 6), st.integers(3, 6), st.just(2)), st.just((4,))))
+    layer = draw(st.sampled_from(LAYERS))()
+    layer.kernels = draw(st.sampled_from(["im2col", "fast"]))
+    layer.build(shape, np.random.default_rng(0))
+    return layer, shape
+
+
+def a_model(draw, outputs=1):
+    """A small compiled network, and the shape of its inputs."""
+    kernels = draw(st.sampled_from(["im2col", "fast"]))
+    last = mc.Dense(outputs, "sigmoid" if outputs == 1 else "softmax")
+    model = mc.Sequential([mc.Conv2D(2, 2, activation="relu"), mc.Flatten(), last], kernels).build(
+        (4, 4, 2), 0
+    )
+    model.compile("adam", metrics=["accuracy"])
+    return model, (4, 4, 2)
+
+
+# ------------------------------------------------------------------- one function for each entrance
+def layer_forward(draw):
+    layer, shape = draw(built_layers())
+    x = draw(arrays((2, *shape)))
+    y = layer(x)
+    layer.kernels = "reference"
+    np.testing.assert_allclose(y, layer(x), rtol=1e-4, atol=1e-4)
+
+
+def layer_backward(draw):
+    layer, shape = draw(built_layers())
+    y, cache = layer.forward(draw(arrays((2, *shape))), training=draw(st.booleans()))
+    layer.backward(draw(arrays(y.shape)), cache)
+
+
+def layer_build(draw):
+    layer = draw(st.sampled_from(LAYERS))()
+    layer.build(draw(st.lists(st.integers(-1, 5), max_size=4).map(tuple)), np.random.default_rng(0))
+
+
+def constructor(draw):
+    make = draw(st.sampled_from(CONSTRUCTORS))
+    known = [
+        p for p in inspect.signature(make.__init__).parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD
+    ][1:]
+    needed = sum(parameter.default is parameter.empty for parameter in known)
+    chosen = {}
+    if known[needed:]:
+        names = st.sampled_from([parameter.name for parameter in known[needed:]])
+        chosen = draw(st.dictionaries(names, VALUES, max_size=2))
+    make(*draw(st.lists(st.one_of(st.just(2), VALUES), min_size=needed, max_size=needed)), **chosen)
+
+
+def parameter_value(draw):
+    layer, shape = draw(built_layers())
+    for parameter in layer.parameters:
+        parameter.value = draw(arrays(parameter.shape))
+    layer(np.ones((2, *shape), "float32"))
+
+
+def set_weights(draw):
+    model, shape = a_model(draw)
+    model.set_weights([draw(arrays(parameter.shape)) for parameter in model.parameters])
+    model(np.ones((2, *shape), "float32"))
+
+
+def optimizer_step(draw):
+    layer, _ = draw(built_layers())
+    named = {parameter.name: parameter for parameter in layer.parameters}
+    for parameter in named.values():
+        parameter.grad = draw(arrays(parameter.shape))
+    optimizer = draw(st.sampled_from([mc.Adam, mc.SGD, mc.RMSprop, mc.AdamW]))()
+    optimizer.step(named, layer.kernels)
+
+
+def optimizer_state(draw):
+    layer, _ = draw(built_layers())
+    optimizer = mc.Adam()
+    named = {parameter.name: parameter for parameter in layer.parameters if parameter.trainable}
+    for name, parameter in named.items():
+        parameter.grad = np.ones_like(parameter.value)
+        optimizer.state = optimizer.state | {f"{name}/{m}": draw(arrays(parameter.shape)) for m in ("m", "v")}
+    optimizer.step(named, layer.kernels)
+
+
+def compile_settings(draw):
+    model, _ = a_model(draw)
+    model.compile(*draw(st.lists(VALUES, max_size=3)))
+
+
+def train_step(draw):
+    model, shape = a_model(draw, draw(st.integers(1, 3)))
+    weight = draw(st.one_of(st.none(), arrays((2,))))
+    model.train_step(draw(arrays((2, *shape))), draw(labels(2)), weight)
+
+
+def fit(draw):
+    model, shape = a_model(draw, draw(st.integers(1, 2)))
+    names = [
+        "batch_size",
+        "epochs",
+        "shuffle",
+        "validation_split",
+        "class_weight",
+        "initial_epoch",
+        "steps_per_epoch",
+    ]
+    chosen = draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=2))
+    if not isinstance(chosen.get("epochs"), int) or chosen["epochs"] < 10:  # they would be trained
+        model.fit(draw(arrays((3, *shape))), draw(labels(3)), verbose=0, **chosen)
+
+
+def predict(draw):
+    model, shape = a_model(draw, draw(st.integers(1, 3)))
+    x = draw(arrays((3, *shape)))
+    ask = draw(
+        st.sampled_from(
+            [model.predict, model.predict_classes, model.trace, model, mc.Predictor(model).predict]
+        )
+    )
+    ask(x)
+
+
+def evaluate(draw):
+    model, shape = a_model(draw, draw(st.integers(1, 3)))
+    model.evaluate(draw(arrays((3, *shape))), draw(labels(3)))
+
+
+def gradient(draw):
+    model, shape = a_model(draw, draw(st.integers(1, 3)))
+    of = draw(st.one_of(VALUES.filter(lambda value: not callable(value)), arrays((2, 1))))
+    model.gradient(draw(arrays((2, *shape))), of, draw(st.one_of(st.just("input"), VALUES)), draw(labels(2)))
+
+
+def loss(draw):
+    name = draw(st.sampled_from(["mse", "mae", "huber", "binary_crossentropy", "categorical_crossentropy",
+                                 "sparse_categorical_crossentropy"]))  # fmt: skip
+    K = draw(st.integers(1, 3))
+    weight = draw(st.one_of(st.none(), arrays((2,))))
+    mc.losses.find_loss(name)(draw(arrays((2, K))), draw(arrays((2, K))), weight)
+
+
+def metric(draw):
+    name = draw(st.sampled_from(["accuracy", "top_5_accuracy", "confusion_matrix", "precision", "recall", "f1_score",
+                                 "roc_auc", "log_loss", "mean_squared_error"]))  # fmt: skip
+    K = draw(st.integers(1, 3))
+    getattr(mc.metrics, name)(draw(labels(3)), draw(arrays((3, K))))
+
+
+def images(draw):
+    preprocessing = mc.data.Preprocessing(draw(st.integers(1, 9)), 5)
+    mc.data.decode(
+        draw(st.one_of(VALUES.filter(lambda value: type(value) is not int), arrays((6, 7, 3)))), preprocessing
+    )
+
+
+def resize(draw):
+    last = draw(st.sampled_from([mc.GlobalAveragePool2D, mc.Flatten]))()
+    model = mc.Sequential([mc.Conv2D(2, 2), last, mc.Dense(1)]).build((4, 4, 2))
+    mc.resize(model, draw(VALUES), draw(VALUES))
+
+
+def loader(draw):
+    names = ["batch_size", "shuffle", "seed", "classes", "names", "mixup", "size", "class_names", "scale"]
+    chosen = draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=2))
+    pictures = draw(st.one_of(st.just(np.zeros((3, 4, 4, 3), "uint8")), arrays((3, 4, 4, 3)), VALUES))
+    for _ in zip(mc.data.Loader(pictures, draw(labels(3)), **chosen), range(2), strict=False):
+        pass
+
+
+ENTRANCES = (
+    layer_forward, layer_backward, layer_build, constructor, parameter_value, set_weights, optimizer_step,
+    optimizer_state, compile_settings, train_step, fit, predict, evaluate, gradient, loss, metric, images, resize,
+    loader,
+)  # fmt: skip
+
+
+def call(entrance, data):
+    """ "answered" or "refused"; every other exception is raised."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                one_call(rng, ("im2col", "fast")[number % 2])
-            answered += 1
+            entrance(data.draw)
+            return "answered"
         except mc.MinicnnError:
-            refused += 1
-        except Exception as error:
-            error.add_note(f"call {number} of seed {seed}")
-            raise
-    return answered, refused
+            return "refused"
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_wrong_arrays_are_refused_in_words_or_answered(seed):
-    answered, refused = calls(200, seed)
-    assert answered > 40 and refused > 40
+def calls(entrance, count):
+    """How many of `count` calls of an entrance were answered, and how many refused."""
+    said = Counter()
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def ask(data):
+        said[call(entrance, data)] += 1
+
+    ask()
+    return said
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.__name__)
+def test_wrong_arguments_are_refused_in_words_or_answered(entrance):
+    said = calls(entrance, 30)
+    assert said["refused"] > 2, said
 
 
 if __name__ == "__main__":
-    print("answered, refused:", calls(int(sys.argv[1]), 99))
+    total = Counter()
+    for one in ENTRANCES:
+        found = calls(one, -(-int(sys.argv[1]) // len(ENTRANCES)))
+        total += found
+        print(f"{one.__name__}: {found['answered']} answered, {found['refused']} refused", flush=True)
+    print(f"all: {total['answered']} answered, {total['refused']} refused")

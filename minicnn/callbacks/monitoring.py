@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..errors import ArgumentError, check_bool, check_int, check_number
+from ..errors import ArgumentError, check_bool, check_int, check_number, check_word
 from .base import (
     Callback,
     is_count,
@@ -52,8 +52,7 @@ class Monitor:
     """
 
     def __init__(self, name: str, min_delta: float = 0.0, mode: str = "auto", baseline: float | None = None):
-        if mode not in ("auto", "min", "max"):
-            raise ArgumentError("mode", '"auto", "min" or "max"', repr(mode), "Choose one of these.")
+        check_word(mode, "mode", ("auto", "min", "max"))
         if not isinstance(name, str) or not name:
             raise ArgumentError("monitor", 'the name of a number, such as "val_loss"', repr(name))
         known = name.removeprefix("val_")
@@ -255,11 +254,12 @@ class ModelCheckpoint(MonitorCallback):
         initial_value_threshold: float | None = None,
     ):
         self.path = str(files.to_path(filepath, "ModelCheckpoint filepath"))
-        if save_freq != "epoch":
+        if not isinstance(save_freq, str) or save_freq != "epoch":
             save_freq = check_int(save_freq, 'ModelCheckpoint save_freq, if not "epoch"')
         self.save_freq, self.batches = save_freq, 0
         self.save_best_only = check_bool(save_best_only, "ModelCheckpoint save_best_only")
         self.save_weights_only = check_bool(save_weights_only, "ModelCheckpoint save_weights_only")
+        check_word(mode, "mode", ("auto", "min", "max"))
         mode = mode if self.save_best_only or mode != "auto" else "min"  # nothing is compared
         super().__init__(monitor, 0.0, mode, verbose, initial_value_threshold)
         self.saved_epoch: int | None = None

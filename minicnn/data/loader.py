@@ -110,9 +110,9 @@ class Loader(ArrayBatches):
         if not isinstance(augmentation, (Augmentation, type(None))):
             received = repr(augmentation)
             raise ArgumentError("Loader augmentation", "an Augmentation", received, "Give Augmentation(...).")
-        names = None if names is None else list(names)
-        if names is not None and len(names) != len(images):
-            raise ArgumentError("Loader names", f"{len(images)} names, one per image", str(len(names)))
+        if names is not None and (not hasattr(names, "__iter__") or len(names := list(names)) != len(images)):
+            found = f"{len(names)}" if isinstance(names, list) else repr(names)
+            raise ArgumentError("Loader names", f"{len(images)} names, one per image", found)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         super().__init__(

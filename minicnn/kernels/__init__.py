@@ -61,7 +61,7 @@ array where it enters.  With MINICNN_BOUNDSCHECK=1 (`compiling.py`) kernels chec
 import sys
 from types import ModuleType
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, check_word
 
 NAMES = ("reference", "im2col", "fast")
 
@@ -89,6 +89,7 @@ def kernel_set(name: str) -> ModuleType:
     >>> kernel_set("reference").relu_forward(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
+    check_word(name, "kernels", NAMES)
     if name == "reference":
         from . import reference
 
@@ -97,20 +98,18 @@ def kernel_set(name: str) -> ModuleType:
         from . import im2col
 
         return im2col
-    if name == "fast":
-        from .. import compiling
+    from .. import compiling
 
-        if compiling.numba.config.DISABLE_JIT:
-            raise ArgumentError(
-                'kernels="fast"',
-                "permission to compile",
-                f"NUMBA_DISABLE_JIT={compiling.numba.config.DISABLE_JIT}",
-                'Unset that variable, or use kernels="im2col" or "reference".',
-            )
-        from . import fast
+    if compiling.numba.config.DISABLE_JIT:
+        raise ArgumentError(
+            'kernels="fast"',
+            "permission to compile",
+            f"NUMBA_DISABLE_JIT={compiling.numba.config.DISABLE_JIT}",
+            'Unset that variable, or use kernels="im2col" or "reference".',
+        )
+    from . import fast
 
-        return fast
-    raise ArgumentError("kernels", " or ".join(map(repr, NAMES)), repr(name), "Choose one of these names.")
+    return fast
 
 
 def release_memory() -> None:

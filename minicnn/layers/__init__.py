@@ -5,7 +5,7 @@ and `convolution.py`.  Layers never loop over pixels: they call their kernel set
 """
 
 from .activations import ELU, GELU, Activation, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh
-from .base import Layer, Parameter
+from .base import Layer
 from .convolution import Conv2D
 from .dense import Dense
 from .depthwise import DepthwiseConv2D, SeparableConv2D
@@ -13,6 +13,7 @@ from .dropout import Dropout
 from .flatten import Flatten
 from .normalization import BatchNormalization
 from .padding import ZeroPadding2D
+from .parameter import Parameter
 from .pooling import AveragePool2D, GlobalAveragePool2D, GlobalMaxPool2D, MaxPool2D
 from .rescaling import Rescaling
 from .residual import Residual

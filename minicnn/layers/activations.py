@@ -314,7 +314,7 @@ def find_activation(activation: Any, where: str) -> Layer | None:
     >>> find_activation("relu", "Dense"), find_activation("linear", "Dense")
     (ReLU(max_value=None, negative_slope=0.0), None)
     """
-    if activation is None or activation == "linear":
+    if activation is None or (isinstance(activation, str) and activation == "linear"):
         return None
     if isinstance(activation, str) and activation.lower() in BY_NAME:
         return BY_NAME[activation.lower()]()

@@ -21,8 +21,8 @@ from .. import initializers
 from ..errors import ArgumentError, ShapeError, StateError, UnknownAttributeError, check_bool
 from ..kernels import kernel_set
 from .cache import Cache
+from .parameter import Parameter, Shape, assign
 
-Shape = tuple[int, ...]
 Generator = np.random.Generator
 FLOATS = np.dtype("float32"), np.dtype("float64")  # in the byte order of the machine
 HARMLESS = {
@@ -37,106 +37,6 @@ HINTS = {
     "groups": "Grouped convolutions are not supported; DepthwiseConv2D has one filter per channel.",
     "dtype": 'Choose it for the whole model: model.build(shape, dtype="float64").',
 }
-
-
-class Parameter:
-    """A named array that belongs to a layer, and the gradient of the loss with respect to it.
-
-    Parameters
-    ----------
-    name : str
-        ``"weight"`` in a layer alone, ``"conv2d_1/weight"`` once the layer has been built in a model.
-    shape : tuple of int
-    value : array or None
-        None where only the shape is known yet.
-    trainable : bool
-        False for a statistic that the layer keeps up to date itself, such as a moving mean: it is saved and loaded
-        like any other parameter, has no gradient, and is never trainable, whatever is set later.
-    regularizer : Regularizer, optional
-        A penalty on large values (regularizers.py), added to the loss in training.
-
-    Attributes
-    ----------
-    value : ndarray or None
-        Assigning checks the shape, casts to `dtype` and copies.
-    grad : ndarray or None
-        Same shape as `value`; written by `backward`.
-    trainable : bool
-        Whether training changes it; may be set.
-    assigned : bool
-        Whether `value` was assigned since the layer created or last updated it.
-
-    Raises
-    ------
-    ShapeError
-        For a value of another shape.
-    ArgumentError
-        For a value that holds no numbers.
-
-    Examples
-    --------
-    >>> bias = Parameter("bias", (2,), np.zeros(2, "float32"))
-    >>> bias.value = [1, 2]
-    >>> bias.value
-    array([1., 2.], dtype=float32)
-    """
-
-    def __init__(
-        self,
-        name: str,
-        shape: Shape,
-        value: np.ndarray | None = None,
-        trainable: bool = True,
-        regularizer: Any = None,
-        dtype: Any = None,
-    ):
-        self.name, self.shape, self.regularizer = name, tuple(shape), regularizer
-        self.learned = self._trainable = check_bool(trainable, f"{name} trainable")
-        self.dtype = None if dtype is None else np.dtype(dtype)
-        self.grad: np.ndarray | None = None
-        self._value: np.ndarray | None = None
-        self.value = value
-        self.assigned = False
-
-    @property
-    def value(self) -> np.ndarray | None:
-        return self._value
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        if value is not None:
-            value = self.checked(value)
-            self.dtype = value.dtype
-        self._value, self.assigned = value, True
-
-    def checked(self, value: Any) -> np.ndarray:
-        """A copy of `value` as this parameter can hold it; nothing is changed.
-
-        Raises
-        ------
-        ShapeError, ArgumentError
-        """
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            raise ArgumentError(self.name, "an array of numbers", f"{array.dtype} of shape {array.shape}")
-        if array.shape != self.shape:
-            raise ShapeError(
-                self.name, f"a value of shape {self.shape}", str(array.shape), "Take weights that fit it."
-            )
-        kept = array.dtype if array.dtype in ("float32", "float64") else np.dtype("float64")
-        with np.errstate(over="ignore", under="ignore"):
-            return np.array(array, self.dtype or kept, order="C")
-
-    @property
-    def trainable(self) -> bool:
-        return self.learned and self._trainable
-
-    @trainable.setter
-    def trainable(self, trainable: bool) -> None:
-        self._trainable = check_bool(trainable, f"{self.name} trainable")
-
-    def __repr__(self) -> str:
-        return f"Parameter({self.name!r}, shape={self.shape})"
 
 
 class LayerType(type):
@@ -321,7 +221,7 @@ class Layer(metaclass=LayerType):
     @property
     def learns(self) -> bool:
         """Whether training changes any of its parameters."""
-        return any(parameter.trainable for parameter in self.parameters)
+        return True in [parameter.trainable for parameter in self.parameters]
 
     @property
     def branches(self) -> Sequence[tuple[str, Sequence["Layer"]]]:
@@ -396,6 +296,10 @@ class Layer(metaclass=LayerType):
     ) -> Parameter:
         """The parameter of that name: the one that exists, if it fits, or a new one."""
         made = self._parameters.get(name)
+        if any(size < 1 for size in shape):
+            raise ShapeError(
+                type(self).__name__, "an input whose sizes are above 0", f"one for a {name} of shape {shape}"
+            )
         if made is None:
             made = Parameter(name, shape, None, trainable, regularizer, dtype)
             made._trainable = self._trainable
@@ -424,6 +328,14 @@ class Layer(metaclass=LayerType):
         ShapeError, ArgumentError
         """
         dtype = next(iter(self._parameters.values())).dtype if self._parameters else None
+        if (  # as nearly always, and quick: small networks spend their time here
+            type(x) is np.ndarray
+            and x.size
+            and (x.dtype == dtype if dtype else x.dtype in FLOATS)
+            and (x.ndim > 0 if axes is None else x.ndim == axes)
+            and (channels is None or x.shape[-1] == channels)
+        ):
+            return x
         if type(x) is not np.ndarray or (x.dtype != dtype if dtype else x.dtype not in FLOATS):
             x = np.asarray(x)
             if x.dtype.kind not in "fiub":
@@ -445,7 +357,8 @@ class Layer(metaclass=LayerType):
 
     def need_weights(self) -> None:
         """Raise StateError if the layer is not built."""
-        if not self._parameters or True in [p._value is None for p in self._parameters.values()]:
+        missing = [parameter for parameter in self._parameters.values() if parameter._value is None]
+        if missing or not self._parameters:
             raise StateError(
                 f"{self!r}", "a layer with weights", "one that is not built",
                 "Call build(input_shape, rng), or put it into a model and build that.",
@@ -503,29 +416,6 @@ def run_backward(
 
 def _arguments(function):
     return inspect.signature(function).parameters
-
-
-def assign(where: str, parameters: Sequence[Parameter], weights: Sequence[np.ndarray]) -> None:
-    """Give the parameters these values, all or none.
-
-    Raises
-    ------
-    ShapeError, ArgumentError
-        If their number or a shape differs, or one holds no numbers; then nothing is changed.
-    """
-    if isinstance(weights, (str, bytes, dict)) or not hasattr(weights, "__iter__"):
-        raise ArgumentError(where, "a list of arrays", repr(type(weights).__name__), "Take get_weights().")
-    weights = list(weights)
-    if len(weights) != len(parameters):
-        raise ShapeError(
-            where,
-            f"{len(parameters)} arrays",
-            str(len(weights)),
-            "Take weights from a model of the same layers.",
-        )
-    values = [parameter.checked(weight) for parameter, weight in zip(parameters, weights, strict=True)]
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.value = value
 
 
 def snake_case(name: str) -> str:

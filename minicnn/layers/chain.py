@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-from .base import Generator, Layer, Parameter, Shape, snake_case
+from .base import Generator, Layer, snake_case
+from .parameter import Parameter, Shape
 
 
 def walk(layers: Sequence[Layer]) -> Iterator[Layer]:

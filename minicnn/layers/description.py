@@ -10,7 +10,8 @@ from typing import Any
 from .. import layers
 from ..errors import ArgumentError
 from ..regularizers import Regularizer
-from .base import Layer, Parameter
+from .base import Layer
+from .parameter import Parameter
 
 
 def describe(layer: Layer) -> dict:

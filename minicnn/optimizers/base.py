@@ -103,7 +103,7 @@ class Optimizer:
         self.owner: Any = None
         self.bound_rate: float | None = None
         self._iterations = 0
-        self._moments: dict[str, np.ndarray] = {}
+        self._moments: dict[str, tuple[np.ndarray, ...]] = {}  # by parameter, in the order of `moments`
         self._large = False  # whether weights or moments have come near the largest numbers
         self.learning_rate = learning_rate
         self.global_clipnorm = global_clipnorm
@@ -216,27 +216,21 @@ class Optimizer:
         In all these cases nothing has been changed.
         """
         kernels = kernel_set("reference") if kernels is None else kernels
-        named = {name: p for name, p in by_name(parameters).items() if p.trainable}
-        rate = self.learning_rate
-        gradients = {name: checked_gradient(name, parameter) for name, parameter in named.items()}
-        largest = {name: largest_of(name, grad, kernels) for name, grad in gradients.items()}
-        arrays = {name: self._moments_of(name, parameter.value) for name, parameter in named.items()}
-        gradients, largest = self._clipped(gradients, largest)
-        careful = self._large or any(
-            self._may_overflow(largest[name], rate, LIMITS[named[name].value.dtype]) for name in named
-        )
-
-        def move():
-            for name, parameter in named.items():
-                self.update(name, parameter.value, gradients[name], rate, kernels, *arrays[name].values())
-
-        if careful:
-            self._move_carefully(move, named, arrays)
+        rate, largest, limit, moving = self.learning_rate, 0.0, math.inf, []
+        for name, parameter in by_name(parameters).items():
+            if parameter.trainable:
+                grad = checked_gradient(name, parameter)
+                largest = max(largest, largest_of(name, grad, kernels))
+                limit = min(limit, LIMITS[grad.dtype])
+                moving.append((name, parameter.value, grad, self._moments_of(name, parameter.value)))
+        if self.global_clipnorm is not None and largest > 0:
+            moving, largest = self._clipped(moving, largest)
+        if self._large or self._may_overflow(largest, rate, limit):
+            self._move_carefully(moving, rate, kernels)
         else:
-            move()
-        for name, some in arrays.items():
-            for moment, array in some.items():
-                self._moments[f"{name}/{moment}"] = array
+            self._move(moving, rate, kernels)
+        for name, _, _, moments in moving:
+            self._moments[name] = moments
         self._iterations += 1
 
     def update(
@@ -262,20 +256,23 @@ class Optimizer:
         """
         raise NotImplementedError
 
+    def _move(self, moving, rate, kernels):
+        for name, value, grad, moments in moving:
+            self.update(name, value, grad, rate, kernels, *moments)
+
     def _may_overflow(self, largest, rate, limit):
         """Whether a step may leave the range of numbers, by the largest gradient and the rate."""
         return not max(1.0, largest) * max(1.0, rate) <= limit
 
-    def _move_carefully(self, move, named, arrays):
+    def _move_carefully(self, moving, rate, kernels):
         """Move; if a number overflows, put everything back and say so."""
-        values = {name: parameter.value for name, parameter in named.items()}
-        before = [array.copy() for name in named for array in (values[name], *arrays[name].values())]
+        arrays = [(name, array) for name, value, _, moments in moving for array in (value, *moments)]
+        before = [array.copy() for _, array in arrays]
         with np.errstate(all="ignore"):
-            move()
-        after = [(name, array) for name in named for array in (values[name], *arrays[name].values())]
-        lost = next((name for name, array in after if not np.isfinite(array).all()), None)
+            self._move(moving, rate, kernels)
+        lost = next((name for name, array in arrays if not np.isfinite(array).all()), None)
         if lost is not None:
-            for (_, array), old in zip(after, before, strict=True):
+            for (_, array), old in zip(arrays, before, strict=True):
                 array[...] = old
             raise NonFiniteError(
                 lost,
@@ -283,48 +280,46 @@ class Optimizer:
                 "one that overflows",
                 "Lower the learning rate.",
             )
-        self._large = any(is_large(array) for _, array in after)
+        self._large = any(is_large(array) for _, array in arrays)
 
     def _moments_of(self, name, value):
-        """The parameter's moments by name, checked against it; new ones are 0."""
-        found = {}
-        for moment in self.moments:
-            array = self._moments.get(f"{name}/{moment}")
-            if array is None:
-                array = np.zeros_like(value)
-            elif array.shape != value.shape or array.dtype != value.dtype:
+        """The parameter's moments, checked against it; new ones are 0."""
+        found = self._moments.get(name)
+        if found is None:
+            return tuple([np.zeros_like(value) for _ in self.moments])
+        for moment, array in zip(self.moments, found, strict=True):
+            if array.shape != value.shape or array.dtype != value.dtype:
                 raise ShapeError(
                     f"{type(self).__name__} {name}/{moment}", f"{value.dtype} of shape {value.shape}, like its weight",
                     f"{array.dtype} of shape {array.shape}",
                     "The optimizer holds the state of another model: compile with a new one.",
                 )  # fmt: skip
-            found[moment] = array
         return found
 
-    def _clipped(self, gradients, largest):
-        """Gradients and their largest values after `global_clipnorm`."""
-        top = max(largest.values(), default=0.0)
-        if self.global_clipnorm is None or top == 0:
-            return gradients, largest
-        wide = top > min(LIMITS.values())  # squares may overflow
+    def _clipped(self, moving, largest):
+        """What moves and the largest gradient, after `global_clipnorm`."""
+        gradients = [grad for _, _, grad, _ in moving]
+        wide = largest > min(LIMITS.values())  # squares may overflow
         with np.errstate(under="ignore"):
             if wide:
-                total = sum(
-                    float(np.square(np.divide(g, top, dtype="float64")).sum()) for g in gradients.values()
-                )
-                scale = self.global_clipnorm / top / math.sqrt(total)
+                total = sum(float(np.square(np.divide(g, largest, dtype="float64")).sum()) for g in gradients)
+                scale = self.global_clipnorm / largest / math.sqrt(total)
             else:
-                total = sum(float(np.square(g).sum(dtype="float64")) for g in gradients.values())
+                total = sum(float(np.square(g).sum(dtype="float64")) for g in gradients)
                 norm = math.sqrt(total)
                 scale = 1 if norm <= self.global_clipnorm else self.global_clipnorm / norm
             if scale >= 1:
-                return gradients, largest
+                return moving, largest
             kind = "float64" if wide else None
-            scaled = {
-                name: np.multiply(grad, np.asarray(scale, kind or grad.dtype)).astype(grad.dtype, copy=False)
-                for name, grad in gradients.items()
-            }
-        return scaled, {name: scale * value for name, value in largest.items()}
+            scaled = [
+                np.multiply(grad, np.asarray(scale, kind or grad.dtype)).astype(grad.dtype, copy=False)
+                for grad in gradients
+            ]
+        moving = [
+            (name, value, grad, moments)
+            for (name, value, _, moments), grad in zip(moving, scaled, strict=True)
+        ]
+        return moving, scale * largest
 
     # ------------------------------------------------------------------------------- state
     @property
@@ -337,7 +332,7 @@ class Optimizer:
         return {
             "iterations": np.asarray(self._iterations),
             "learning_rate": np.asarray(self.learning_rate),
-        } | {name: array.copy() for name, array in self._moments.items()}
+        } | {key: array.copy() for key, array in self._named_moments().items()}
 
     @state.setter
     def state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -354,13 +349,24 @@ class Optimizer:
             for name, array in state.items()
             if name not in ("iterations", "learning_rate")
         }
-        for name in {name.rpartition("/")[0] for name in moments}:
+        names = dict.fromkeys(name.rpartition("/")[0] for name in moments)
+        for name in names:
             if missing := [moment for moment in self.moments if f"{name}/{moment}" not in moments]:
                 raise ArgumentError(where, f"all moments of {name}", f"none named {name}/{missing[0]}")
-        self._iterations, self._moments = iterations, moments
+        self._iterations = iterations
+        self._moments = {
+            name: tuple(moments[f"{name}/{moment}"] for moment in self.moments) for name in names
+        }
         self._large = any(map(is_large, moments.values()))
         if self.schedule is None:
             self._rate = rate
+
+    def _named_moments(self):
+        return {
+            f"{name}/{moment}": array
+            for name, arrays in self._moments.items()
+            for moment, array in zip(self.moments, arrays, strict=True)
+        }
 
     def _checked_moment(self, name, array, where):
         """A copy of a moment that a state holds."""
@@ -376,7 +382,7 @@ class Optimizer:
         if not np.isfinite(array).all() or (moment in self.squares and (array < 0).any()):
             expected = "numbers of at least 0" if moment in self.squares else "finite numbers"
             raise ArgumentError(f"{where} {name}", expected, "others")
-        present = self._moments.get(name)
+        present = self._named_moments().get(name)
         if present is not None and (present.shape, present.dtype) != (array.shape, array.dtype):
             raise ShapeError(
                 f"{where} {name}", f"{present.dtype} of shape {present.shape}", f"{array.dtype} of shape {array.shape}",

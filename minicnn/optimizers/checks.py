@@ -55,6 +55,8 @@ def checked_gradient(name: str, parameter: Any) -> np.ndarray:
     if parameter.value is None:
         raise StateError(f"step {name}", "a parameter with a value", "none", "Build the model first.")
     value, grad = parameter.value, parameter.grad
+    if type(grad) is np.ndarray and grad.shape == value.shape and grad.dtype == value.dtype:
+        return grad
     array = None if grad is None else np.asarray(grad)
     if array is None or array.shape != value.shape or array.dtype.kind not in "fiub":
         found = "none" if array is None else f"{array.dtype} of shape {array.shape}"

@@ -355,7 +355,7 @@ def test_activations_do_not_overflow():
         (lambda: mc.Conv2D(2, 0), "Conv2D kernel_size"),
         (lambda: mc.Conv2D(2, 3, strides=0), "Conv2D strides"),
         (lambda: mc.Conv2D(2, 3, padding="full"), "Conv2D padding"),
-        (lambda: mc.Conv2D(2, 3, kernel_initializer="magic"), "glorot_uniform, he_normal, zeros"),
+        (lambda: mc.Conv2D(2, 3, kernel_initializer="magic"), '"glorot_uniform", "he_normal", "zeros"'),
         (lambda: mc.Dense(1.5), "Dense units"),
         (lambda: mc.Dropout(1), "Dropout rate"),
         (lambda: mc.Dropout(0.1, (None, 0)), "Dropout noise_shape"),

@@ -60,7 +60,7 @@ def largest(array: np.ndarray) -> float:
 
 
 def _flat(*arrays):
-    return [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    return [array.reshape(-1) for array in arrays]
 
 
 @njit(cache=True, nogil=True)
