@@ -11,6 +11,7 @@ results = [
     "history.csv",
     "model.safetensors",
     "predictions.png",
+    "reliability.png",
     "samples.png",
 ]
 missing = [name for name in results if not (folder / name).is_file() or not (folder / name).stat().st_size]

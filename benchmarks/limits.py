@@ -19,8 +19,8 @@ from numba import get_num_threads, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minicnn.kernels.fast.cpu import REGISTERS, VECTOR_BYTES
 from minicnn.kernels.fast.threads import one_at_a_time
+from minicnn.kernels.fast.tiles.cpu import REGISTERS, VECTOR_BYTES
 
 LANES = VECTOR_BYTES // 4  # float32
 SUMS = REGISTERS - 4  # enough in flight to hide the delay of each, few enough to stay in registers

@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from minicnn.plots import BLUE, ORANGE
+from minicnn.reporting.plots import BLUE, ORANGE
 
 COLOURS = {"im2col": ORANGE, "fast": BLUE}
 MARKERS = {

@@ -262,7 +262,7 @@ def draw(path: Path, lines: list[Curve], answers: dict, fits: list[dict]) -> Non
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    from minicnn.plots import BLUE, ORANGE
+    from minicnn.reporting.plots import BLUE, ORANGE
 
     figure = Figure(figsize=(12, 9), layout="constrained")
     panels = dict(zip(("batch", "size"), figure.subplots(2, 2, sharex="col").T, strict=True))

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 import minicnn as mc
-from minicnn import data, metrics, reports, schedules
+from minicnn import data, metrics, schedules
+from minicnn.reporting import reports
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # where `python -m` and `python -P` do not look
 import catdog_options  # noqa: E402
@@ -120,7 +121,11 @@ def train(options) -> int:
         print("Not one epoch was finished: nothing is saved, and what was there before is kept")
         return 130
 
-    prediction = ask(mc.load_model(model_file), validation, options.flip)
+    model_saved = mc.load_model(model_file)
+    if options.calibrate:
+        calibrate(model_saved, validation, options.flip)
+        model_saved.save(model_file)
+    prediction = ask(model_saved, validation, options.flip)
     report = {name: getattr(options, name) for name in ("network", "seed", *catdog_options.PLAIN)}
     report |= reports.judge(validation.y, prediction, names) | reports.run(model, training, validation)
     report |= {
@@ -128,15 +133,22 @@ def train(options) -> int:
         "interrupted": interrupted,
         "resumed": run.resumed,
         "best_epoch": saved_best.saved_epoch + 1,
+        "temperature": model_saved.temperature,
     }
     reports.draw_samples(options.out / "samples.png", training, names, AUGMENTATIONS["light"])
     reports.draw_results(options.out, model.history, saved_best.saved_epoch, validation, prediction, names)
     report["seconds"] = round(time.perf_counter() - start, 1)
-    mc.files.replace(options.out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
+    mc.saving.files.replace(options.out / "report.json", (json.dumps(report, indent=2) + "\n").encode())
     print(reports.table(report))
     print(f"In {report['seconds']:.0f} s. Weights, history, report and pictures: {options.out}")
     print(f"Next: python examples/catdog.py predict PHOTO --model {model_file}")
     return 130 if interrupted else 0
+
+
+def calibrate(model, loader, flip: bool) -> float:
+    """Make confidences match how often the answers on these images are right; the answers stay the same."""
+    views = [loader.x, loader.x[:, :, ::-1]] if flip else [loader.x]
+    return mc.calibrate(model, views, loader.y)
 
 
 def make_optimizer(options, steps: int) -> mc.optimizers.Optimizer:

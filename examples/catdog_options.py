@@ -114,6 +114,8 @@ def parser(description: str, shipped: Path) -> argparse.ArgumentParser:
     add("--patience", type=count, metavar="EPOCHS",
         help=f"with --keep best, stop after so many without a better accuracy; else {PATIENCE}")
     add_flip()
+    add("--calibrate", action=argparse.BooleanOptionalAction, default=True,
+        help="make confidences match how often answers on the pictures to judge by are right")
     add("--find-rate", action="store_true", help="draw loss over learning rate, suggest one, and end")
     add("--seed", type=int, default=0, help="of weights, order, split and augmentation")
     add("--kernels", choices=KERNELS, default="fast", help="which arithmetic; reference is very slow")

@@ -17,7 +17,8 @@ import catdog
 import numpy as np
 
 import minicnn as mc
-from minicnn import data, metrics, reports
+from minicnn import data, metrics
+from minicnn.reporting import reports
 
 LARGEST = 6_000_000  # bytes of the file that ships
 CHANGED = 0.001  # of the answers may change by half precision, or on another machine
@@ -51,9 +52,10 @@ def ship(run: Path, photos: Path, source: str, out: Path) -> None:
     model = mc.load_model(run / "model.safetensors")
     files = data.find_pictures(photos, model.class_names)
     loader = data.Loader.from_files(files, data.Preprocessing.of(model))
-    before = catdog.ask(model, loader, report["flip"])
-    measured = reports.judge(loader.y, before, model.class_names)
+    measured = reports.judge(loader.y, catdog.ask(model, loader, report["flip"]), model.class_names)
     agree(str(photos), "the pictures that the run was judged by", measured, report)
+    error = calibrate(model, files, report["flip"])
+    before = catdog.ask(model, loader, report["flip"])
 
     with tempfile.TemporaryDirectory() as folder:
         shipped = Path(folder) / out.name
@@ -66,11 +68,20 @@ def ship(run: Path, photos: Path, source: str, out: Path) -> None:
         raise mc.ArgumentError(
             str(out), f"at most {LARGEST / 1e6} MB and the same answers", found, "Use another."
         )
-    text = card(report, measured, reports.judge(loader.y, after, model.class_names), changed, size, source)
+    half = reports.judge(loader.y, after, model.class_names)
+    text = card(report, measured, half, changed, size, source, model.temperature, error)
     text += confidences(loader.y, after) + mistakes(loader, after, model.class_names) + limits(report)
-    mc.files.replace(out.with_suffix(".md"), text.encode())
+    mc.saving.files.replace(out.with_suffix(".md"), text.encode())
     model.save(out, dtype="float16")
     print(f"{out}: {size / 1e6:.2f} MB, {changed} of {loader.samples} answers changed by half precision")
+
+
+def calibrate(model: mc.Sequential, files: data.PictureFiles, flip: bool) -> dict:
+    """Fit the model's temperature on one half of the pictures, and judge the other half."""
+    parts = data.split(files, 0.5, seed=0)
+    fitted, judged = (data.Loader.from_files(part, data.Preprocessing.of(model)) for part in parts)
+    catdog.calibrate(model, fitted, flip)
+    return reports.judge(judged.y, catdog.ask(model, judged, flip), model.class_names)
 
 
 def agree(where: str, expected: str, measured: dict, report: dict) -> None:
@@ -83,7 +94,16 @@ def agree(where: str, expected: str, measured: dict, report: dict) -> None:
         raise mc.DataError(where, expected, found + str(others.sum()), "Give the --val-data of the run.")
 
 
-def card(report: dict, whole: dict, half: dict, changed: int, size: int, source: str) -> str:
+def card(
+    report: dict,
+    whole: dict,
+    half: dict,
+    changed: int,
+    size: int,
+    source: str,
+    temperature: float,
+    unseen: dict,
+) -> str:
     """The first part of the card: what it is, what it learned from, how good it is."""
     names, count = half["class_names"], int(np.sum(half["confusion_matrix"]))
     stages = report["progressive"] or [(report["image_size"], report["epochs"])]
@@ -107,6 +127,8 @@ def card(report: dict, whole: dict, half: dict, changed: int, size: int, source:
         "accuracy": f"**{percent(half)}**",
         "in single precision": f"{percent(whole)}; {changed} of {count:,} answers differ",
         "log-loss, AUC": f"{half['log_loss']:.4f}, {auc}",
+        "calibration": f"temperature {temperature:.3f}, fitted on half of these pictures; on the other half, "
+        f"calibration error {100 * unseen['expected_calibration_error']:.2f} %, log-loss {unseen['log_loss']:.4f}",
         "made with": f"`python examples/catdog.py {' '.join(words)}`",
         "which took": f"{report['seconds']:.0f} s on {report['machine']}{memory}",
     }
@@ -149,11 +171,9 @@ def mistakes(loader: data.Loader, prediction: np.ndarray, names: list[str]) -> s
 def limits(report: dict) -> str:
     """What nobody should expect of it."""
     names, pixels = " or ".join(report["class_names"]), report["image_size"]
-    smoothing = report["label_smoothing"]
-    modest = f"\n- Label smoothing of {smoothing} in training keeps its confidences lower than how often it is right."
     return f"""
 ## Limits
-{modest if smoothing else ""}
+
 - Its answer is always {names}, also for a picture of neither, of both or of nothing; its confidence does not say which.
 - It sees the whole picture squashed to {pixels}x{pixels} pixels: a small animal in a wide view has few of them.
 - It was judged on pictures of the same kind as those it learned from, and its recipe was chosen by these very pictures.

@@ -7,29 +7,8 @@ imported when they are first used.  Start reading at `layers/base.py`, `kernels/
 import importlib
 from typing import Any
 
-from . import (
-    callbacks,
-    gradient_check,
-    layers,
-    losses,
-    metrics,
-    networks,
-    optimizers,
-    regularizers,
-    schedules,
-)
+from . import gradient_check, layers, losses, metrics, optimizers, regularizers
 from .architecture import Input
-from .averaging import ExponentialMovingAverage, MovingAverage
-from .callbacks import (
-    Callback,
-    CSVLogger,
-    EarlyStopping,
-    LambdaCallback,
-    LearningRateScheduler,
-    ModelCheckpoint,
-    ReduceLROnPlateau,
-)
-from .checkpoints import BackupAndRestore, Checkpoint
 from .errors import (
     ArgumentError,
     DataError,
@@ -41,9 +20,9 @@ from .errors import (
     StateError,
     UnknownAttributeError,
 )
-from .finder import find_learning_rate
-from .folding import fold_batchnorm
-from .history import History
+from .inference.calibration import calibrate
+from .inference.folding import fold_batchnorm
+from .inference.predictor import Predictor
 from .kernels import release_memory
 from .layers import (
     ELU,
@@ -74,7 +53,6 @@ from .layers import (
     Tanh,
     ZeroPadding2D,
 )  # fmt: skip
-from .loading import load_model
 from .losses import (
     BinaryCrossEntropy,
     BinaryCrossentropy,
@@ -88,14 +66,31 @@ from .losses import (
     SparseCategoricalCrossentropy,
 )
 from .model import Sequential
-from .optimizers import SGD, Adam, AdamW, RMSprop
-from .predictor import Predictor
-from .progressive import ProgressiveSize, resize
+from .models import networks
+from .optimizers import SGD, Adam, AdamW, RMSprop, schedules
+from .optimizers.schedules import CosineDecay, ExponentialDecay, OneCycle, WarmUp
 from .regularizers import L1, L1L2, L2
-from .schedules import CosineDecay, ExponentialDecay, OneCycle, WarmUp
-from .threads import set_threads
+from .runtime.threads import set_threads
+from .saving.loading import load_model
+from .training import callbacks
+from .training.averaging import ExponentialMovingAverage, MovingAverage
+from .training.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+)
+from .training.checkpoints import BackupAndRestore, Checkpoint
+from .training.finder import find_learning_rate
+from .training.history import History
+from .training.progressive import ProgressiveSize, resize
 
 __version__ = "0.1.0"
+
+LATE = {"data": ".data", "plots": ".reporting.plots"}
 
 __all__ = [
     "ELU", "GELU", "L1", "L1L2", "L2", "SGD", "Activation", "Adam", "AdamW", "ArgumentError", "AveragePool2D",
@@ -109,7 +104,8 @@ __all__ = [
     "OneCycle", "Predictor", "ProgressiveSize", "RMSprop", "ReLU", "ReduceLROnPlateau", "Rescaling", "Residual",
     "SeparableConv2D", "Sequential", "ShapeError", "SiLU", "Sigmoid", "Softmax",
     "SparseCategoricalCrossEntropy", "SparseCategoricalCrossentropy", "StateError", "Tanh",
-    "UnknownAttributeError", "WarmUp", "ZeroPadding2D", "callbacks", "find_learning_rate", "fold_batchnorm",
+    "UnknownAttributeError", "WarmUp", "ZeroPadding2D", "calibrate", "callbacks", "find_learning_rate",
+    "fold_batchnorm",
     "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers", "regularizers",
     "release_memory", "resize", "schedules", "set_threads",
 ]  # fmt: skip
@@ -117,6 +113,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """`minicnn.data` and `minicnn.plots`, which import Pillow, numba or matplotlib, when they are first used."""
-    if name in ("data", "plots"):
-        return importlib.import_module(f"{__name__}.{name}")
+    if name in LATE:
+        return importlib.import_module(LATE[name], __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from . import fusion, model_file
+from . import fusion
 from .errors import ArgumentError, ShapeError, StateError, UnknownAttributeError, check_bool, check_int
 from .kernels import kernel_set
 from .layers import Layer, Parameter, Sigmoid, Softmax
 from .layers.chain import assign_names, build_chain, check_layers, named_layers, named_parameters
 from .layers.parameter import assign
+from .saving import model_file
 from .summary import summary
 
 
@@ -58,6 +59,7 @@ class Architecture:
         self.kernels_name, self.name = kernels, name
         self._class_names: list[str] | None = None
         self._preprocessing: dict | None = None
+        self.temperature = 1.0  # by which calibration has divided the logits
         self.input_shape: tuple[int, ...] | None = None
         self.output_shapes: list[tuple[int, ...]] = []
         self.dtype = np.dtype("float32")

@@ -11,6 +11,7 @@ Your own loss is a subclass of `Loss` with a method `terms`, or a function (targ
 (value, gradient).  Both always receive the predictions as the network gives them, never logits instead.
 """
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, ShapeError, check_bool, check_number
-from .functions import sigmoid, softmax
+from .functions import softmax
 from .targets import as_numbers, check_shares, check_weights, class_numbers, numeric, one_hot
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1 where a logarithm is taken
@@ -250,11 +251,13 @@ class BinaryCrossEntropy(Loss):
 
     def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         K = prediction.shape[1]
-        target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
+        if self.label_smoothing:
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.from_logits:
-            z = prediction
-            each = np.maximum(z, 0) - z * target + np.log1p(np.exp(-np.abs(z)))
-            return each.mean(1), (sigmoid(z) - target) / K
+            z, small = prediction, np.exp(-np.abs(prediction))
+            each = np.maximum(z, 0) - z * target + np.log1p(small)
+            p = np.exp(np.minimum(z, 0)) / (1 + small)  # the sigmoid
+            return each.sum(1) / K, (p - target) / K
         p, inside = _clipped(prediction)
         each = -(target * np.log(p) + (1 - target) * np.log(1 - p))
         return each.mean(1), np.where(inside, (p - target) / (p * (1 - p)), 0) / K
@@ -517,6 +520,7 @@ def takes_logits(loss: Loss) -> bool:
     return type(loss) in OWN and loss.activation is not None and not loss.from_logits
 
 
+@functools.lru_cache(maxsize=16)  # asked for in every step of training
 def with_logits(loss: Loss) -> Loss:
     """The same loss, for predictions that still lack their final activation."""
     return replace(loss, from_logits=True)

@@ -5,9 +5,9 @@ network gives them.  What they mean is said by `outputs`, an `Outputs` (outputs.
 its own to every metric.  Without it the meaning is guessed: one column is one sigmoid, where class 1 is
 predicted when p > 0.5; more columns, whose rows must sum to 1, are a softmax.
 
-Metrics are computed on all samples at once, never averaged over batches.  Called by `training.py`, reports.py
-and the examples.  Your own metric is a function of (target, prediction) that returns one number; `compile`
-gives it targets in the predictions' shape, and probabilities where the network gives logits.
+Metrics are computed on all samples at once, never averaged over batches.  Called by `training/loop.py`,
+reporting/reports.py and the examples.  Your own metric is a function of (target, prediction) that returns one number;
+`compile` gives it targets in the predictions' shape, and probabilities where the network gives logits.
 """
 
 import functools
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, ShapeError, check_int
 from .losses import check_arguments
 from .outputs import Outputs, guess_outputs
 from .targets import as_numbers, numeric
@@ -260,6 +260,31 @@ def log_loss(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None =
     else:
         of_truth = np.where(true.reshape(p.shape) == 1, p, 1 - p)
     return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()) if p.size else math.nan
+
+
+def expected_calibration_error(
+    target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None, bins: int = 15
+) -> float:
+    """How far confidence is from accuracy: the mean over bins of |accuracy - mean confidence|, weighted by samples.
+
+    Confidence is the probability of the predicted class; the bins cut [0, 1] evenly.
+
+    References
+    ----------
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+
+    Examples
+    --------
+    >>> round(expected_calibration_error([1, 1, 0, 1], np.array([[0.75], [0.75], [0.75], [0.75]])), 6)
+    0.0
+    """
+    share, guess = probabilities(prediction, outputs), classes(prediction, outputs)
+    true = labels(target, prediction, outputs)
+    confidence, right = share[np.arange(len(share)), guess], guess == true
+    bins = check_int(bins, "bins")
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, right - confidence.astype(np.float64), bins)
+    return float(np.abs(gaps).sum() / len(share)) if len(share) else math.nan
 
 
 def mean_squared_error(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:

@@ -1,9 +1,10 @@
 """Sequential: a network of layers in a row, from forward and backward to one step of training.
 
 The step that teaches, `train_step`, is here.  The structure (layers, shapes, weights) is in architecture.py, the loop
-around the step in training.py, the arithmetic in `layers/` and `kernels/`, the model file in model_file.py.
+around the step in training/loop.py, the arithmetic in layers/ and kernels/, the model file in saving/model_file.py.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import fusion, losses, model_file, optimizers, tracing, training
+from . import fusion, losses, optimizers, tracing
 from .architecture import Architecture
 from .errors import ArgumentError, MinicnnError, NonFiniteError, ShapeError, StateError, check_bool
-from .history import History
 from .layers import AveragePool2D, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D, Sigmoid, Softmax
 from .layers.parameter import assign
 from .metrics import find_metrics
 from .outputs import Outputs, find_outputs
+from .saving import model_file
+from .training import loop
+from .training.history import History
 
 # Layers that pass on what their inputs mean.
 PASSIVE = AveragePool2D, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D
@@ -292,7 +295,7 @@ class Sequential(Architecture):
     def _compute_gradients(self, x, y, sample_weight):
         """(loss, prediction, updates)."""
         loss, prediction, dscore, head, caches = self._score(x, y, sample_weight, training=True)
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             raise NonFiniteError("loss", "a finite number", str(loss), "Lower the learning rate.")
         updates = fusion.updates(head, caches)
         fusion.run_back(head, dscore, caches, need_dx=False)
@@ -340,17 +343,17 @@ class Sequential(Architecture):
         epochs: int = 1,
         **settings: Any,
     ) -> History:
-        """Train; the arguments are those of `training.fit`, after its `model`."""
-        return training.fit(self, x, y, batch_size=batch_size, epochs=epochs, **settings)
+        """Train; the arguments are those of `fit` in training/loop.py, after its `model`."""
+        return loop.fit(self, x, y, batch_size=batch_size, epochs=epochs, **settings)
 
     def evaluate(
         self, x: Any, y: ArrayLike | None = None, batch_size: int | None = None, **settings: Any
     ) -> dict:
-        """The loss and each metric over all samples; the arguments are those of `training.evaluate`."""
-        return training.evaluate(self, x, y, batch_size=batch_size, **settings)
+        """The loss and each metric over all samples; the arguments are those of `evaluate` in training/loop.py."""
+        return loop.evaluate(self, x, y, batch_size=batch_size, **settings)
 
     def predict(self, x: Any, batch_size: int | None = None, **settings: Any) -> np.ndarray:
-        """The outputs for all samples, in order; the arguments are those of `training.predict`."""
+        """The outputs for all samples, in order; the arguments are those of `predict` in training/loop.py."""
         if (  # one batch that needs no conversion: what follows from arguments alone costs as much as a small network
             (batch_size is None or type(batch_size) is int)
             and type(x) is np.ndarray
@@ -360,8 +363,8 @@ class Sequential(Architecture):
             and self.preprocessing is None
             and not settings
         ):
-            return self(x).copy()
-        return training.predict(self, x, batch_size=batch_size, **settings)
+            return fusion.predict(self._ready().prediction, x).copy()
+        return loop.predict(self, x, batch_size=batch_size, **settings)
 
     def predict_classes(self, x: Any, batch_size: int | None = None) -> np.ndarray:
         """The class numbers for all samples (N,), or 0 and 1 for each of several independent labels (N, K)."""

@@ -34,7 +34,7 @@ from simplejpeg import __version__ as simplejpeg_version
 from tqdm import tqdm
 
 from ..errors import ArgumentError, check_int
-from ..files import to_path
+from ..saving.files import to_path
 from .decoding import Preprocessing
 
 FORMAT = "minicnn pictures 3"

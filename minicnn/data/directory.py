@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..batches import shorten
 from ..errors import ArgumentError, DataError, check_bool
+from ..training.batches import shorten
 from .augmentation import Augmentation
 from .cache import PictureCache
 from .decoding import Preprocessing

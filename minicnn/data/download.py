@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from tqdm import tqdm
 
 from ..errors import ArgumentError, DataError, check_int
-from ..files import to_path
+from ..saving.files import to_path
 from .web import ON_THE_LINE, open_address, to_number
 
 BLOCK = 1 << 16

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
 from ..errors import ArgumentError, check_int
-from ..files import to_path
+from ..saving.files import to_path
 
 Colour = tuple[int, int, int]
 

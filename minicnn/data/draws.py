@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..compiling import njit
+from ..runtime.compiling import njit
 
 WORD = (1 << 32) - 1
 POOL = 4  # words that SeedSequence mixes

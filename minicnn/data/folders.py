@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..batches import shorten
 from ..errors import DataError, check_int
-from ..files import to_path
+from ..saving.files import to_path
+from ..training.batches import shorten
 from .labels import check_class_names
 from .walking import notes, subfolders, walk
 

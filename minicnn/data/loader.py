@@ -1,8 +1,8 @@
 """Batches of images for `Sequential.fit`: shuffled, augmented, scaled.
 
 Images are held as uint8, in memory or in a mapped file of `cache.py`.  A batch becomes float32 only when it is
-requested, on a thread of its own while the network computes (`background.py`).  `ArrayBatches` in batches.py decides
-the order of the samples and cuts it into batches.  From a folder to loaders in one call: `directory.py`.
+requested, on a thread of its own while the network computes (`background.py`).  `ArrayBatches` in training/batches.py
+decides the order of the samples and cuts it into batches.  From a folder to loaders in one call: `directory.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..batches import ArrayBatches, shorten
 from ..errors import ArgumentError, DataError, check_bool, check_int, check_number
+from ..training.batches import ArrayBatches, shorten
 from .augmentation import Augmentation
 from .background import in_background
 from .cache import PictureCache, as_cache

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import ArgumentError, DataError, check_bool
-from ..threads import cores
+from ..runtime.threads import cores
 from .cache import PictureCache, as_cache, collect
 from .decoding import Preprocessing, decode
 from .sizes import check_size

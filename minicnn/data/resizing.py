@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..compiling import njit
+from ..runtime.compiling import njit
 
 FIELD = 21  # bits of a word that belong to a colour
 WEIGHT = 13  # bits of the weights; 8 + 13 = 21

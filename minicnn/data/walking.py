@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, features
 
-from ..batches import shorten
+from ..training.batches import shorten
 
 ENDINGS = {
     ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",

@@ -12,7 +12,7 @@ kernel for it.  A picture's pixels depend on nothing outside of it, so any numbe
 
 import numpy as np
 
-from ..compiling import njit
+from ..runtime.compiling import njit
 
 GROUP = 3  # channels that share a word
 LANES = 16  # values in the widest vector: rows are computed in whole vectors

@@ -55,7 +55,7 @@ not computed; both are True by default.  No function except the last two changes
 their type; NaN and infinity travel as in `reference`.
 
 Kernels trust the shapes they are given: compiled loops do not check their indices.  Layers and optimizers check every
-array where it enters.  With MINICNN_BOUNDSCHECK=1 (`compiling.py`) kernels check every index as well.
+array where it enters.  With MINICNN_BOUNDSCHECK=1 (`runtime/compiling.py`) kernels check every index as well.
 """
 
 import sys
@@ -98,7 +98,7 @@ def kernel_set(name: str) -> ModuleType:
         from . import im2col
 
         return im2col
-    from .. import compiling
+    from ..runtime import compiling
 
     if compiling.numba.config.DISABLE_JIT:
         raise ArgumentError(

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..compiling import njit, plain
+from ..runtime.compiling import njit, plain
 
 
 def erf(x: np.ndarray) -> np.ndarray:

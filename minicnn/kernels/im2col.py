@@ -13,7 +13,7 @@ products made each step up to ten times slower.  Definitions: `reference.py`.
 
 import numpy as np
 
-from ..compiling import njit, plain
+from ..runtime.compiling import njit, plain
 from .dilation import dilated
 from .geometry import Padding, Pair, output_sizes
 from .reference import (

@@ -74,7 +74,7 @@ class Convolution(WeightedSum):
         return weight, self.bias_value, self.strides, self.pads(x)
 
     def pack(self) -> None:
-        """Let prediction use weights that are packed for the kernels, as they are now; see predictor.py."""
+        """Let prediction use weights that are packed for the kernels, as they are now; see inference/predictor.py."""
         self.__dict__["packed"] = self.kernels.prepare(self.weight.value, self.bias_value)
 
 

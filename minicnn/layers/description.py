@@ -1,7 +1,7 @@
 """A layer as JSON can hold it, and back: its class and its config, with the layers inside it likewise.
 
-Called by model_file.py.  Only the classes of `minicnn.layers`, and those that the caller hands over, are ever made:
-nothing in a file names code to import.
+Called by saving/model_file.py.  Only the classes of `minicnn.layers`, and those that the caller hands over, are ever
+made: nothing in a file names code to import.
 """
 
 from collections.abc import Mapping

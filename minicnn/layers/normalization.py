@@ -1,8 +1,8 @@
 """BatchNormalization: each channel gets mean 0 and variance 1 over the batch, then a learned scale and shift.
 
-Training normalises with the batch's own statistics, prediction with their moving averages, so that a prediction
-does not depend on what else is in the batch.  The arithmetic is in `kernels/`; `folding.py` removes the layer from a
-network that only predicts.
+Training normalises with the batch's own statistics, prediction with their moving averages, so that a prediction does
+not depend on what else is in the batch.  The arithmetic is in `kernels/`; `inference/folding.py` removes the layer from
+a network that only predicts.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Rescaling: input scaling as the first layer of a network, so that it is saved with the weights.
 
-`folding.py` removes the layer from a network that only predicts, where a convolution can take it over.
+`inference/folding.py` removes the layer from a network that only predicts, where a convolution can take it over.
 """
 
 from collections.abc import Sequence

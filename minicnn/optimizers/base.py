@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import schedules
 from ..errors import ArgumentError, NonFiniteError, ShapeError, UnknownAttributeError, check_int, check_number
 from ..kernels import kernel_set
+from . import schedules
 from .checks import (
     LIMITS,
     by_name,
@@ -177,7 +177,7 @@ class Optimizer:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.checks:
             value = self.checks[name](value, f"{type(self).__name__} {name}")
-        elif is_own(type(self)) and not self._has(name):
+        elif not name.startswith("_") and is_own(type(self)) and not self._has(name):
             settings = list(inspect.signature(type(self).__init__).parameters)[1:]
             received = repr(name)
             raise UnknownAttributeError(
@@ -189,9 +189,7 @@ class Optimizer:
         super().__setattr__(name, value)
 
     def _has(self, name):
-        return (
-            name.startswith("_") or name in ("owner", "bound_rate", "schedule") or hasattr(type(self), name)
-        )
+        return name in ("owner", "bound_rate", "schedule") or hasattr(type(self), name)
 
     # ------------------------------------------------------------------------------- the step
     def step(self, parameters: Iterable | Mapping[str, Any], kernels: ModuleType | None = None) -> None:

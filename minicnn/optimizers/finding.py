@@ -1,12 +1,12 @@
-"""Optimizers by name, and from what `get_config` gave.  Called by `Sequential.compile` and loading.py."""
+"""Optimizers by name, and from what `get_config` gave.  Called by `Sequential.compile` and saving/loading.py."""
 
 import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from .. import schedules
 from ..errors import ArgumentError, MinicnnError
+from . import schedules
 from .adam import Adam, AdamW
 from .base import Optimizer
 from .rmsprop import RMSprop

@@ -24,6 +24,7 @@ RESULTS = [
     "history.csv",
     "model.safetensors",
     "predictions.png",
+    "reliability.png",
     "report.json",
     "samples.png",
 ]
@@ -86,6 +87,8 @@ def test_the_report_and_the_history_agree_with_the_saved_model(trained):
     assert sum(map(sum, report["confusion_matrix"])) == report["validation_pictures"] == 10
     assert report["epochs"] == len(rows) == 3 and report["seconds"] > 0 and report["peak_memory_mb"] > 10
     assert f"accuracy {report['accuracy']:.4f}" in text
+    assert report["temperature"] == mc.load_model(out / "model.safetensors").temperature != 1
+    assert 0 <= report["expected_calibration_error"] < 0.5
 
 
 def test_photographs_are_decoded_once(trained, catdog, drawn, tmp_path):
@@ -424,7 +427,7 @@ def test_xor_learns(root):
 
 def test_every_training_aid_together_and_judging_by_both_mirror_images(catdog, drawn, tmp_path):
     aids = ["--augment", "strong", "--mixup", 0.2, "--label-smoothing", 0.1, "--weight-decay", 0.01, "--average", 0.9,
-            "--schedule", "cosine", "--warm-up", 0.5, "--keep", "last", "--flip"]  # fmt: skip
+            "--schedule", "cosine", "--warm-up", 0.5, "--keep", "last", "--flip", "--no-calibrate"]  # fmt: skip
     settings = [
         "--data",
         drawn,
@@ -438,7 +441,7 @@ def test_every_training_aid_together_and_judging_by_both_mirror_images(catdog, d
         3,
     ]
     text = succeeded(catdog(*settings, *aids))
-    assert "Epoch 3/3" in text
+    assert "Epoch 3/3" in text and json.loads((tmp_path / "report.json").read_text())["temperature"] == 1
     with (tmp_path / "history.csv").open() as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
     assert rates[0] > rates[1] > rates[2] == 0

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import minicnn as mc
-from minicnn import checkpoints
+from minicnn.training import checkpoints
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 ENVIRONMENT = os.environ | {"PYTHONUTF8": "1"}

@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from minicnn.kernels import fast, reference
-from minicnn.kernels.fast import cpu
+from minicnn.kernels.fast.tiles import cpu
 
 
 def close(got, wanted):

@@ -6,11 +6,11 @@ import sys
 
 CODE = """
 import numpy as np
-from minicnn.compiling import njit
+from minicnn.runtime.compiling import njit
 from minicnn.kernels import fast, reference
 from minicnn.kernels.fast.memory import tile_width
-from minicnn.kernels.fast.tile import add_row, tiles
-from minicnn.kernels.fast.window import window_gradient
+from minicnn.kernels.fast.tiles.tile import add_row, tiles
+from minicnn.kernels.fast.tiles.window import window_gradient
 
 zeros, some, width, tile_one = np.zeros, np.ones(999), tile_width("float64"), tiles[-1]
 lanes = width // 2

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minicnn.kernels import fast, im2col, reference
-from minicnn.kernels.fast import memory, winograd_dweight
+from minicnn.kernels.fast import memory
+from minicnn.kernels.fast.winograd import dweight as winograd_dweight
 
 HALVES, NONE, ONE = (2, 2), ((0, 0), (0, 0)), ((1, 1), (1, 1))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

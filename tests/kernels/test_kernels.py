@@ -394,7 +394,7 @@ def test_the_fused_block_is_its_three_layers_in_a_row(window, batch, filters, se
     dz = reference.relu_backward(reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), z)
     got, winner = fast.block_forward(x, weight, bias, strides, pads)
     close(got, y, dtype)
-    np.testing.assert_array_equal(winner == fast.pool.NOBODY, y == 0)
+    np.testing.assert_array_equal(winner == fast.convolution.pool.NOBODY, y == 0)
     for value, wanted in zip(
         fast.block_backward(dy, winner, x, weight, strides, pads),
         reference.conv2d_backward(dz, x, weight, strides, pads),
@@ -414,7 +414,7 @@ def test_ties_in_the_block_go_to_the_first_as_in_the_pool(rng):
     y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
     got, winner = fast.block_forward(x, weight, bias, (1, 1), none)
     np.testing.assert_array_equal(got, y)
-    np.testing.assert_array_equal(winner, np.where(y > 0, at, fast.pool.NOBODY))
+    np.testing.assert_array_equal(winner, np.where(y > 0, at, fast.convolution.pool.NOBODY))
     assert len(set(at[y > 0])) == 4  # every place wins somewhere
 
 

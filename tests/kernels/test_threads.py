@@ -107,7 +107,7 @@ def test_set_threads_refuses_what_is_no_number_of_threads(n):
             {"NUMBA_NUM_THREADS": "2"},
             "set MINICNN_THREADS=3 before Python",
         ),
-        ("mc.set_threads(2 * mc.threads.cores()); import numba", {}, "numba's pool is made"),
+        ("mc.set_threads(2 * mc.runtime.threads.cores()); import numba", {}, "numba's pool is made"),
     ],
 )
 def test_what_the_pool_cannot_have_is_said(code, settings, message):

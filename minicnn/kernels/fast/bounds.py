@@ -1,9 +1,9 @@
 """In the debug build: every load and store of an intrinsic is checked against the array that it belongs to.
 
 numba's own check, `boundscheck`, sees the indices of numba's loops, not the LLVM instructions that an intrinsic emits.
-So with MINICNN_BOUNDSCHECK=1 (`compiling.py`) `Vectors` remembers for each pointer where its array begins and ends, and
-puts a comparison in front of each access, which raises IndexError.  In the ordinary build nothing is emitted.
-Called by `vectors.py`.
+So with MINICNN_BOUNDSCHECK=1 (`runtime/compiling.py`) `Vectors` remembers for each pointer where its array begins and
+ends, and puts a comparison in front of each access, which raises IndexError.  In the ordinary build nothing is emitted.
+Called by `tiles/vectors.py`.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from ...compiling import BOUNDSCHECK
+from ...runtime.compiling import BOUNDSCHECK
 
 INDEX = ir.IntType(64)
 

@@ -12,12 +12,12 @@ Called by `layers/dense.py` through the contract.
 import numpy as np
 from numba import prange
 
-from ...compiling import njit, plain
+from ...runtime.compiling import njit, plain
 from .. import reference
-from .cpu import VECTORS
 from .memory import PIECES, clear, empty, pack, tile_width
-from .product import product
-from .tile import make_tile
+from .tiles.cpu import VECTORS
+from .tiles.product import product
+from .tiles.tile import make_tile
 
 TINY = 1 << 13  # multiply-adds that NumPy's product has done, on one core, before our threads have begun
 DEPTH = 256  # rows of weights that all samples go through before the next

@@ -14,9 +14,9 @@ import numpy as np
 from numba import get_num_threads, prange
 from numpy.typing import DTypeLike
 
-from ...compiling import njit, plain
+from ...runtime.compiling import njit, plain
 from ..geometry import Padding
-from .cpu import VECTOR_BYTES, VECTORS
+from .tiles.cpu import VECTOR_BYTES, VECTORS
 
 PIECES = 8
 SMALL = 1 << 17  # bytes below which the system's own allocator is as good

@@ -5,8 +5,8 @@ float64: mean and squared distances from it come from one pass without losing di
 sums of its own, added in their order: the same bits on any number of threads.  Where channels are few, several rows
 are taken as one wide row, so that vectors are filled.  The equations are in `reference`.
 
-A ReLU behind it is cut in the same pass; backward finds out again where, by the same sum, and reads nothing more.
-Also here: `add`, where two ways through a network meet, and `relu_normalize`, with which `separable.py` normalises
+A ReLU behind it is cut in the same pass; backward finds out again where, by the same sum, and reads nothing more. Also
+here: `add`, where two ways through a network meet, and `relu_normalize`, with which `depthwise/separable.py` normalises
 what it is about to read.
 """
 
@@ -17,10 +17,10 @@ from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
 
-from ...compiling import njit, plain
+from ...runtime.compiling import njit, plain
 from ..reference import underflow_is_zero
 from .memory import PIECES, empty
-from .vectors import Vectors
+from .tiles.vectors import Vectors
 
 CACHED = 1 << 12  # values of the rows that are summed together
 WIDE = 128  # values of a row, at least, where several rows of few channels can be one

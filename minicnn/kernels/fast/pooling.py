@@ -1,20 +1,20 @@
 """Pooling and ReLU, a few pictures for each thread: the loops are those of `im2col`, the cores are all at work.
 
-Pairs are taken apart before each parallel loop and put together in it: numba cannot carry a tuple inside.
-Called by `layers/pooling.py` and `layers/activations.py` through the contract; pools behind a convolution: `pool.py`.
+Pairs are taken apart before each parallel loop and put together in it: numba cannot carry a tuple inside. Called by
+`layers/pooling.py` and `layers/activations.py` through the contract; pools behind a convolution: `convolution/pool.py`.
 """
 
 import numpy as np
 from numba import prange
 
-from ...compiling import njit, plain
-from .. import im2col
+from ...runtime.compiling import njit, plain
+from .. import im2col, reference
 from ..geometry import Padding, Pair, output_sizes
-from ..reference import winner_dtype
 from .memory import PIECES, empty
 
 pool_forward, pool_backward = im2col._maxpool2d_forward, im2col._maxpool2d_backward
 mean_forward, mean_backward = im2col._averagepool2d_forward, im2col._averagepool2d_backward
+TINY = 1 << 12  # values that NumPy has gone through before our threads have begun
 
 
 def maxpool2d_forward(
@@ -23,7 +23,7 @@ def maxpool2d_forward(
     """y = the largest value of each window, winner = where it stood; see `reference`."""
     OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = empty((len(x), OH, OW, x.shape[3]), x.dtype)
-    winner = empty(y.shape, winner_dtype(pool))
+    winner = empty(y.shape, reference.winner_dtype(pool))
     _maxpool2d_forward(plain(x), y, winner, pool, strides, padding)
     return y, winner
 
@@ -56,6 +56,8 @@ def averagepool2d_backward(
 
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """y = max(x, 0)."""
+    if x.size <= TINY:
+        return reference.relu_forward(x)
     x = plain(x)
     y = empty(x.shape, x.dtype)
     _relu_forward(x.reshape(-1), y.reshape(-1))

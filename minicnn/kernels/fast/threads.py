@@ -24,7 +24,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import TypingError
 
 from ...errors import ArgumentError, StateError
-from ...threads import get_threads
+from ...runtime.threads import get_threads
 from .memory import RECYCLER
 
 CORES = threading.Lock()

@@ -2,7 +2,7 @@
 
 NumPy makes an array of each term; with millions of weights that is most of the time.  The equations are those of
 `reference.sgd_step` and `reference.adam_step`.  `largest`
-tells whether a gradient is finite.  Called by `optimizers.py`.
+tells whether a gradient is finite.  Called by optimizers/.
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import prange
 
-from ...compiling import njit, plain
+from ...runtime.compiling import njit, plain
 from .. import reference
 
 BITS = {"f": np.uint32, "d": np.uint64}  # integers of the same size
@@ -56,7 +56,8 @@ def largest(array: np.ndarray) -> float:
     if array.dtype.char not in BITS:
         return reference.largest(array)
     bits = plain(array).reshape(-1).view(BITS[array.dtype.char])
-    return float(_largest(bits).view(array.dtype)[0])
+    found = _largest(bits) if len(bits) <= RUN else _largest_of_runs(bits)
+    return float(found.max(keepdims=True).view(array.dtype)[0])
 
 
 def _flat(*arrays):
@@ -72,6 +73,15 @@ def _largest(bits):
         largest = value if value > largest else largest
     found = np.empty(1, bits.dtype)
     found[0] = largest >> 1
+    return found
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _largest_of_runs(bits):
+    """The same of each run, by the thread that moves these weights in a moment."""
+    found = np.empty(-(-len(bits) // RUN), bits.dtype)
+    for run in prange(len(found)):
+        found[run] = _largest(bits[run * RUN : (run + 1) * RUN])[0]
     return found
 
 

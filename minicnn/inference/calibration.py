@@ -1,0 +1,140 @@
+"""Confidence that means something: one temperature, fitted on images that the network did not learn from.
+
+    p = sigmoid(z / T)   or   p = softmax(z / T)
+
+A network is often too sure of its answers, or, after label smoothing, not sure enough; T above 1 lowers every
+confidence, T below 1 raises it.  The class that is predicted stays the same.  `calibrate` divides the weights and the
+bias of the last layer by T, so every later user of the model gets calibrated probabilities without knowing of it.
+Called by the main job after training.  How well calibrated a model is: `metrics.expected_calibration_error`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import fusion
+from ..errors import ArgumentError, ShapeError
+from ..layers import Conv2D, Dense, Sigmoid, Softmax
+from ..layers.base import Layer
+from ..targets import class_numbers
+from ..training.inputs import as_input
+
+RANGE = 0.05, 20.0  # temperatures that are tried
+BATCH = 32  # images
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def calibrate(model: Any, views: Sequence[ArrayLike], y: ArrayLike) -> float:
+    """Fit the temperature that makes the log-loss smallest, and put it into the model's last weights.
+
+    T = argmin of the sum over n of -log p[n, y[n]],   where p is the mean over the views of sigmoid or softmax(z / T)
+
+    Parameters
+    ----------
+    model : Sequential, built
+        Ends in Dense or Conv2D and Sigmoid or Softmax.
+    views : sequence of arrays (N, H, W, C)
+        The same images, each as it will be asked about: one array, or the images and their mirror images where the
+        answer will be the mean over both.
+    y : array of int (N,)
+        The true classes.
+
+    Returns
+    -------
+    float
+        T, from 0.05 to 20; 1 leaves the model as it was.
+
+    Raises
+    ------
+    ArgumentError
+        If the model does not end in a weighted sum and a Sigmoid with one output or a Softmax.
+
+    Notes
+    -----
+    The log-loss has one minimum in T when there is one view: it is convex in 1 / T.  Cost: one forward pass per view,
+    then some forty evaluations of the loss on the logits.
+
+    References
+    ----------
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
+
+    Examples
+    --------
+    >>> import minicnn as mc
+    >>> model = mc.Sequential([mc.Dense(1, "sigmoid", use_bias=False)]).build((1,))
+    >>> model.set_weights([[[8.0]]])  # as sure as 0.9997, and wrong one time in four
+    >>> round(calibrate(model, [np.ones((4, 1))], [1, 1, 1, 0]), 2)
+    7.28
+    >>> float(model(np.ones((1, 1)))[0, 0].round(2))
+    0.75
+    """
+    last = last_weighted(model)
+    y = class_numbers(y, max(2, model.output_shape[-1]), "calibrate y")
+    logits = [_logits(model, np.asarray(view)) for view in views]
+    if not logits or any(z.shape != logits[0].shape or len(z) != len(y) for z in logits) or not len(y):
+        raise ShapeError("calibrate", "views of the same images, and a class for each", f"{len(y)} classes")
+    T = fit_temperature(logits, y)
+    for parameter in last.parameters:
+        parameter.value = parameter.value / np.asarray(T, parameter.value.dtype)
+    model.temperature *= T
+    return T
+
+
+def fit_temperature(logits: Sequence[np.ndarray], y: np.ndarray) -> float:
+    """T for logits (N, K) of each view and true classes (N,), by golden-section search over log T.
+
+    Examples
+    --------
+    >>> round(fit_temperature([np.array([[2.0], [2.0], [2.0]])], np.array([1, 1, 0])), 3)  # 2 / log 2
+    2.885
+    """
+    low, high = np.log(RANGE)
+    while high - low > 1e-5:
+        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        if _loss(logits, y, np.exp(left)) < _loss(logits, y, np.exp(right)):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def last_weighted(model: Any) -> Layer:
+    """The layer whose outputs, but for a Sigmoid or Softmax, are the network's.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    layers = [layer for layer in model.layers if type(layer) not in (Sigmoid, Softmax)]
+    last = layers[-1] if layers else None
+    known = type(model.output_activation) in (Sigmoid, Softmax) and type(last) in (Dense, Conv2D)
+    if not known or (type(model.output_activation) is Sigmoid and model.output_shape != (1,)):
+        raise ArgumentError(
+            "calibrate", "a network that ends in Dense and one Sigmoid or a Softmax", repr(last),
+            "Leave calibration out.",
+        )  # fmt: skip
+    return last
+
+
+def _logits(model, x):
+    """z (N, K) in float64, a few images at a time."""
+    steps = model.plan.prediction[:-1]  # all but the Sigmoid or Softmax
+    batches = (as_input(model, x[first : first + BATCH]) for first in range(0, len(x), BATCH))
+    return np.concatenate([fusion.predict(steps, model._input(batch)) for batch in batches]).astype(
+        np.float64
+    )
+
+
+def _loss(logits, y, T):
+    """The mean of -log p of the true class, where p is the mean over the views."""
+    terms = [_log_p(z / T, y) for z in logits]
+    return -np.mean(np.logaddexp.reduce(terms, 0) - np.log(len(terms)))
+
+
+def _log_p(z, y):
+    """log p of the true class: of a sigmoid for one column, else of a softmax."""
+    if z.shape[1] == 1:
+        return -np.logaddexp(0, np.where(y == 1, -z[:, 0], z[:, 0]))
+    return z[np.arange(len(y)), y] - np.logaddexp.reduce(z, 1)

@@ -1,0 +1,1 @@
+"""What a run looked like: `reports.py` for the numbers, `plots.py` for the pictures, the only file that draws."""

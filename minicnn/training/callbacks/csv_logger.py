@@ -1,0 +1,75 @@
+"""CSVLogger: the numbers of every epoch in a file that a spreadsheet can open."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ...errors import ArgumentError, check_bool
+from ...saving import files
+from .base import Callback
+
+
+class CSVLogger(Callback):
+    """Write one row per epoch; at every moment the file has all epochs that have ended, and no torn row.
+
+    A run that is resumed continues after the rows of its checkpoint.  A number that appears in a later epoch gets a
+    column of its own; where an epoch lacks a number, the cell is empty.
+
+    Parameters
+    ----------
+    filename : str or Path
+        Overwritten when the first epoch ends, unless `append`.
+    separator : str
+        One character.
+    append : bool
+        Keep the rows that the file has.
+
+    Raises
+    ------
+    ArgumentError
+        For a path that is none, or a separator that is not one character.
+    """
+
+    state_attributes = {"rows": lambda value, model: _are_rows(value)}
+
+    def __init__(self, filename: str | Path, separator: str = ",", append: bool = False):
+        if not isinstance(separator, str) or len(separator) != 1:
+            raise ArgumentError("CSVLogger separator", "one character", repr(separator))
+        self.path, self.separator = files.to_path(filename, "CSVLogger filename"), separator
+        self.append = check_bool(append, "CSVLogger append")
+        self.rows: list[dict] = []
+
+    def check(self, run: Any) -> None:
+        super().check(run)
+        if self.path.is_dir():
+            raise ArgumentError("CSVLogger filename", "the path of a file", f"the folder {self.path}")
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.rows = []
+        if self.append and self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                self.rows = [dict(row) for row in csv.DictReader(file, delimiter=self.separator)]
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.rows.append({"epoch": epoch} | {name: _cell(value) for name, value in logs.items()})
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, restval="", delimiter=self.separator)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        files.replace(self.path, text.getvalue().encode(errors="replace"))
+
+
+def _cell(value):
+    """A number in full, a word as it is."""
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _are_rows(rows):
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and all(isinstance(cell, (str, int)) for cell in row.values()) for row in rows
+    )

@@ -1,0 +1,121 @@
+"""What is compiled is kept and found again: real processes, each with folders of its own, on the smallest kernel."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minicnn
+
+PACKAGE = Path(minicnn.__file__).parent
+COMPILING, CANNOT_KEEP = "minicnn: compiling for this processor", "minicnn: what was compiled cannot be kept"
+CODE = """
+import sys
+import numpy as np
+from minicnn.kernels import fast
+
+x = np.array([[1, 2, 3], [4, 5, 6]], sys.argv[1])
+print(fast.dense_forward(x, np.ones((3, 4096), x.dtype), None)[:, 0].tolist())
+"""
+ANSWER = "[6.0, 15.0]"
+
+
+def start(cache, root=PACKAGE.parent, dtype="float32", **settings):
+    environment = os.environ | {"PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(cache)} | settings
+    command = [sys.executable, "-c", CODE, dtype]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=root
+    )
+
+
+def end(process):
+    """(what it printed, or its status if it failed; the lines on standard error)."""
+    out, errors = process.communicate(timeout=300)
+    return process.returncode or out.strip(), errors.splitlines()
+
+
+def run(*arguments, **settings):
+    return end(start(*arguments, **settings))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The package somewhere else, where it can be changed."""
+    shutil.copytree(PACKAGE, tmp_path / "copy" / "minicnn", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "copy"
+
+
+def test_processes_that_start_at_once_compile_later_ones_find_it_and_a_damaged_file_is_mended(tmp_path):
+    together = [start(tmp_path, dtype=dtype) for dtype in ("float32", "float32", "float64")]
+    for answer, lines in list(map(end, together)):
+        assert answer == ANSWER, lines
+        assert len(lines) == 1 and lines[0].startswith(COMPILING)
+    for dtype in ("float32", "float64"):
+        assert run(tmp_path, dtype=dtype) == (ANSWER, [])
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files and {path.suffix for path in files} == {".nbc"}  # nothing half-written stays
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-100])
+    answer, lines = run(tmp_path)
+    assert answer == ANSWER and len(lines) == 1
+    assert run(tmp_path) == (ANSWER, [])
+
+
+def test_a_change_in_a_file_that_a_kernel_is_built_from_is_seen(copy, tmp_path):
+    assert run(tmp_path / "cache", copy)[0] == ANSWER
+    vectors = copy / "minicnn" / "kernels" / "fast" / "tiles" / "vectors.py"
+    source = vectors.read_text(encoding="utf-8")
+    start_of_sums = "zero = self.builder, ir.Constant(self.vector, [0.0] * self.lanes)"
+    assert source.count(start_of_sums) == 1
+    vectors.write_text(source.replace(start_of_sums, start_of_sums.replace("0.0", "100.0")), encoding="utf-8")
+    answer, lines = run(tmp_path / "cache", copy)
+    assert (
+        answer == "[306.0, 315.0]" and len(lines) == 1
+    )  # three rows of weights, a sum that starts at 100 each
+    assert run(tmp_path / "cache", copy) == (answer, [])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows says itself where a user's cache is")
+def test_where_no_folder_can_be_written_it_works_and_says_so(copy, tmp_path):
+    """A file stands where each folder should be: that stops root, too.  Without a home nothing is left elsewhere."""
+    (tmp_path / "file").touch()
+    for source in (copy / "minicnn" / "kernels" / "fast").rglob("__init__.py"):
+        source.with_name("__pycache__").touch()
+    together = []
+    for cache, home in (("", "file/cache"), ("", ""), ("file/cache", "elsewhere")):
+        nowhere = {"HOME": str(tmp_path / "file"), "XDG_CACHE_HOME": str(home and tmp_path / home)}
+        together.append(start(cache and tmp_path / cache, copy, **nowhere))
+    for answer, lines in list(map(end, together)):
+        assert answer == ANSWER, lines
+        assert len(lines) == 2 and lines[0].startswith(COMPILING)
+        assert lines[1].startswith(CANNOT_KEEP)
+    assert not list(tmp_path.rglob("*.nbc*"))
+
+
+def test_where_nothing_may_be_compiled_the_fast_set_says_so():
+    code = """
+from minicnn import ArgumentError
+from minicnn.kernels import kernel_set
+try:
+    kernel_set("fast")
+except ArgumentError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+    )
+    assert "NUMBA_DISABLE_JIT=1" in done.stdout and 'kernels="im2col"' in done.stdout, done.stderr
+
+
+def test_the_debug_build_has_files_of_its_own(tmp_path):
+    for settings in ({}, {"MINICNN_BOUNDSCHECK": "1"}):
+        assert run(tmp_path, **settings)[0] == ANSWER
+        assert run(tmp_path, **settings) == (ANSWER, [])
+    files = {path.name for path in tmp_path.rglob("*.nbc")}
+    assert 0 < len([name for name in files if ".boundscheck." in name]) < len(files)
