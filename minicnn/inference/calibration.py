@@ -29,7 +29,10 @@ GOLDEN = (5**0.5 - 1) / 2
 def calibrate(model: Any, views: Sequence[ArrayLike], y: ArrayLike) -> float:
     """Fit the temperature that makes the log-loss smallest, and put it into the model's last weights.
 
-    T = argmin of the sum over n of -log p[n, y[n]],   where p is the mean over the views of sigmoid or softmax(z / T)
+    T = argmin of the sum over n, k of -t[n, k] log p[n, k],   p the mean over the views of sigmoid or softmax(z / T)
+
+    The target t of the true class is (m + 1) / (m + 2), where m samples are of that class; the others share the rest.
+    So a few images that are all answered rightly do not make the network certain.
 
     Parameters
     ----------
@@ -59,14 +62,14 @@ def calibrate(model: Any, views: Sequence[ArrayLike], y: ArrayLike) -> float:
     References
     ----------
     Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
+    Platt 1999, "Probabilistic Outputs for Support Vector Machines", section 2.2, for the targets.
 
     Examples
     --------
     >>> import minicnn as mc
     >>> model = mc.Sequential([mc.Dense(1, "sigmoid", use_bias=False)]).build((1,))
     >>> model.set_weights([[[8.0]]])  # as sure as 0.9997, and wrong one time in four
-    >>> round(calibrate(model, [np.ones((4, 1))], [1, 1, 1, 0]), 2)
-    7.28
+    >>> T = calibrate(model, [np.ones((400, 1))], [1, 1, 1, 0] * 100)
     >>> float(model(np.ones((1, 1)))[0, 0].round(2))
     0.75
     """
@@ -87,13 +90,15 @@ def fit_temperature(logits: Sequence[np.ndarray], y: np.ndarray) -> float:
 
     Examples
     --------
-    >>> round(fit_temperature([np.array([[2.0], [2.0], [2.0]])], np.array([1, 1, 0])), 3)  # 2 / log 2
-    2.885
+    >>> z, y = np.full((3000, 1), 2.0), np.arange(3000) % 3 > 0  # p = 2 / 3 where z = log 2
+    >>> round(fit_temperature([z], y.astype(int)), 2)  # 2 / log 2 = 2.89
+    2.89
     """
+    t = _targets(y, max(2, logits[0].shape[1]))
     low, high = np.log(RANGE)
     while high - low > 1e-5:
         left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        if _loss(logits, y, np.exp(left)) < _loss(logits, y, np.exp(right)):
+        if _loss(logits, t, np.exp(left)) < _loss(logits, t, np.exp(right)):
             high = right
         else:
             low = left
@@ -127,14 +132,22 @@ def _logits(model, x):
     )
 
 
-def _loss(logits, y, T):
-    """The mean of -log p of the true class, where p is the mean over the views."""
-    terms = [_log_p(z / T, y) for z in logits]
-    return -np.mean(np.logaddexp.reduce(terms, 0) - np.log(len(terms)))
+def _targets(y, K):
+    """t (N, K): nearly 1 for the true class, the nearer the more samples there are of it."""
+    sizes = np.bincount(y, minlength=K)[y][:, None]
+    t = np.broadcast_to(1 / (sizes + 2) / (K - 1), (len(y), K)).copy()
+    t[np.arange(len(y)), y] = ((sizes + 1) / (sizes + 2))[:, 0]
+    return t
 
 
-def _log_p(z, y):
-    """log p of the true class: of a sigmoid for one column, else of a softmax."""
+def _loss(logits, t, T):
+    """The mean of -t log p, where p is the mean over the views."""
+    log_p = np.logaddexp.reduce([_log_p(z / T) for z in logits], 0) - np.log(len(logits))
+    return -np.mean((t * log_p).sum(1))
+
+
+def _log_p(z):
+    """log p of every class (N, K): of a sigmoid for one column, else of a softmax."""
     if z.shape[1] == 1:
-        return -np.logaddexp(0, np.where(y == 1, -z[:, 0], z[:, 0]))
-    return z[np.arange(len(y)), y] - np.logaddexp.reduce(z, 1)
+        z = np.hstack([np.zeros_like(z), z])
+    return z - np.logaddexp.reduce(z, 1, keepdims=True)
