@@ -18,6 +18,7 @@ import numpy as np
 
 import minicnn as mc
 from minicnn import data, metrics
+from minicnn.inference.calibration import divide_logits
 from minicnn.reporting import reports
 
 LARGEST = 6_000_000  # bytes of the file that ships
@@ -80,6 +81,7 @@ def calibrate(model: mc.Sequential, files: data.PictureFiles, flip: bool) -> dic
     """Fit the model's temperature on one half of the pictures, and judge the other half."""
     parts = data.split(files, 0.5, seed=0)
     fitted, judged = (data.Loader.from_files(part, data.Preprocessing.of(model)) for part in parts)
+    divide_logits(model, 1 / model.temperature)  # which the run may have fitted on all of them
     catdog.calibrate(model, fitted, flip)
     return reports.judge(judged.y, catdog.ask(model, judged, flip), model.class_names)
 

@@ -105,9 +105,8 @@ __all__ = [
     "SeparableConv2D", "Sequential", "ShapeError", "SiLU", "Sigmoid", "Softmax",
     "SparseCategoricalCrossEntropy", "SparseCategoricalCrossentropy", "StateError", "Tanh",
     "UnknownAttributeError", "WarmUp", "ZeroPadding2D", "calibrate", "callbacks", "find_learning_rate",
-    "fold_batchnorm",
-    "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers", "regularizers",
-    "release_memory", "resize", "schedules", "set_threads",
+    "fold_batchnorm", "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers",
+    "regularizers", "release_memory", "resize", "schedules", "set_threads",
 ]  # fmt: skip
 
 

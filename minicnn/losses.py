@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, ShapeError, check_bool, check_number
-from .functions import softmax
+from .functions import sigmoid, softmax
 from .targets import as_numbers, check_shares, check_weights, class_numbers, numeric, one_hot
 
 EPSILON = 1e-7  # probabilities are kept this far from 0 and 1 where a logarithm is taken
@@ -254,10 +254,9 @@ class BinaryCrossEntropy(Loss):
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.from_logits:
-            z, small = prediction, np.exp(-np.abs(prediction))
-            each = np.maximum(z, 0) - z * target + np.log1p(small)
-            p = np.exp(np.minimum(z, 0)) / (1 + small)  # the sigmoid
-            return each.sum(1) / K, (p - target) / K
+            z = prediction
+            each = np.maximum(z, 0) - z * target + np.log1p(np.exp(-np.abs(z)))
+            return each.sum(1) / K, (sigmoid(z) - target) / K
         p, inside = _clipped(prediction)
         each = -(target * np.log(p) + (1 - target) * np.log(1 - p))
         return each.mean(1), np.where(inside, (p - target) / (p * (1 - p)), 0) / K

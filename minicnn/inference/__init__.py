@@ -4,5 +4,5 @@
     calibration.py  confidences that match how often answers are right: one temperature
     folding.py      batch normalisation and rescaling, put into the weights before or after them
 
-Nothing here changes a model: a Predictor works on a copy.
+`calibrate` changes the last weights of the model that it is given; the others work on copies.
 """

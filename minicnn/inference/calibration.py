@@ -3,9 +3,10 @@
     p = sigmoid(z / T)   or   p = softmax(z / T)
 
 A network is often too sure of its answers, or, after label smoothing, not sure enough; T above 1 lowers every
-confidence, T below 1 raises it.  The class that is predicted stays the same.  `calibrate` divides the weights and the
-bias of the last layer by T, so every later user of the model gets calibrated probabilities without knowing of it.
-Called by the main job after training.  How well calibrated a model is: `metrics.expected_calibration_error`.
+confidence, T below 1 raises it.  The class that is predicted for one view stays the same.  `calibrate` divides
+the weights and the bias of the last layer by T, so every later user of the model gets calibrated probabilities without
+knowing of it.  Called by the main job after training.
+How well calibrated a model is: `metrics.expected_calibration_error`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import fusion
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, NonFiniteError, ShapeError
 from ..layers import Conv2D, Dense, Sigmoid, Softmax
 from ..layers.base import Layer
 from ..targets import class_numbers
@@ -53,11 +54,15 @@ def calibrate(model: Any, views: Sequence[ArrayLike], y: ArrayLike) -> float:
     ------
     ArgumentError
         If the model does not end in a weighted sum and a Sigmoid with one output or a Softmax.
+    ShapeError
+        If the views and the classes do not fit together.
+    NonFiniteError
+        If an output is NaN or infinite.
 
     Notes
     -----
     The log-loss has one minimum in T when there is one view: it is convex in 1 / T.  Cost: one forward pass per view,
-    then some forty evaluations of the loss on the logits.
+    then some sixty evaluations of the loss on the logits.
 
     References
     ----------
@@ -73,16 +78,25 @@ def calibrate(model: Any, views: Sequence[ArrayLike], y: ArrayLike) -> float:
     >>> float(model(np.ones((1, 1)))[0, 0].round(2))
     0.75
     """
-    last = last_weighted(model)
+    model._need_weights("calibrate")
+    last_weighted(model)
     y = class_numbers(y, max(2, model.output_shape[-1]), "calibrate y")
-    logits = [_logits(model, np.asarray(view)) for view in views]
-    if not logits or any(z.shape != logits[0].shape or len(z) != len(y) for z in logits) or not len(y):
+    views = [views] if isinstance(views, np.ndarray) else [np.asarray(view) for view in views]
+    if not views or not len(y) or any(view.shape[:1] != y.shape for view in views):
         raise ShapeError("calibrate", "views of the same images, and a class for each", f"{len(y)} classes")
+    logits = [_logits(model, view) for view in views]
+    if not np.isfinite(logits).all():
+        raise NonFiniteError("calibrate", "finite outputs", "NaN or infinity", "Look for it in the images.")
     T = fit_temperature(logits, y)
-    for parameter in last.parameters:
-        parameter.value = parameter.value / np.asarray(T, parameter.value.dtype)
-    model.temperature *= T
+    divide_logits(model, T)
     return T
+
+
+def divide_logits(model: Any, T: float) -> None:
+    """Divide the weights and the bias of the last layer by T, and remember it in ``model.temperature``."""
+    for parameter in last_weighted(model).parameters:
+        parameter.value = parameter.value / T
+    model.temperature *= T
 
 
 def fit_temperature(logits: Sequence[np.ndarray], y: np.ndarray) -> float:

@@ -123,7 +123,9 @@ def test_views_that_do_not_fit_are_refused():
     model = sure_model(1)
     weights = model.get_weights()
     x = np.ones((2, 4))
-    for views, y in (([x], [0]), ([x], [0, 2]), ([], [0]), ([x, np.ones((3, 4))], [0, 1])):
+    with pytest.raises(mc.NonFiniteError):
+        mc.calibrate(model, [np.full((2, 4), np.nan)], [0, 1])
+    for views, y in (([x], [0]), ([x], [0, 2]), ([], [0]), ([x, np.ones((3, 4))], [0, 1]), ([x[:0]], [])):
         with pytest.raises(mc.ShapeError):
             mc.calibrate(model, views, y)
     assert all((a == b).all() for a, b in zip(weights, model.get_weights(), strict=True))
