@@ -62,12 +62,14 @@ def main() -> None:
         "rounds": options.rounds,
     }
     report |= {"speeds": [], "notes": []}
-    names = [name for name in FRAMEWORKS if name not in SLOWER or options.all]
+    if options.before is not None and not (options.before / "minicnn").is_dir():
+        parser.error(
+            f"--before: {options.before} holds no folder minicnn"
+        )  # the present one would be timed twice
+    left_out = ({BEFORE} if options.before is None else set()) | (set() if options.all else set(SLOWER))
+    names = [name for name in FRAMEWORKS if name not in left_out]
     for name in list(names):
-        if name == BEFORE:
-            if options.before is None:
-                names.remove(name)
-        elif not importlib.util.find_spec(FRAMEWORKS[name][0]):
+        if not importlib.util.find_spec(FRAMEWORKS[name][0]):
             names.remove(name)
             report["notes"].append(f"{name} is not installed.")
     for network in options.only or NETWORKS:
