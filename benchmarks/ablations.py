@@ -1,14 +1,14 @@
-"""What each part of the recipe is worth: training with one part changed, against training with all as they are.
+"""Measure what each part of the training recipe contributes: train with one change, and compare with the recipe.
 
     python benchmarks/ablations.py PHOTOS [CHANGE ...]
 
-PHOTOS is a folder with the photographs of Kaggle's "Dogs vs. Cats": `small/train` to learn from, `val/` to judge by.
-Each row is examples/catdog.py, as variants.py runs it, in a process of its own, on one thread, two at a time, eight
-minutes for both; what it answered is kept in benchmarks/results/ablations.json, the table of all that are kept is
-ablations.md beside it.
+PHOTOS is a folder with photos of Kaggle's "Dogs vs. Cats": `small/train` for training, `val/` for evaluation.  Each row
+is `minicnn train`, started by variants.py in a process of its own, on one thread; two processes run side by side and
+take about eight minutes.  The results are added to benchmarks/results/ablations.json; ablations.md is the table of all
+results so far.
 
-A difference is that of the answers to the same pictures, and so is its standard error.  It leaves out that another
-seed gives another network: rows of a second seed say how much that is.
+Two networks are compared on the same images, so the standard error is that of paired predictions.  It does not include
+the effect of the seed; the rows with another seed show how large that is.
 """
 
 import json
@@ -16,62 +16,74 @@ import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from measuring import RESULTS
+from measuring import RESULTS, table
 
 import minicnn as mc
 from minicnn import data
+from minicnn.inference.tta import mirrored
 
-PROGRAM = Path(__file__).resolve().with_name("variants.py")  # examples/catdog.py, and other networks
-WHOLE = "the recipe"
-TWO_BLOCK = [  # its weights fit one size, and its recipe would choose an epoch
-    "--network", "two-block", "--image-size", "64", "--progressive", "off", "--epochs", "80", "--keep", "last",
+PROGRAM = Path(__file__).resolve().with_name("variants.py")  # `minicnn train` with more choices of networks
+RECIPE = "the recipe"
+TWO_BLOCK = [  # its weights fit one image size only, and its own recipe would save the best epoch
+    "--network", "two-block", "--image-size", "64", "--progressive", "off", "--epochs", "80", "--save", "last",
 ]  # fmt: skip
-CHANGES = {
-    WHOLE: [],
-    "another seed": ["--seed", "1"],
-    "no augmentation": ["--augment", "none"],
-    "light augmentation": ["--augment", "light"],
-    "no crops": ["--augment", "no-crop"],
-    "no turning": ["--augment", "no-turning"],
-    "no mirror images to learn from": ["--augment", "no-mirror"],
-    "no change of brightness": ["--augment", "no-brightness"],
-    "no change of contrast": ["--augment", "no-contrast"],
-    "no change of saturation": ["--augment", "no-saturation"],
-    "none of these three": ["--augment", "no-light"],
-    "cutout of 0.3": ["--augment", "cutout"],
-    "no decay of weights": ["--weight-decay", "0"],
-    "four times the decay": ["--weight-decay", "0.2"],
-    "no warm-up": ["--warm-up", "0"],
-    "no warm-up, another seed": ["--warm-up", "0", "--seed", "1"],
-    "constant rate, no warm-up": ["--schedule", "constant", "--warm-up", "0"],
-    "constant rate, no warm-up, another seed": ["--schedule", "constant", "--warm-up", "0", "--seed", "1"],
-    "half the rate": ["--learning-rate", "1e-3"],
-    "twice the rate": ["--learning-rate", "4e-3"],
-    "no average": ["--average", "0"],
-    "no label smoothing": ["--label-smoothing", "0"],
-    "mixup of 0.2": ["--mixup", "0.2"],
-    "dropout of 0.3": ["--dropout", "0.3"],
-    "half the epochs": ["--progressive", "64:40"],
-    "learned as large as judged, as much work": ["--progressive", "80:51"],
-    "sizes that grow, as much work": ["--progressive", "40:52,48:44,64:35"],
-    "batches of 64": ["--batch-size", "64"],
-    "network two-block, with its own recipe": TWO_BLOCK,
-    "no second convolution in a block": ["--network", "no-second-convolutions"],
-    "second convolutions without a shortcut": ["--network", "no-shortcuts"],
-    "two residual convolutions in a block": ["--network", "two-residuals"],
-    "stochastic depth of 0.1": ["--network", "stochastic-depth"],
-    "half as wide again": ["--network", "half-wider"],
-    "half as wide": ["--network", "half-as-wide"],
-    "pool behind normalisation and ReLU": ["--network", "pool-last"],
-}
-# The pictures are small, so that a row takes minutes.  --val-limit: nobody looks at the epochs in between.
+GROUPS = {
+    "seed": {
+        "another seed": ["--seed", "1"],
+    },
+    "augmentation": {
+        "no augmentation": ["--augment", "none"],
+        "light augmentation": ["--augment", "light"],
+        "no crops": ["--augment", "no-crop"],
+        "no rotation": ["--augment", "no-turning"],
+        "no horizontal flips": ["--augment", "no-mirror"],
+        "no brightness": ["--augment", "no-brightness"],
+        "no contrast": ["--augment", "no-contrast"],
+        "no saturation": ["--augment", "no-saturation"],
+        "no brightness, contrast or saturation": ["--augment", "no-light"],
+        "cutout 0.3": ["--augment", "cutout"],
+        "mixup 0.2": ["--mixup", "0.2"],
+    },
+    "training": {
+        "no weight decay": ["--weight-decay", "0"],
+        "four times the weight decay": ["--weight-decay", "0.2"],
+        "no warmup": ["--warmup", "0"],
+        "no warmup, another seed": ["--warmup", "0", "--seed", "1"],
+        "constant learning rate, no warmup": ["--schedule", "constant", "--warmup", "0"],
+        "constant learning rate, no warmup, another seed": [
+            "--schedule", "constant", "--warmup", "0", "--seed", "1",
+        ],
+        "half the learning rate": ["--learning-rate", "1e-3"],
+        "twice the learning rate": ["--learning-rate", "4e-3"],
+        "no EMA of the weights": ["--ema", "0"],
+        "no label smoothing": ["--label-smoothing", "0"],
+        "dropout 0.3": ["--dropout", "0.3"],
+        "batch size 64": ["--batch-size", "64"],
+        "half the epochs": ["--progressive", "64:40"],
+        "trained at the validation size, equal work": ["--progressive", "80:51"],
+        "progressive resizing, equal work": ["--progressive", "40:52,48:44,64:35"],
+    },
+    "network": {
+        "two-block with its own recipe": TWO_BLOCK,
+        "no second convolutions": ["--network", "no-second-convolutions"],
+        "second convolutions without a shortcut": ["--network", "no-shortcuts"],
+        "two residual convolutions per block": ["--network", "two-residuals"],
+        "stochastic depth 0.1": ["--network", "stochastic-depth"],
+        "1.5 times the width": ["--network", "half-wider"],
+        "half the width": ["--network", "half-as-wide"],
+        "pooling after normalization and ReLU": ["--network", "pool-last"],
+    },
+}  # fmt: skip
+CHANGES = {RECIPE: []} | {name: options for group in GROUPS.values() for name, options in group.items()}
+# Small images, so that a row takes minutes.  Few validation images, because only the last epoch is evaluated, below.
 COMMON = [
     "--data", "PHOTOS/small/train", "--val-data", "PHOTOS/val", "--val-limit", "32",
-    "--image-size", "80", "--progressive", "64:80", "--threads", "1",
+    "--image-size", "80", "--progressive", "64:80", "--threads", "1", "--no-calibrate",
 ]  # fmt: skip
 
 
@@ -83,93 +95,111 @@ def main() -> None:
         for name, row in pool.map(lambda name: (name, run(name, photos)), names or CHANGES):
             rows[name] = row
             kept.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-            print(f"{name}: {row['right']} of {row['pictures']} right", flush=True)
-    text = table(rows)
-    (RESULTS / "ablations.md").write_text(text, encoding="utf-8")
-    print(text)
+            print(f"{name}: {row['correct']} of {row['images']} correct", flush=True)
+    page = text(rows)
+    (RESULTS / "ablations.md").write_text(page, encoding="utf-8")
+    print(page)
 
 
 def run(name: str, photos: Path) -> dict:
-    """Train with one change, and judge."""
+    """Train with one change, and evaluate."""
     changes = CHANGES[name]
-    arguments = [word.replace("PHOTOS", str(photos)) for word in COMMON + changes]  # the last of two wins
+    arguments = [
+        word.replace("PHOTOS", str(photos)) for word in COMMON + changes
+    ]  # of two equal options the last wins
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-X", "utf8", str(PROGRAM), "train", *arguments, "--out", out]
         process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
         if process.returncode:
             sys.exit(f"{name} ended with status {process.returncode}: {process.stderr}")
-        return {"command": ["python", "benchmarks/variants.py", "train", *COMMON, *changes]} | judge(
-            Path(out), photos
-        )
+        shown = ["python", "benchmarks/variants.py", "train", *COMMON, *changes]
+        return {"command": shown} | evaluate(Path(out), photos)
 
 
-def judge(out: Path, photos: Path) -> dict:
-    """Which pictures of `val/` a run's model tells wrongly, by themselves and together with the mirror image."""
+def evaluate(out: Path, photos: Path) -> dict:
+    """Find the images of `val/` that the model of a run classifies wrongly, without and with TTA."""
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     model = mc.load_model(out / "model.safetensors")
     mc.set_threads(1)
-    loader = data.Loader.from_files(data.find_pictures(photos / "val"), data.Preprocessing.of(model))
-    mirrored = data.Loader(loader.x[:, :, ::-1], loader.y)
-    alone, other = (model.predict(pictures).ravel() for pictures in (loader, mirrored))
-    wrong = [np.flatnonzero((p > 0.5) != loader.y).tolist() for p in (alone, (alone + other) / 2)]
+    loader = data.Loader.from_files(data.find_images(photos / "val"), data.Preprocessing.of(model))
+    plain, flipped = (model.predict(images).ravel() for images in (loader, mirrored(loader)))
+    wrong = [np.flatnonzero((p > 0.5) != loader.y).tolist() for p in (plain, (plain + flipped) / 2)]
     return {
-        "pictures": len(alone),
-        "right": len(alone) - len(wrong[0]),
+        "images": len(plain),
+        "correct": len(plain) - len(wrong[0]),
         "training_accuracy": report["training_accuracy"],
         "seconds": report["seconds"],
         "wrong": wrong[0],
-        "wrong_flip": wrong[1],
+        "wrong_with_tta": wrong[1],
     }
 
 
+# ----------------------------------------------------------------------------------- differences and tables
 def compare(row: dict, other: dict) -> tuple[float, float]:
-    """How many points more of the pictures `row` tells rightly than `other` does, and the standard error.
+    """The accuracy of `row` minus that of `other`, in percentage points, and its standard error.
 
-    With a picture's difference d = 1, 0 or -1, the error is that of their mean: sqrt((mean d^2 - (mean d)^2) / n).
+    For each image the difference d is 1, 0 or -1.  The error is that of their mean: sqrt((mean d^2 - (mean d)^2) / n).
 
     Examples
     --------
-    >>> some, more = {"pictures": 100, "wrong": [3, 7]}, {"pictures": 100, "wrong": [7, 8, 9, 11]}
+    >>> some, more = {"images": 100, "wrong": [3, 7]}, {"images": 100, "wrong": [7, 8, 9, 11]}
     >>> [round(value, 2) for value in compare(some, more)]
     [2.0, 1.99]
     """
-    n, wrong, others = row["pictures"], set(row["wrong"]), set(other["wrong"])
+    n, wrong, others = row["images"], set(row["wrong"]), set(other["wrong"])
     gained, lost = len(others - wrong), len(wrong - others)
     mean, square = (gained - lost) / n, (gained + lost) / n
     return 100 * mean, 100 * math.sqrt((square - mean**2) / n)
 
 
 def difference(row: dict, other: dict) -> str:
-    """What `compare` says, in points, with its error."""
+    """The difference of two rows in points, with its standard error."""
     return "{:+.1f} ± {:.1f}".format(*compare(row, other))
 
 
-def mirrored(row: dict) -> dict:
-    """The row, judged by the mean over both mirror images, as the recipe says."""
-    return row | {"wrong": row["wrong_flip"]}
+def with_tta(row: dict) -> dict:
+    """The row as it is with test-time augmentation: from the mean over each image and its mirror image."""
+    return row | {"wrong": row["wrong_with_tta"]}
 
 
-def table(rows: dict) -> str:
-    """The rows in Markdown, each against the recipe."""
-    whole = rows.get(WHOLE)
-    lines = [
-        "| change | accuracy | against the recipe, points | with the mirror image, and what that gives "
-        "| against the recipe | training accuracy | minutes |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def accuracy(row: dict) -> str:
+    """The accuracy of a row with its standard error."""
+    share = mc.metrics.Proportion(row["images"] - len(row["wrong"]), row["images"])
+    return f"{100 * share:.1f} ± {100 * share.standard_error:.1f} %"
+
+
+def text(rows: dict) -> str:
+    """All rows in Markdown, without and with TTA."""
+    recipe, lines = rows.get(RECIPE), []
     for name in (name for name in CHANGES if name in rows):
-        row = rows[name]
-        n = row["pictures"]
-        accuracy = mc.metrics.Proportion(row["right"], n)
-        alone = together = ""
-        if whole is not None and row is not whole:
-            alone, together = difference(row, whole), difference(mirrored(row), mirrored(whole))
+        row, tta = rows[name], with_tta(rows[name])
+        plain = averaged = ""
+        if recipe is not None and row is not recipe:
+            plain, averaged = difference(row, recipe), difference(tta, with_tta(recipe))
         lines.append(
-            f"| {name} | {100 * accuracy:.1f} ± {100 * accuracy.standard_error:.1f} % | {alone} "
-            f"| {100 - 100 * len(row['wrong_flip']) / n:.1f} % ({difference(mirrored(row), row)}) | {together} "
-            f"| {100 * row['training_accuracy']:.1f} % | {row['seconds'] / 60:.1f} |"
+            [name, accuracy(row), plain, accuracy(tta), averaged, difference(tta, row)]
+            + [f"{100 * row['training_accuracy']:.1f} %", f"{row['seconds'] / 60:.1f}"]
         )
-    return "\n".join(lines) + "\n"
+    heading = [
+        "change",
+        "accuracy",
+        "against the recipe, points",
+        "accuracy with TTA",
+        "against the recipe, points",
+    ]
+    return table([*heading, "TTA gives, points", "training accuracy", "minutes"], lines) + "\n"
+
+
+def group_table(rows: dict, names: Iterable[str]) -> str:
+    """Some changes with TTA, as the recipe evaluates: the most harmful change first."""
+    recipe = with_tta(rows[RECIPE])
+    found = {name: with_tta(rows[name]) for name in names if name in rows}
+    lines = [
+        [name, accuracy(row), difference(row, recipe), f"{row['seconds'] / 60:.0f}"]
+        for name, row in sorted(found.items(), key=lambda item: compare(item[1], recipe)[0])
+    ]
+    lines.append([RECIPE, accuracy(recipe), "", f"{recipe['seconds'] / 60:.0f}"])
+    return table(["change", "accuracy", "difference, points", "minutes"], lines)
 
 
 if __name__ == "__main__":

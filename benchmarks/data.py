@@ -1,14 +1,13 @@
-"""Photographs to arrays, the first time: beside Keras's image_dataset_from_directory where it is installed.
+"""Compare the speed of reading photos with Keras's image_dataset_from_directory.
 
     python benchmarks/data.py FOLDER ... [--rounds 7]
 
-Each FOLDER has a folder a class; the files are read once before, so that both find them in memory.  Each side is a
-process of its own and the two take turns, at 64 and at 150 pixels, from the folder's name to the last picture:
-finding the files, decoding, resizing; here also writing the cache, which Keras has not.  Then once more, from it.
-Prints a table, writes benchmarks/results/data.md, and ends with status 1 if decoding is slower than Keras's, by the
-median of the ratios within a round.
+Each FOLDER has one folder of photos per class.  minicnn and Keras run in a process each and take turns, at 64 and 150
+pixels.  The time is from the name of the folder to the last image: finding the files, decoding, resizing; with minicnn
+also writing the cache, which Keras does not have.  Then the folder is read a second time; minicnn uses the cache.  All
+files are read once before, so that they are in memory.  Prints a table, and writes data.md and data.json.
 
-Decoding only; what augmentation costs is measured in a file of its own.
+This measures decoding only; for augmentation see augmentation.py.
 """
 
 import argparse
@@ -24,124 +23,135 @@ from pathlib import Path
 from measuring import RESULTS, machine, number, spread, table, write
 
 SIZES = (64, 150)
-DRAFT = 2  # as examples/catdog.py decodes
+DRAFT = 2  # as `minicnn train` decodes
 
 
-class Side:
-    """One of the two, in its process: seconds of one reading."""
+class Reader:
+    """minicnn or Keras, in a process of its own."""
 
     def __init__(self, name: str):
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--side", name],
+            [sys.executable, __file__, "--reader", name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
         )  # fmt: skip
 
-    def time(self, *question: object) -> list[float]:
-        """[seconds of a reading, pictures, seconds of the next reading]."""
-        print(json.dumps(question), file=self.process.stdin, flush=True)
+    def time(self, folder: Path, size: int) -> list[float]:
+        """[seconds of the first reading, number of images, seconds of the second reading]."""
+        print(json.dumps([str(folder), size]), file=self.process.stdin, flush=True)
         if not (line := self.process.stdout.readline()):
-            raise SystemExit(
-                "one of the two ended: is tensorflow-cpu installed, and are there class folders?"
-            )
+            raise SystemExit("A process has ended. Is tensorflow-cpu installed, and are there class folders?")
         return json.loads(line)
 
     def close(self) -> None:
-        """The end of its questions is the end of its work."""
+        """Closing its input ends the process."""
         self.process.communicate()
 
 
-def ours(folder: str, size: int) -> list[float]:
-    """Through a new cache, then from it."""
+def read_with_minicnn(folder: str, size: int) -> list[float]:
+    """Into a new cache, then from it."""
     from minicnn import data
 
     preprocessing = data.Preprocessing(size, size, draft=DRAFT)
     with tempfile.TemporaryDirectory() as cache_folder:
-        cache, seconds = data.PictureCache(cache_folder), []
+        cache, seconds = data.ImageCache(cache_folder), []
         for _ in range(2):
             begin = time.perf_counter()
-            files = data.find_pictures(folder)
-            pictures, *_ = data.load_pictures(files.paths, preprocessing, cache=cache)
+            files = data.find_images(folder)
+            images, *_ = data.load_images(files.paths, preprocessing, cache=cache)
             seconds.append(time.perf_counter() - begin)
-        return [seconds[0], len(pictures), seconds[1]]
+        return [seconds[0], len(images), seconds[1]]
 
 
-def keras(folder: str, size: int) -> list[float]:
-    """As its documentation shows; every picture is there when its batch is."""
+def read_with_keras(folder: str, size: int) -> list[float]:
+    """As Keras's documentation shows, until the last batch has been taken."""
     from keras.utils import image_dataset_from_directory
 
     seconds = []
     begin = time.perf_counter()
     dataset = image_dataset_from_directory(folder, image_size=(size, size), shuffle=False, verbose=False)
     for _ in range(2):
-        pictures = sum(len(x) for x, _ in dataset)
+        images = sum(len(x) for x, _ in dataset)
         seconds.append(time.perf_counter() - begin)
         begin = time.perf_counter()
-    return [seconds[0], pictures, seconds[1]]
+    return [seconds[0], images, seconds[1]]
+
+
+READERS = {"minicnn": read_with_minicnn, "keras": read_with_keras}
 
 
 def work(name: str) -> None:
-    """Answer lines of JSON until standard input ends."""
+    """Read a folder for each line of JSON, until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a framework prints must not mix with the answers
+    os.dup2(2, 1)  # a framework's own output must not mix with the answers
     for line in sys.stdin:
-        print(
-            json.dumps({"minicnn": ours, "keras": keras}[name](*json.loads(line))), file=answers, flush=True
-        )
+        print(json.dumps(READERS[name](*json.loads(line))), file=answers, flush=True)
 
 
-def measure(folder: Path, rounds: int, sides: dict[str, Side]) -> dict:
-    """size -> side -> [first reading, second reading] of each round, in pictures a second."""
-    speeds = {size: {name: [] for name in sides} for size in SIZES}
+def measure(folder: Path, rounds: int, readers: dict[str, Reader]) -> dict:
+    """size -> reader -> [first reading, second reading] of each round, in images per second."""
+    speeds = {str(size): {name: [] for name in readers} for size in SIZES}
     for size in SIZES:
-        for measured in range(rounds + 1):  # the first warms up: imports, and the files themselves
-            order = list(sides) if measured % 2 else list(sides)[::-1]
+        for measured in range(rounds + 1):  # the first round warms up: imports, and the files themselves
+            order = list(readers) if measured % 2 else list(readers)[::-1]
             for name in order:
-                first, pictures, second = sides[name].time(str(folder), size)
+                first, images, second = readers[name].time(folder, size)
                 if measured:
-                    speeds[size][name].append([pictures / first, pictures / second])
+                    speeds[str(size)][name].append([images / first, images / second])
     return speeds
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where the table goes")
-    parser.add_argument("--side", choices=("minicnn", "keras"), help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="folder for the results")
+    parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.side:
-        work(options.side)
-        return 0
+    if options.reader:
+        work(options.reader)
+        return
     if not options.folders:
-        parser.error("name a folder of photographs")
-    sides = {name: Side(name) for name in ("minicnn", "keras")}
-    rows, report, good = [], {}, True
-    for number_of_folder, folder in enumerate(options.folders, 1):
-        speeds = measure(folder, options.rounds, sides)
-        report[f"folder {number_of_folder}"] = speeds
-        for size, by_side in speeds.items():
-            first = {name: [speed for speed, _ in rounds] for name, rounds in by_side.items()}
-            ratios = [a / b for a, b in zip(first["minicnn"], first["keras"], strict=True)]
-            good &= statistics.median(ratios) >= 1
-            cached = statistics.median(speed for _, speed in by_side["minicnn"])
-            rows.append(
-                [folder.name, f"{size} px", spread(first["minicnn"]), spread(first["keras"]), spread(ratios),
-                 number(cached, 2)]
-            )  # fmt: skip
-    for side in sides.values():
-        side.close()
-    heading = ["photographs", "to", "minicnn, first time", "Keras", "ratio", "minicnn, from the cache"]
-    text = f"""Photographs to arrays, pictures a second: median (least to most) of {options.rounds} rounds.
+        parser.error("name a folder of photos")
+    readers = {name: Reader(name) for name in READERS}
+    folders = {folder.name: measure(folder, options.rounds, readers) for folder in options.folders}
+    for reader in readers.values():
+        reader.close()
+    report = {"machine": machine(), "rounds": options.rounds, "images_per_second": folders}
+    print(text(report))
+    write(options.results, "data", text(report), report)
 
-{table(heading, rows)}
 
-{machine()}. `ratio` is that of a round. JPEG draft {DRAFT}.
+def text(report: dict) -> str:
+    """The report in Markdown."""
+    return f"""Reading photos, images per second: median (smallest to largest) of {report["rounds"]} rounds.
+
+{speed_table(report)}
+
+{report["machine"]}. The ratio is formed within each round. JPEG draft {DRAFT}.
 """
-    print(text)
-    write(options.results, "data", text, report)
-    return 0 if good else 1
+
+
+def speed_table(report: dict) -> str:
+    """The first reading with minicnn and with Keras, and the second reading with minicnn."""
+    rows = []
+    for folder, sizes in report["images_per_second"].items():
+        for size, readings in sizes.items():
+            first = {name: [speed for speed, _ in rounds] for name, rounds in readings.items()}
+            ratios = [a / b for a, b in zip(first["minicnn"], first["keras"], strict=True)]
+            cached = statistics.median(speed for _, speed in readings["minicnn"])
+            speeds = [spread(first["minicnn"]), spread(first["keras"]), spread(ratios), number(cached, 2)]
+            rows.append([folder, f"{size} px", *speeds])
+    heading = [
+        "photos",
+        "resized to",
+        "minicnn, first time",
+        "Keras",
+        "times as fast",
+        "minicnn, from the cache",
+    ]
+    return table(heading, rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,9 +1,10 @@
-"""What a network that only predicts gains by `fold_batchnorm` and `Predictor`: they take turns with it as trained.
+"""Measure how much faster prediction becomes with `fold_batchnorm` and with `Predictor`.
 
     python benchmarks/folding.py [--rounds 9]
 
-The networks are the one that ships and those with normalisations in peer_networks.py.  First all must answer alike.
-Writes folding.md and folding.json into benchmarks/results, in two minutes; ratios are taken within a round.
+The networks are the bundled model and the networks of peer_networks.py that have batch normalizations.  Before anything
+is timed, all must give the same predictions.  They take turns, and ratios are formed within a round.
+Writes folding.md and folding.json into benchmarks/results, in two minutes.
 """
 
 import argparse
@@ -16,30 +17,30 @@ from peer_frameworks import MiniCNN
 from peer_networks import NETWORKS, draw_weights
 
 import minicnn as mc
+from minicnn.models.pretrained import pretrained
 
-SHIPPED = Path(__file__).resolve().parents[1] / "examples" / "catdog.safetensors"
 BATCHES = (32, 1)
 TURN = 0.3  # seconds
 
 
 def models() -> Iterator[tuple[str, mc.Sequential]]:
     """Each network with its name."""
-    yield "catdog", mc.load_model(SHIPPED)
+    yield "catdog", pretrained()
     for name in ("residual", "mini-Xception"):
         weights = draw_weights(NETWORKS[name], np.random.default_rng(0))
         yield name, MiniCNN(NETWORKS[name], weights, "fast").model
 
 
 def measure(model: mc.Sequential, batch: int, rounds: int, turn: float = TURN) -> dict[str, list[float]]:
-    """Pictures a second, round by round, as the model is, folded, and of its Predictor."""
+    """Images per second in each round: of the model as trained, folded, and in a Predictor."""
     x = np.random.default_rng(1).random((batch, *model.input_shape), np.float32)
-    ways = {"as trained": model, "folded": mc.fold_batchnorm(model), "Predictor": mc.Predictor(model)}
-    for way in ways.values():
-        np.testing.assert_allclose(way.predict(x), model.predict(x), rtol=1e-3, atol=1e-4)
-    speeds = {name: [] for name in ways}
+    forms = {"as trained": model, "folded": mc.fold_batchnorm(model), "Predictor": mc.Predictor(model)}
+    for form in forms.values():
+        np.testing.assert_allclose(form.predict(x), model.predict(x), rtol=1e-3, atol=1e-4)
+    speeds = {name: [] for name in forms}
     for number in range(rounds):
-        for name in sorted(ways, reverse=number % 2 == 1):
-            seconds = seconds_per_call(lambda way=ways[name]: way.predict(x, batch_size=batch), turn)
+        for name in sorted(forms, reverse=number % 2 == 1):
+            seconds = seconds_per_call(lambda form=forms[name]: form.predict(x, batch_size=batch), turn)
             speeds[name].append(round(batch / seconds, 1))
     return speeds
 
@@ -47,34 +48,40 @@ def measure(model: mc.Sequential, batch: int, rounds: int, turn: float = TURN) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where the table goes")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="folder for the results")
     options = parser.parse_args()
-    rows, report = [], {}
+    report = {"machine": machine(), "results": []}
     for name, model in models():
         for batch in BATCHES:
-            speeds = report[f"{name}, batch {batch}"] = measure(model, batch, options.rounds)
-            before, *others = speeds.values()
-            gains = [[b / a for a, b in zip(before, after, strict=True)] for after in others]
-            size = f"{model.input_shape[0]} px"
-            rows.append(
-                [f"{name}, {size}", str(batch), spread(before), *(f"{spread(gain)}x" for gain in gains)]
-            )
-    heading = [
-        "network",
-        "batch",
-        "pictures a second as trained",
-        "folded, times as fast",
-        "Predictor, times as fast",
-    ]
-    text = f"""Prediction with batch normalisations, with them in the weights before them, and with these weights laid \
-out once: median (least to most) of {options.rounds} rounds.
+            speeds = measure(model, batch, options.rounds)
+            what = {"network": name, "pixels": model.input_shape[0], "batch": batch}
+            report["results"].append(what | {"images_per_second": speeds})
+    print(text(report))
+    write(options.results, "folding", text(report), report)
 
-{table(heading, rows)}
 
-{machine()}.
+def text(report: dict) -> str:
+    """The report in Markdown."""
+    rounds = len(report["results"][0]["images_per_second"]["as trained"])
+    return f"""Prediction as trained, with batch normalizations folded into the convolutions, and in a `Predictor`, \
+which also packs the weights once: median (smallest to largest) of {rounds} rounds.
+
+{speed_table(report)}
+
+{report["machine"]}.
 """
-    print(text)
-    write(options.results, "folding", text, report)
+
+
+def speed_table(report: dict) -> str:
+    """The speed as trained, and how many times as fast the other forms are."""
+    rows = []
+    for one in report["results"]:
+        before, *others = one["images_per_second"].values()
+        ratios = [[b / a for a, b in zip(before, after, strict=True)] for after in others]
+        what = [f"{one['network']}, {one['pixels']} px", str(one["batch"]), spread(before)]
+        rows.append([*what, *(f"{spread(values)}" for values in ratios)])
+    heading = ["network", "batch", "images per second as trained", "folded: times as fast"]
+    return table([*heading, "`Predictor`: times as fast"], rows)
 
 
 if __name__ == "__main__":

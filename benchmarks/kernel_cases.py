@@ -1,7 +1,7 @@
-"""Which kernels `kernels.py` measures, on which shapes, and what each needs at least: operations and bytes.
+"""The cases that `kernels.py` measures: kernels, shapes, and the operations and bytes that each needs at least.
 
-The shapes are those of the two networks of the cat-and-dog example, and the second layer of the smaller one made odd
-in one way after another.  Read one function of "the kernels", its twin in "the cases", and CASES at the end.
+The shapes are those of the networks `two-block` and `four-block`, and variations of the second layer of `two-block`.
+To read: one function of "the kernels", its counterpart in "the cases", then CASES at the end.
 """
 
 import itertools
@@ -25,18 +25,19 @@ class Case:
     Attributes
     ----------
     family, shape : str
-        In words.
+        Names of the kernel and of the shape, for the report.
     shapes : dict of str to tuple
-        The arrays that `passes` is given, filled with random numbers.
+        Shapes of the random arrays that `passes` gets.
     passes : function (name of a kernel set, arrays, settings) -> (forward, backward), or (step,)
-        To be called without arguments, in this order; each returns its results by name.
-    operations, moved : dict of str to float
-        For each pass, by its name: two operations for each multiply-add of the equation, or one for each
-        comparison or sum; bytes that must be read and written at least, each once.
+        Returns functions without arguments, to be called in this order; each returns its results by name.
+    operations : dict of str to float
+        Operations of each pass: two per multiply-add of the equation, or one per comparison or sum.
+    bytes_moved : dict of str to float
+        Bytes that each pass must at least read and write, each once.
     settings : dict
-        What else `passes` is told: strides, padding, ...
-    seen : dict of str to float
-        In a fused block: the operations of those outputs that the pool reads, and backward lets through.
+        Further arguments of `passes`: strides, padding, ...
+    needed : dict of str to float
+        For a fused block: the operations of the outputs that the pool reads and that backward passes on.
     """
 
     family: str
@@ -44,35 +45,35 @@ class Case:
     shapes: dict[str, tuple[int, ...]]
     passes: Callable
     operations: dict[str, float]
-    moved: dict[str, float]
+    bytes_moved: dict[str, float]
     settings: dict = field(default_factory=dict)
-    seen: dict[str, float] = field(default_factory=dict)
+    needed: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.family}, {self.shape}"
 
-    def two_pictures(self) -> dict[str, np.ndarray]:
-        """Random numbers; for a block on a grid so coarse that sums are exact and no rounding decides a winner."""
+    def two_images(self) -> dict[str, np.ndarray]:
+        """Random arrays for two images.  For a block they are on a coarse grid: sums are exact, and so is argmax."""
         rng = np.random.default_rng(0)
-        drawn = {
+        arrays = {
             name: rng.standard_normal((2, *shape[1:]) if name in ("x", "dy") else shape, np.float32)
             for name, shape in self.shapes.items()
         }
-        if self.seen:
-            drawn |= {name: np.round(4 * drawn[name]) / 4 for name in ("x", "weight", "bias")}
-        return drawn
+        if self.needed:
+            arrays |= {name: np.round(4 * arrays[name]) / 4 for name in ("x", "weight", "bias")}
+        return arrays
 
 
 def repeat(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What was given or found for two pictures, for a batch that repeats them, their gradient halved each time.
+    """Turn inputs or results of two images into those of a batch that repeats them, with dy halved each time.
 
-    Backward passes are linear in dy and halving is exact, so what is right for two pictures tells what is right for
-    the batch, and each picture of the batch counts.
+    Backward passes are linear in dy and halving is exact, so the correct result for two images gives the correct
+    result for the batch; because the gradients differ, an error in any image of the batch is detected.
     """
     which, weight = np.arange(BATCH) % 2, 0.5 ** (np.arange(BATCH) // 2)
     repeated = dict(arrays)
     for name, array in arrays.items():
-        if name in ("x", "y", "winner"):
+        if name in ("x", "y", "argmax"):
             repeated[name] = array[which]
         elif name in ("dy", "dx"):
             repeated[name] = array[which] * weight.reshape(-1, *[1] * (array.ndim - 1)).astype(array.dtype)
@@ -95,44 +96,52 @@ def convolution_passes(name, a, s):
 
 
 def block_passes(name, a, s):
-    """conv, ReLU and pool as one where the set has it, else one after the other.
+    """conv, ReLU and pool: fused if the set has the fused kernel, otherwise one after the other.
 
-    Where winners are given, the fused backward pass takes these: of equal outputs, rounding may choose another.
+    If max indices are given, the fused backward pass uses them, because rounding may choose another of equal outputs.
     """
-    kernels, window, kept = kernel_set(name), (s["strides"], s["padding"]), {}
+    kernels, window, cache = kernel_set(name), (s["strides"], s["padding"]), {}
     pool = (2, 2), (2, 2), ((0, 0), (0, 0))
 
     def fused_forward():
-        y, kept["winner"] = kernels.block_forward(a["x"], a["weight"], a["bias"], *window)
+        y, cache["argmax"] = kernels.conv2d_relu_maxpool2d_forward(a["x"], a["weight"], a["bias"], *window)
         return {"y": y}
 
     def fused_backward():
-        winner = a.get("winner", kept["winner"]).astype(np.uint8, copy=False)
-        return gradients(kernels.block_backward(a["dy"], winner, a["x"], a["weight"], *window, s["need_dx"]))
+        argmax = a.get("argmax", cache["argmax"]).astype(np.uint8, copy=False)
+        return gradients(
+            kernels.conv2d_relu_maxpool2d_backward(
+                a["dy"], argmax, a["x"], a["weight"], *window, s["need_dx"]
+            )
+        )
 
     def forward():
         y = kernels.relu_forward(kernels.conv2d_forward(a["x"], a["weight"], a["bias"], *window))
-        pooled, winner = kernels.maxpool2d_forward(y, *pool)
-        kept.update(y=y, winner=winner)
-        return {"y": pooled, "winner": np.where(pooled > 0, winner, 4)}
+        pooled, argmax = kernels.maxpool2d_forward(y, *pool)
+        cache.update(y=y, argmax=argmax)
+        return {"y": pooled, "argmax": np.where(pooled > 0, argmax, 4)}
 
     def backward():
-        dy = kernels.maxpool2d_backward(a["dy"], kept["winner"], kept["y"].shape, *pool)
-        dy = kernels.relu_backward(dy, kept["y"])
+        dy = kernels.maxpool2d_backward(a["dy"], cache["argmax"], cache["y"].shape, *pool)
+        dy = kernels.relu_backward(dy, cache["y"])
         return gradients(kernels.conv2d_backward(dy, a["x"], a["weight"], *window, s["need_dx"]))
 
-    return (fused_forward, fused_backward) if hasattr(kernels, "block_forward") else (forward, backward)
+    return (
+        (fused_forward, fused_backward)
+        if hasattr(kernels, "conv2d_relu_maxpool2d_forward")
+        else (forward, backward)
+    )
 
 
 def max_pool_passes(name, a, s):
-    kernels, window, kept = kernel_set(name), (s["pool"], s["strides"], s["padding"]), {}
+    kernels, window, cache = kernel_set(name), (s["pool"], s["strides"], s["padding"]), {}
 
     def forward():
-        y, kept["winner"] = kernels.maxpool2d_forward(a["x"], *window)
-        return {"y": y, "winner": kept["winner"]}
+        y, cache["argmax"] = kernels.maxpool2d_forward(a["x"], *window)
+        return {"y": y, "argmax": cache["argmax"]}
 
     def backward():
-        return {"dx": kernels.maxpool2d_backward(a["dy"], kept["winner"], a["x"].shape, *window)}
+        return {"dx": kernels.maxpool2d_backward(a["dy"], cache["argmax"], a["x"].shape, *window)}
 
     return forward, backward
 
@@ -162,24 +171,24 @@ def dense_passes(name, a, s):
 
 
 def relu_passes(name, a, s):
-    kernels, kept = kernel_set(name), {}
+    kernels, cache = kernel_set(name), {}
 
     def forward():
-        kept["y"] = kernels.relu_forward(a["x"])
-        return kept
+        cache["y"] = kernels.relu_forward(a["x"])
+        return cache
 
     def backward():
-        return {"dx": kernels.relu_backward(a["dy"], kept["y"])}
+        return {"dx": kernels.relu_backward(a["dy"], cache["y"])}
 
     return forward, backward
 
 
 def adam_passes(name, a, s):
-    """The third of Adam's steps on the weights of two_block, as a model takes it; reference is the equation itself."""
+    """The third step of Adam on the weights of two_block, run through a model; for `reference`, the equation itself."""
     model = networks.two_block(kernels=name).build((64, 64, 3), dtype=a["gradient"].dtype.name)
     model.compile("adam", "binary_crossentropy")
     model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
-    ends = np.cumsum([parameter.value.size for parameter in model.parameters])
+    split_at = np.cumsum([parameter.value.size for parameter in model.parameters])
     moments = [np.zeros((2, *parameter.value.shape), a["gradient"].dtype) for parameter in model.parameters]
     steps = itertools.count(1)
 
@@ -196,7 +205,7 @@ def adam_passes(name, a, s):
         return {parameter.name: parameter.value for parameter in model.parameters}
 
     for gradient in (a["gradient"] ** 2, a["gradient"]):
-        for parameter, values in zip(model.parameters, np.split(gradient, ends[:-1]), strict=True):
+        for parameter, values in zip(model.parameters, np.split(gradient, split_at[:-1]), strict=True):
             parameter.grad = values.reshape(parameter.value.shape)
         step()
     return (step,)
@@ -208,7 +217,7 @@ def gradients(results):
 
 # --------------------------------------------------------------------------------------- the cases
 def convolution(side, C, OC, K=3, stride=1, padding="valid", words="", fused=False):
-    """Square pictures; a first layer, which sees three channels, passes no gradient on."""
+    """A convolution on square images.  A first layer, which has three input channels, computes no dx."""
     pads, (OH, OW) = place_windows((side, side, C), (K, K), (stride, stride), padding, "benchmark")
     PH, PW = (OH // 2, OW // 2) if fused else (OH, OW)
     need_dx = C > 3
@@ -218,22 +227,22 @@ def convolution(side, C, OC, K=3, stride=1, padding="valid", words="", fused=Fal
         "bias": (OC,),
         "dy": (BATCH, PH, PW, OC),
     }
-    products, both = 2 * BATCH * OH * OW * K * K * C * OC, 1 + need_dx
-    winners = products * PH * PW / (OH * OW)  # the products of one output for each pooled value
+    operations, gradients_needed = 2 * BATCH * OH * OW * K * K * C * OC, 1 + need_dx
+    pooled_operations = operations * PH * PW / (OH * OW)  # of one convolution output per pooled value
     x, weight, bias, dy = (4 * math.prod(shape) for shape in shapes.values())
-    winner = dy // 4 if fused else 0
+    argmax = dy // 4 if fused else 0
     return Case(
         "conv + ReLU + pool" if fused else "convolution",
         f"{side} px, {K}x{K}, {C} to {OC}{words}{'' if need_dx else ', no dx'}",
         shapes,
         block_passes if fused else convolution_passes,
-        {"forward": products, "backward": both * products},
+        {"forward": operations, "backward": gradients_needed * operations},
         {
-            "forward": x + weight + bias + dy + winner,
-            "backward": dy + winner + both * x + 2 * weight + bias,
+            "forward": x + weight + bias + dy + argmax,
+            "backward": dy + argmax + gradients_needed * x + 2 * weight + bias,
         },
         {"strides": (stride, stride), "padding": pads, "need_dx": need_dx},
-        {"forward": 4 * winners, "backward": both * winners} if fused else {},
+        {"forward": 4 * pooled_operations, "backward": gradients_needed * pooled_operations} if fused else {},
     )
 
 
@@ -242,7 +251,7 @@ def pooling(family, passes, side, C, pool, stride):
     shapes = {"x": (BATCH, side, side, C), "dy": (BATCH, OH, OW, C)}
     x, dy = (4 * math.prod(shape) for shape in shapes.values())
     largest = family == "max pool"
-    pooled = dy + (dy // 4 if largest else 0)  # values, and a byte for each winner
+    pooled = dy + (dy // 4 if largest else 0)  # values, and one byte per max index
     windows = dy / 4 * pool * pool
     return Case(
         family,
@@ -263,13 +272,13 @@ def dense(inputs, outputs):
         "dy": (BATCH, outputs),
     }
     x, weight, bias, dy = (4 * math.prod(shape) for shape in shapes.values())
-    products = 2 * BATCH * inputs * outputs
+    operations = 2 * BATCH * inputs * outputs
     return Case(
         "dense",
         f"{inputs} to {outputs}",
         shapes,
         dense_passes,
-        {"forward": products, "backward": 2 * products},
+        {"forward": operations, "backward": 2 * operations},
         {"forward": x + weight + bias + dy, "backward": dy + 2 * x + 2 * weight + bias},
     )
 
@@ -288,7 +297,7 @@ def relu(side, C):
 
 
 def adam(weights):
-    """Twelve operations a weight; w, m and v are read and written, the gradient is read."""
+    """Twelve operations per weight; w, m and v are read and written, the gradient is read."""
     return Case(
         "Adam",
         f"{weights} weights",

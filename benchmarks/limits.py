@@ -1,12 +1,12 @@
-"""What the machine can do at most, measured: multiply-adds a second, and bytes a second for a given amount of bytes.
+"""Measure the machine's limits: multiply-adds per second, and bytes per second for a given number of bytes.
 
-    peak        the better of a loop that multiplies and adds in registers and of NumPy's matrix product (BLAS)
+    peak        the faster of a loop of multiply-adds in registers and NumPy's matrix product (BLAS)
     bandwidth   STREAM's triad a = b + s c, over arrays that together have that many bytes
 
-Both on the threads that the fast kernels use.  A kernel that multiplies f times and moves b bytes needs at
-least max(f / peak, b / bandwidth) seconds: its roof.  The triad is measured over many sizes, since what
-fits in a cache moves several times as fast as what does not.  Bytes are counted as STREAM counts them: what is
-read and what is written, once.  Used by `kernels.py`.
+Both run on the threads that the fast kernels use.  A kernel with f operations that moves b bytes needs at least
+max(f / peak, b / bandwidth) seconds: its roof.  The triad is measured for many sizes, because data in a cache moves
+several times as fast as data in memory.  Bytes are counted as in STREAM: those read and those written, once.
+Used by `kernels.py`; the chart is in `roofline.py`.
 """
 
 import statistics
@@ -19,12 +19,12 @@ from numba import get_num_threads, njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minicnn.kernels.fast.threads import one_at_a_time
+from minicnn.kernels.fast.threads import serialized
 from minicnn.kernels.fast.tiles.cpu import REGISTERS, VECTOR_BYTES
 
 LANES = VECTOR_BYTES // 4  # float32
-SUMS = REGISTERS - 4  # enough in flight to hide the delay of each, few enough to stay in registers
-STEPS, APART = 100_000, 4 * LANES
+SUMS = REGISTERS - 4  # enough sums to hide the latency of each, few enough to stay in registers
+STEPS, SPACING = 100_000, 4 * LANES
 IN_REGISTERS, BLAS = "a loop in registers", "NumPy's matrix product"
 SIZES = [2**k for k in range(17, 29)]  # bytes of a triad: 128 KB to 256 MB
 
@@ -65,18 +65,18 @@ def _multiply_add(typing_context, target, place, steps):
     return types.void(target, types.intp, types.intp), codegen
 
 
-@one_at_a_time
+@serialized
 @njit(parallel=True)
 def _in_registers(steps):
-    """Each thread's total, APART from the next so that no two write to one cache line."""
+    """The totals of the threads, SPACING apart, so that no two threads write to the same cache line."""
     threads = get_num_threads()
-    totals = np.zeros(threads * APART, np.float32)
+    totals = np.zeros(threads * SPACING, np.float32)
     for thread in prange(threads):
-        _multiply_add(totals, thread * APART, steps)
+        _multiply_add(totals, thread * SPACING, steps)
     return totals
 
 
-@one_at_a_time
+@serialized
 @njit(parallel=True)
 def _triad(a, b, c, s):
     for i in prange(len(a)):
@@ -84,29 +84,29 @@ def _triad(a, b, c, s):
 
 
 class Limits:
-    """Measured whenever `measure` is called; each limit is the median of its measurements.
+    """The machine's limits: each is the median over the calls of `measure`.
 
     Attributes
     ----------
     operations : dict of str to list of float
-        Two for each multiply-add, a second, in float32; by what reached it.
+        Operations per second in float32 (two per multiply-add), by the method that reached them.
     triads : dict of int to list of float
-        Bytes a second, by the bytes that a triad's three arrays have together.
+        Bytes per second, by the total bytes of a triad's three arrays.
     """
 
     def __init__(self):
         self.operations: dict[str, list[float]] = {IN_REGISTERS: [], BLAS: []}
         self.triads: dict[int, list[float]] = {size: [] for size in SIZES}
         self._numbers = np.random.default_rng(0).random(SIZES[-1] // 4, np.float32)
-        totals = _in_registers(STEPS).reshape(-1, APART)
-        assert (totals[:, :LANES] == 2 * SUMS).all(), "s = s / 2 + 1 ends at 2"
-        self._multiplied = 2 * STEPS * SUMS * LANES * len(totals)
+        totals = _in_registers(STEPS).reshape(-1, SPACING)
+        assert (totals[:, :LANES] == 2 * SUMS).all(), "s = s / 2 + 1 converges to 2"
+        self._operations = 2 * STEPS * SUMS * LANES * len(totals)
 
     def measure(self) -> None:
-        """Measure everything once more; half a second."""
+        """Measure all limits once more; takes half a second."""
         settle(partial(_in_registers, STEPS))
         self.operations[IN_REGISTERS].append(
-            self._multiplied / seconds_per_call(partial(_in_registers, STEPS))
+            self._operations / seconds_per_call(partial(_in_registers, STEPS))
         )
         for size in SIZES:
             a, b, c = self._numbers[: size // 12 * 3].reshape(3, -1)
@@ -118,17 +118,17 @@ class Limits:
 
     @property
     def peak(self) -> tuple[float, str]:
-        """The most operations a second, and what reached them."""
-        best = {how: statistics.median(values) for how, values in self.operations.items()}
-        how = max(best, key=best.get)
-        return best[how], how
+        """The most operations per second, and the method that reached them."""
+        medians = {how: statistics.median(values) for how, values in self.operations.items()}
+        how = max(medians, key=medians.get)
+        return medians[how], how
 
     def bandwidth(self, size: float) -> float:
-        """Bytes a second for that many bytes, between the sizes that were measured."""
+        """Bytes per second for that many bytes, interpolated between the measured sizes."""
         speeds = [statistics.median(self.triads[measured]) for measured in SIZES]
         return float(np.interp(np.log(size), np.log(SIZES), speeds))
 
     def roof(self, operations: float, size: float) -> tuple[float, str]:
-        """The least seconds that so many operations on so many bytes can take, and what sets them."""
+        """The least seconds that these operations and bytes can take, and whether compute or memory limits them."""
         multiplying, moving = operations / self.peak[0], size / self.bandwidth(size)
         return max(multiplying, moving), "compute" if multiplying >= moving else "memory"

@@ -1,6 +1,7 @@
-"""What the benchmarks share: timing in turns, medians with their spread, Markdown tables, and which machine it was.
+"""Shared by the benchmarks: timing, medians with their range, Markdown tables, and the name of the machine.
 
-Read `kernels.py` or `scaling.py` next; each measures one thing and says how.
+Read `kernels.py` or `scaling.py` next: each measures one thing and says how.  A benchmark writes NAME.json, which holds
+every measurement, and NAME.md, which is made from it; `tables.py` makes the pages again without measuring.
 """
 
 import json
@@ -16,7 +17,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def seconds_per_call(function: Callable[[], Any], least: float = 0.02) -> float:
-    """Seconds of one call: the median of the calls that fill `least` seconds, after one to warm up."""
+    """Seconds per call: the median over as many calls as fill `least` seconds, after one call to warm up."""
     function()
     seconds: list[float] = []
     while sum(seconds) < least:
@@ -27,10 +28,10 @@ def seconds_per_call(function: Callable[[], Any], least: float = 0.02) -> float:
 
 
 def settle(function: Callable[[], Any], seconds: float = 0.3) -> None:
-    """Call it until a pool of threads that worked before sleeps and the one that works now is awake on all cores.
+    """Call the function until other thread pools sleep and its own threads are awake on all cores.
 
-    OpenBLAS's threads, in NumPy's products, wait for more work on a core of their own; for 0.1 s after one, numba's
-    threads ran at a tenth of their speed.
+    After a matrix product of NumPy, OpenBLAS's threads keep the cores busy while they wait for more work.  For 0.1 s
+    numba's threads then ran at a tenth of their speed.
     """
     begin = time.perf_counter()
     while time.perf_counter() - begin < seconds:
@@ -38,7 +39,7 @@ def settle(function: Callable[[], Any], seconds: float = 0.3) -> None:
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
-    """The median with the least and the most, in significant digits.
+    """The median, and the smallest and largest value in brackets, in significant digits.
 
     Examples
     --------
@@ -52,7 +53,7 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number in significant digits, without an exponent.
+    """A number rounded to significant digits, without an exponent.
 
     Examples
     --------
@@ -79,7 +80,7 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def machine() -> str:
-    """The processor, its cores, the system and the versions that matter: nothing that names a person or a path."""
+    """The processor, its cores, the system and the versions of Python, NumPy and numba; no host name and no path."""
     import numba
     import numpy
 
@@ -89,8 +90,13 @@ def machine() -> str:
     )
 
 
+def read(name: str, folder: Path = RESULTS) -> dict:
+    """The measurements in `name`.json."""
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def write(folder: Path, name: str, text: str, report: dict) -> None:
-    """`name`.md and `name`.json in `folder`."""
+    """Write `name`.md and `name`.json into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
     (folder / f"{name}.json").write_text(json.dumps(report) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The chart of a run of peers.py: training and prediction beside the fastest peer, and the memory of training.
+"""The chart of a run of peers.py: speed of training and of prediction, and peak memory of training.
 
-A framework that was timed in several variants is drawn at its best one.  peer_report.py calls `draw`.
+Speeds are relative to the fastest peer.  Of a framework's variants the best one is drawn.  Called by peer_report.py.
 """
 
 import statistics
@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from peer_report import fastest_peer  # noqa: E402
 
-# Okabe and Ito's colours, which the colour-blind tell apart too.  A variant's name begins with its framework's.
+# Okabe and Ito's palette, for colour-blind readers too.  The name of a variant begins with that of its framework.
 COLOURS = {
     "minicnn": "#D55E00",
     "Keras/TensorFlow": "#0072B2",
@@ -24,7 +24,7 @@ TRAINING, PREDICTION, MEMORY = "Training speed", "Prediction speed", "Peak memor
 
 
 def draw(report: dict, path: Path) -> None:
-    """Training on the left; prediction and memory, where they were measured, on the right."""
+    """Training on the left; on the right prediction and memory, if they were measured."""
     entries = [entry for entry in report["speeds"] if fastest_peer(entry)]
     training = [entry for entry in entries if entry["task"] == "training"]
     prediction = [entry for entry in entries if entry["task"] != "training"]
@@ -54,7 +54,7 @@ def draw(report: dict, path: Path) -> None:
 
 
 def _draw_speeds(axis, entries, labels):
-    """A group of bars for each entry, in units of its fastest peer; ours with ratio and spread."""
+    """One group of bars per entry, relative to its fastest peer; minicnn's bar has its ratio and range."""
     for row, entry in enumerate(entries):
         peer = entry["speeds"][fastest_peer(entry)]
         shares = {
@@ -72,12 +72,12 @@ def _draw_speeds(axis, entries, labels):
     axis.set_yticks(range(len(entries)), labels)
     axis.set_ylim(len(entries) - 0.45, -0.55)
     axis.axvline(1, color="black", linewidth=0.8, zorder=0)
-    axis.set_xlabel("fastest peer = 1", fontsize=11)
+    axis.set_xlabel("speed relative to the fastest peer", fontsize=11)
     axis.margins(x=0.16)
 
 
 def _draw_memory(axis, memory):
-    """A bar for each framework, in MB."""
+    """One bar per framework, in MB."""
     best = _best({name: row["trained"] for name, row in memory["MB"].items()}, lambda value: value)
     for row, (framework, value) in enumerate(best.items()):
         axis.barh(row, value, 0.84, color=COLOURS[framework])
@@ -90,7 +90,7 @@ def _draw_memory(axis, memory):
 
 
 def _best(by_name, key):
-    """From variants to frameworks, in the order of COLOURS: the value of the variant with the least key."""
+    """From variants to frameworks, in the order of COLOURS: the value of the variant with the smallest key."""
     variants = {
         framework: [value for name, value in by_name.items() if name.startswith(framework)]
         for framework in COLOURS
@@ -99,7 +99,7 @@ def _best(by_name, key):
 
 
 def _write(axis, x, y, text):
-    """Bold text right of a bar's end."""
+    """Write bold text to the right of a bar."""
     white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     axis.annotate(
         text,

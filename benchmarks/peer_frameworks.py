@@ -1,13 +1,13 @@
-"""One class a framework: it builds a network from its description, predicts, and trains.
+"""One class per framework: it builds a network from its description, predicts, and trains.
 
     Framework(network, weights, variant)    `weights` in Keras's layout (peer_networks.py)
-    prepare(x)                              NHWC pictures in the form that the framework likes best
+    prepare(x)                              converts NHWC images to the framework's preferred layout
     predict(batch)                          probabilities of a prepared batch, a NumPy array (N, 1)
     prepare_training(x, y); train(steps)    forward, loss, backward, Adam on one batch, finished when it returns
 
-Each is written the fastest way that its own manual would advise and that still computes the same numbers in
-float32.  To predict, minicnn, PyTorch and ONNX Runtime put normalisations into the weights before them, once after
-training.  peer_worker.py gives each a process of its own.
+Each is written in the fastest way that the framework's documentation recommends and that computes the same numbers in
+float32.  For prediction, minicnn, PyTorch and ONNX Runtime fold batch normalizations into the convolutions, once after
+training.  peer_worker.py runs each in a process of its own.
 """
 
 import functools
@@ -16,13 +16,13 @@ import os
 import numpy as np
 from peer_networks import Network, along, every
 
-# So small that some thousand steps on one batch leave the network as alive as it began: a network that has learned the
-# batch by heart has less to compute in a backward pass that skips zeros.
+# The learning rate is so small that thousands of steps on one batch change the network little.  A network that has
+# memorized the batch has more zeros, and a backward pass that skips zeros would be timed on less work.
 RATE = 1e-5
 
 
 class MiniCNN:
-    """This library; the variant is the kernel set."""
+    """minicnn; the variant is the kernel set."""
 
     def __init__(self, network: Network, weights: list[np.ndarray], variant: str):
         import minicnn as mc
@@ -36,7 +36,7 @@ class MiniCNN:
             "bare": functools.partial(mc.Conv2D, use_bias=False),
             "separable": functools.partial(mc.SeparableConv2D, padding="same", use_bias=False),
             "normalize": mc.BatchNormalization,
-            "residual": lambda *ways: mc.Residual(*map(row, ways)),
+            "residual": lambda *branches: mc.Residual(*map(row, branches)),
             "average": mc.GlobalAveragePool2D,
         }
 
@@ -70,7 +70,7 @@ class MiniCNN:
 
 
 class Keras:
-    """Keras on TensorFlow, each step one `tf.function`; the variant "XLA" compiles it."""
+    """Keras on TensorFlow; each step is one `tf.function`, which the variant "XLA" compiles."""
 
     def __init__(self, network, weights, variant):
         import tensorflow as tf
@@ -89,8 +89,8 @@ class Keras:
         }
         values = iter(weights)
 
-        def run(way, x):
-            for kind, *arguments in way:
+        def run(branch, x):
+            for kind, *arguments in branch:
                 if kind == "residual":
                     y = run(arguments[0], x)
                     x = layers.Add()([y, run(arguments[1], x)])
@@ -101,8 +101,8 @@ class Keras:
             return x
 
         self.tf = tf
-        pictures = layers.Input((network.size, network.size, 3))
-        self.model = Model(pictures, run(network.layers, pictures))
+        images = layers.Input((network.size, network.size, 3))
+        self.model = Model(images, run(network.layers, images))
         model, optimizer = self.model, optimizers.Adam(RATE)
 
         @tf.function(jit_compile=variant == "XLA")
@@ -136,7 +136,10 @@ class Keras:
 
 
 def channels_first(network: Network, weights: list[np.ndarray]) -> list[np.ndarray]:
-    """Weights for NCHW: kernels (out, in, height, width), dense ones (out, in), the first in flattening's new order."""
+    """Weights for NCHW: kernels (out, in, height, width), dense (out, in).
+
+    The rows of the first dense layer are reordered, because flattening NCHW gives another order than flattening NHWC.
+    """
     values, turned, flattened = iter(weights), [], None
     for (kind, *_), shape in every(network):
         if kind == "flatten":
@@ -159,7 +162,7 @@ def channels_first(network: Network, weights: list[np.ndarray]) -> list[np.ndarr
 
 
 class Torch:
-    """PyTorch; the variant holds the words "channels-last" and "compiled", or not."""
+    """PyTorch; the variant may contain the words "channels-last" and "compiled"."""
 
     def __init__(self, network, weights, variant):
         import torch
@@ -169,12 +172,12 @@ class Torch:
         self.torch = torch
 
         class Residual(nn.Module):
-            def __init__(self, way, shortcut):
+            def __init__(self, layers, shortcut):
                 super().__init__()
-                self.way, self.shortcut = way, shortcut
+                self.layers, self.shortcut = layers, shortcut
 
             def forward(self, x):
-                return self.way(x) + self.shortcut(x)
+                return self.layers(x) + self.shortcut(x)
 
         def row(layers, shape):
             made = []
@@ -182,8 +185,8 @@ class Torch:
                 C = entering[-1]
                 match layer:
                     case ("conv" | "bare" as kind, filters, kernel, stride, padding):
-                        border = kernel // 2 if padding == "same" else 0
-                        made.append(nn.Conv2d(C, filters, kernel, stride, border, bias=kind == "conv"))
+                        pad = kernel // 2 if padding == "same" else 0
+                        made.append(nn.Conv2d(C, filters, kernel, stride, pad, bias=kind == "conv"))
                     case ("separable", filters, kernel):
                         made.append(nn.Conv2d(C, C, kernel, padding=kernel // 2, groups=C, bias=False))
                         made.append(nn.Conv2d(C, filters, 1, bias=False))
@@ -199,8 +202,8 @@ class Torch:
                         made.append(nn.Flatten())
                     case ("dense", units):
                         made.append(nn.Linear(C, units))
-                    case ("residual", way, shortcut):
-                        made.append(Residual(row(way, entering), row(shortcut, entering)))
+                    case ("residual", branch, shortcut):
+                        made.append(Residual(row(branch, entering), row(shortcut, entering)))
             return nn.Sequential(*made)
 
         model = row(network.layers, (network.size, network.size, 3))
@@ -246,7 +249,7 @@ class Torch:
 
 
 class JAX:
-    """JAX: the whole step, Adam too, as one compiled function."""
+    """JAX: the whole step, including Adam, is one compiled function."""
 
     def __init__(self, network, weights, variant):
         import jax
@@ -256,7 +259,7 @@ class JAX:
         self.jax = jax
 
         def run(layers, x, values, moving):
-            """The layers' output; `moving` is None for prediction, else the new averages are put there."""
+            """The layers' output.  In training the new moving averages are put into the dictionary `moving`."""
             for layer in layers:
                 match layer:
                     case ("conv" | "bare" as kind, _, _, stride, padding):
@@ -274,13 +277,13 @@ class JAX:
                                 moving[place] = 0.99 * old + 0.01 * new
                             mean, variance = mine
                         x = (x - mean) * (gamma * lax.rsqrt(variance + 1e-3)) + beta
-                    case ("residual", way, shortcut):
-                        y = run(way, x, values, moving)
+                    case ("residual", branch, shortcut):
+                        y = run(branch, x, values, moving)
                         x = y + run(shortcut, x, values, moving)
                     case ("relu",):
                         x = jnp.maximum(x, 0)
                     case ("pool", size):
-                        n, h, w, c = x.shape  # on CPUs its gradient is quicker than that of reduce_window
+                        n, h, w, c = x.shape  # on CPUs its gradient is faster than that of reduce_window
                         whole = x[:, : h // size * size, : w // size * size]
                         x = whole.reshape(n, h // size, size, w // size, size, c).max((2, 4))
                     case ("average",):
@@ -335,7 +338,7 @@ class JAX:
 
 
 class ONNXRuntime:
-    """ONNX Runtime, which only predicts: NCHW, every graph optimisation, a session for each batch size."""
+    """ONNX Runtime, for prediction only: NCHW, all graph optimizations, one session per batch size."""
 
     def __init__(self, network, weights, variant):
         self.network, self.weights = network, channels_first(network, weights)
@@ -352,10 +355,10 @@ class ONNXRuntime:
 
     def predict(self, batch):
         session, inputs = batch
-        return 1 / (1 + np.exp(-session.run(None, inputs)[0]))  # its own gives 0 below -18
+        return 1 / (1 + np.exp(-session.run(None, inputs)[0]))  # its own sigmoid gives 0 below -18
 
     def graph(self, count):
-        """The network for batches of `count` pictures."""
+        """The network for batches of `count` images."""
         from onnx import TensorProto, checker, helper, numpy_helper
 
         nodes, names = [], ["x"]
@@ -371,9 +374,9 @@ class ONNXRuntime:
             for layer, entering in along(layers, shape):
                 match layer:
                     case ("conv" | "bare" as kind, _, kernel, stride, padding):
-                        border = kernel // 2 if padding == "same" else 0
+                        pad = kernel // 2 if padding == "same" else 0
                         weights = [next(weight) for _ in range(2 if kind == "conv" else 1)]
-                        add("Conv", *weights, strides=[stride] * 2, pads=[border] * 4)
+                        add("Conv", *weights, strides=[stride] * 2, pads=[pad] * 4)
                     case ("separable", _, kernel):
                         add("Conv", next(weight), group=entering[-1], pads=[kernel // 2] * 4)
                         add("Conv", next(weight))
@@ -390,9 +393,9 @@ class ONNXRuntime:
                         add("Flatten")
                     case ("dense", _):
                         add("Gemm", next(weight), next(weight), transB=1)
-                    case ("residual", way, shortcut):
+                    case ("residual", branch, shortcut):
                         x = names[-1]
-                        row(way, entering)
+                        row(branch, entering)
                         y = names[-1]
                         names.append(x)
                         row(shortcut, entering)
@@ -413,11 +416,11 @@ class ONNXRuntime:
         return model
 
 
-# Name in the tables: the module that must be installed, class, variant.
+# From the name in the tables to the module that must be installed, the class and the variant.
 FRAMEWORKS = {
     "minicnn fast": ("minicnn.kernels.fast", MiniCNN, "fast"),
     "minicnn im2col": ("minicnn.kernels.im2col", MiniCNN, "im2col"),
-    "minicnn before": ("minicnn.kernels.fast", MiniCNN, "fast"),  # an earlier version, with --before
+    "minicnn before": ("minicnn.kernels.fast", MiniCNN, "fast"),  # an earlier version; see --before
     "Keras/TensorFlow": ("tensorflow", Keras, ""),
     "Keras/TensorFlow XLA": ("tensorflow", Keras, "XLA"),
     "PyTorch": ("torch", Torch, ""),

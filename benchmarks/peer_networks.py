@@ -1,22 +1,22 @@
-"""The networks of the comparison, each described once, as a list of layers from which every framework builds it.
+"""The networks that peers.py compares; each is described once, and every framework is built from the description.
 
 A layer is a tuple, its kind first:
 
     ("conv", filters, kernel, stride, padding)   with bias; padding "valid" or "same"
     ("relu",)
-    ("pool", size)                               maximum, stride = size
-    ("flatten",)                                 height, width, channels: Keras's order
+    ("pool", size)                               max pooling, stride = size
+    ("flatten",)                                 in Keras's order: height, width, channels
     ("dense", units)                             with bias
-    ("bare", filters, kernel, stride, padding)   a convolution without bias, where a normalisation follows
+    ("bare", filters, kernel, stride, padding)   a convolution without bias, before a batch normalization
     ("separable", filters, kernel)               depthwise, then 1x1; stride 1, padding "same", no bias
-    ("normalize",)                               batch normalisation, momentum 0.99, epsilon 0.001
-    ("residual", layers, shortcut)               the sum of both ways; an empty shortcut is x itself
-    ("average",)                                 over height and width
+    ("normalize",)                               batch normalization, momentum 0.99, epsilon 0.001
+    ("residual", layers, shortcut)               the sum of both branches; an empty shortcut is the identity
+    ("average",)                                 global average pooling
 
-The last dense layer gives one logit; its sigmoid and the loss are each framework's own.  Weights are in Keras's order
-and layout (kernel, bias; kernels (height, width, in, out); gamma, beta, moving mean, moving variance), those inside a
-residual layer by layer, its shortcut's last.  A new network is a new entry of NETWORKS; a new kind
-of layer is a new case here and in the builders of peer_frameworks.py.  peers.py measures.
+The last dense layer gives one logit; each framework adds its own sigmoid and loss.  Weights are in Keras's order and
+layout: kernel (height, width, in, out), bias; gamma, beta, moving mean, moving variance.  In a residual layer the
+weights of the layers come first, then those of the shortcut.  To add a network, add an entry to NETWORKS.  To add a
+kind of layer, add a case here and in the builders of peer_frameworks.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,14 +26,14 @@ import numpy as np
 
 
 class Network(NamedTuple):
-    """Square pictures of `size` pixels and three channels, through `layers`."""
+    """Square images of `size` pixels and three channels, through `layers`."""
 
     size: int
     layers: list[tuple]
 
 
 def conv(filters: int, kernel: int = 3, stride: int = 1, padding: str = "valid") -> list[tuple]:
-    """A convolution and its ReLU."""
+    """A convolution and a ReLU."""
     return [("conv", filters, kernel, stride, padding), ("relu",)]
 
 
@@ -41,46 +41,46 @@ POOL = [("pool", 2)]
 
 
 def head(units: int) -> list[tuple]:
-    """From pictures to one logit."""
+    """The dense layers that end in one logit."""
     return [("flatten",), ("dense", units), ("relu",), ("dense", 1)]
 
 
 def normal(filters: int, kernel: int = 3) -> list[tuple]:
-    """A convolution, normalised."""
+    """A convolution and a batch normalization."""
     return [("bare", filters, kernel, 1, "same"), ("normalize",)]
 
 
 def basic(filters: int, shortcut: Sequence[tuple] = ()) -> list[tuple]:
-    """He's basic block: two convolutions beside a shortcut."""
+    """The basic block of a ResNet: two convolutions, and a shortcut around them."""
     return [("residual", [*normal(filters), ("relu",), *normal(filters)], list(shortcut)), ("relu",)]
 
 
 def xception(filters: int) -> list[tuple]:
-    """Two separable convolutions and a pool beside a 1x1 convolution of stride 2."""
+    """The block of an Xception: two separable convolutions and a pool; the shortcut is a 1x1 convolution, stride 2."""
     half = [("normalize",), ("relu",), ("separable", filters, 3)]
     return [("residual", half + half + POOL, [("bare", filters, 1, 2, "valid")])]
 
 
-# The first two are the networks of minicnn/networks.py.  Each of the others is of the size of two-block and
-# changes what its name says: what a user would draw who came with that habit.
+# The first two are networks of minicnn/models/networks.py.  The others are about as large as two-block; the name says
+# what is different.
 NETWORKS = {
     "two-block": Network(64, conv(32) + POOL + conv(32) + POOL + head(128)),
     "four-block": Network(
         150, conv(32) + POOL + conv(64) + POOL + conv(128) + POOL + conv(128) + POOL + head(512)
     ),
     "5x5 kernels": Network(64, conv(32, 5) + POOL + conv(32, 5) + POOL + head(128)),
-    # strided convolutions halve the picture themselves, and get wider as it gets smaller
+    # strided convolutions in place of pools; twice the channels where the image is halved
     "stride 2": Network(64, conv(32, 3, 2) + conv(64, 3, 2) + conv(128, 3, 2) + head(128)),
     "same padding": Network(
         64, conv(32, padding="same") + POOL + conv(64, padding="same") + POOL + conv(64, padding="same") + POOL
         + head(128),
     ),
-    # widths that fill no whole number of vectors
+    # numbers of channels that are no multiple of a vector's length
     "24 channels": Network(64, conv(24) + POOL + conv(24) + POOL + conv(24) + POOL + head(128)),
     "100 channels": Network(64, conv(100) + POOL + conv(100) + POOL + head(128)),
-    # pairs as in VGG: the first convolution of each has no pool behind its ReLU
+    # pairs of convolutions as in VGG: the first of each pair has no pool after its ReLU
     "no pool": Network(64, conv(32) + conv(32) + POOL + conv(64) + conv(64) + POOL + head(128)),
-    # each 3x3 is followed by a mixing of channels, as in Network in Network
+    # a 1x1 convolution after each 3x3, as in Network in Network
     "1x1 kernels": Network(64, conv(32) + conv(32, 1) + POOL + conv(64) + conv(64, 1) + POOL + head(128)),
     # a small ResNet: He et al. 2016, with pools in place of strides
     "residual": Network(
@@ -96,7 +96,7 @@ NETWORKS = {
 
 
 def after(layer: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of one sample that comes out of a layer."""
+    """The output shape of a layer, for one sample."""
     match layer:
         case ("conv" | "bare", filters, kernel, stride, padding):
             side = shape[0] if padding == "same" else shape[0] - kernel + 1
@@ -118,7 +118,7 @@ def after(layer: tuple, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def shapes(network: Network) -> Iterator[tuple[tuple, tuple[int, ...]]]:
-    """Each layer with the shape of one sample that enters it.
+    """Each layer with its input shape, for one sample.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def shapes(network: Network) -> Iterator[tuple[tuple, tuple[int, ...]]]:
 
 
 def along(layers: list[tuple], shape: tuple[int, ...]) -> Iterator[tuple[tuple, tuple[int, ...]]]:
-    """The same for layers that begin with that shape."""
+    """The same for a list of layers with this input shape."""
     for layer in layers:
         yield layer, shape
         shape = after(layer, shape)
@@ -138,7 +138,7 @@ def along(layers: list[tuple], shape: tuple[int, ...]) -> Iterator[tuple[tuple, 
 def every(
     network: Network, layers: list[tuple] | None = None, shape: tuple[int, ...] = ()
 ) -> Iterator[tuple[tuple, tuple[int, ...]]]:
-    """Each layer with its entering shape, in place of a residual the layers inside: the order of the weights.
+    """Each layer with its input shape, with the layers inside of residuals, in the order of the weights.
 
     Examples
     --------
@@ -147,14 +147,14 @@ def every(
     """
     for layer, entering in shapes(network) if layers is None else along(layers, shape):
         if layer[0] == "residual":
-            for way in layer[1:]:
-                yield from every(network, way, entering)
+            for branch in layer[1:]:
+                yield from every(network, branch, entering)
         else:
             yield layer, entering
 
 
 def draw_weights(network: Network, rng: np.random.Generator) -> list[np.ndarray]:
-    """Weights and biases for a network, float32; no bias is zero, so that one that is left out is noticed.
+    """Random weights and biases, float32.  No bias is zero, so that leaving one out changes the predictions.
 
     Examples
     --------
@@ -171,9 +171,9 @@ def draw_weights(network: Network, rng: np.random.Generator) -> list[np.ndarray]
             case ("dense", units):
                 kernels = [(shape[0], units)]
             case ("normalize",):
-                # gamma, beta, and statistics that a batch's own will differ from
-                around = 1.0, 0.0, 0.0, 1.0
-                weights += [middle + 0.1 * np.abs(rng.standard_normal(shape[-1])) for middle in around]
+                # gamma, beta, and moving statistics that differ from those of a batch
+                means = 1.0, 0.0, 0.0, 1.0
+                weights += [mean + 0.1 * np.abs(rng.standard_normal(shape[-1])) for mean in means]
                 continue
             case _:
                 continue

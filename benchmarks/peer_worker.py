@@ -1,6 +1,7 @@
-"""One framework with one network in a process of its own: `Worker` is this end of the pipe, `work` the other.
+"""One framework with one network, in a process of its own.
 
-peers.py asks through `Worker`; run as a script this file answers.  A question is a line of JSON, an answer another.
+peers.py sends commands through a `Worker`; the process runs `work`, which executes and answers them.  Each command and
+each answer is one line of JSON.
 """
 
 import contextlib
@@ -25,9 +26,9 @@ class Worker:
     Attributes
     ----------
     waited, idle : float
-        Seconds that it was not asked for anything, and processor seconds that it used in these all the same.
+        Seconds between its turns, and processor seconds that it used in that time.
     imported : float
-        Peak memory in MB when its framework was imported and nothing done.
+        Peak memory in MB after its framework was imported.
     """
 
     def __init__(self, name: str, network: str, problem: Path, environment: dict[str, str] | None = None):
@@ -43,14 +44,20 @@ class Worker:
         self.answered = time.perf_counter()
 
     def send(self, command: list) -> None:
-        """Ask, without waiting for the answer."""
+        """Send a command without waiting for the answer."""
         self.waited += time.perf_counter() - self.answered
-        with contextlib.suppress(BrokenPipeError):  # receive says what happened
+        with contextlib.suppress(BrokenPipeError):  # receive reports the reason
             self.process.stdin.write(json.dumps(command) + "\n")
             self.process.stdin.flush()
 
     def receive(self) -> object:
-        """The answer; ConnectionError, with the reason, if the process has ended instead."""
+        """The answer.
+
+        Raises
+        ------
+        ConnectionError
+            If the process has ended; the message is the last line it wrote to standard error.
+        """
         if self.imported is None:
             self.imported = self._line()
         answer = self._line()
@@ -65,7 +72,7 @@ class Worker:
         return json.loads(line)
 
     def time(self, command: list) -> float:
-        """Seconds that the worker needs for a command."""
+        """Seconds that a command takes."""
         self.send(command)
         seconds, idle = self.receive()
         self.idle += idle
@@ -75,17 +82,17 @@ class Worker:
         return self
 
     def __exit__(self, *_) -> None:
-        self.process.communicate()  # the end of its input is the end of its work
+        self.process.communicate()  # closing its input ends the process
 
 
 def work(name: str, network: str, problem: str) -> None:
-    """Answer lines of JSON until standard input ends.
+    """Execute commands, one line of JSON each, until standard input ends.
 
-    ["predictions", batch size] -> probabilities of all pictures, batch by batch.
-    ["predict", batch size, times] and ["train", steps] -> [seconds, processor seconds burnt since the last answer].
+    ["predictions", batch size] -> probabilities of all images, batch by batch.
+    ["predict", batch size, times] and ["train", steps] -> [seconds, processor seconds used since the last answer].
     ["peak"] -> peak resident memory so far, in MB.
     """
-    answers = os.fdopen(os.dup(1), "w")  # what a framework prints must not mix with the answers
+    answers = os.fdopen(os.dup(1), "w")  # a framework's own output must not mix with the answers
     os.dup2(2, 1)
 
     def say(value):
@@ -98,9 +105,9 @@ def work(name: str, network: str, problem: str) -> None:
     arrays = np.load(problem)
     x, y = arrays["x"], arrays["y"]
     framework = make(NETWORKS[network], [arrays[f"w{i}"] for i in range(len(arrays.files) - 2)], variant)
-    prepared, burnt = {}, time.process_time()
+    prepared, used = {}, time.process_time()
     for line in sys.stdin:
-        idle, answer = time.process_time() - burnt, None
+        idle, answer = time.process_time() - used, None
         match json.loads(line):
             case ["predictions", size]:
                 batches = [x[first : first + size] for first in range(0, len(x), size)]
@@ -122,13 +129,13 @@ def work(name: str, network: str, problem: str) -> None:
             case ["peak"]:
                 answer = peak()
         rest()
-        burnt = time.process_time()
+        used = time.process_time()
         say(answer)
-    os._exit(0)  # at once: nothing is to be saved, and tearing a framework down takes a second
+    os._exit(0)  # at once: nothing needs saving, and the shutdown of a framework takes a second
 
 
 def rest() -> None:
-    """Wait until the threads of this process do: some look out for new work a while before they sleep."""
+    """Wait until the threads of this process sleep; some poll for new work for a while first."""
     for _ in range(50):
         before = time.process_time()
         time.sleep(0.02)
@@ -137,14 +144,14 @@ def rest() -> None:
 
 
 def peak() -> float:
-    """Peak resident memory of this process in MB, from the kernel's own count where there is one."""
+    """Peak resident memory of this process in MB; NaN where the system does not report it."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would begin with the peak of the process that started this one
+    if status.exists():  # getrusage would include the peak of the parent process
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     try:
         import resource
-    except ImportError:  # Windows does not tell
+    except ImportError:  # Windows
         return float("nan")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
@@ -155,5 +162,5 @@ if __name__ == "__main__":
     except Exception as error:
         traceback.print_exc()
         first = next(iter(str(error).splitlines()), "")
-        print(f"{type(error).__name__}: {first}", file=sys.stderr, flush=True)  # the line that is passed on
+        print(f"{type(error).__name__}: {first}", file=sys.stderr, flush=True)  # the line that Worker reports
         sys.exit(1)

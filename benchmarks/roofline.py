@@ -1,8 +1,8 @@
-"""The roofline picture of `kernels.py`: what each kernel reaches over how much it computes for each byte.
+"""The roofline chart of `kernels.py`: the speed of each kernel over its operations per byte.
 
-Below the slanted lines a kernel waits for memory, below the level one for the multipliers.  Both axes count the
-operations of the equation (dense-equivalent), so a kernel that leaves products with zero out may stand above
-the roof.  `reference` is left out: it lies a hundred to ten thousand times lower.
+Below the slanted lines a kernel is limited by memory, below the horizontal line by computation.  Both axes count the
+operations of the equation (dense-equivalent), so a kernel that skips products with zero may lie above the roof.
+`reference` is left out, because it would be a hundred to ten thousand times lower.
 """
 
 import math
@@ -33,7 +33,7 @@ def draw(path: Path, results: dict) -> None:
     ----------
     path : Path
     results : dict
-        What `kernels.report` returns.
+        The report that `kernels.report` returns.
     """
     figure = Figure(figsize=(11, 7), layout="constrained")
     axis = figure.subplots()
@@ -56,12 +56,12 @@ def draw(path: Path, results: dict) -> None:
     axis.text(
         right / 1.1,
         highest / 1.15,
-        "above the roof: products with zero left out",
+        "above the roof: products with zero are skipped",
         ha="right",
         va="top",
         fontsize=11,
     )
-    axis.set_xlabel("operations for each byte that must move", fontsize=12)
+    axis.set_xlabel("operations per byte that must be moved", fontsize=12)
     axis.set_ylabel("GFLOP/s, dense-equivalent", fontsize=12)
     axis.set_title(f"Kernels under the roof, batch {results['batch']}, float32", fontsize=13)
     axis.grid(alpha=0.3, which="both", linewidth=0.5)
@@ -70,7 +70,7 @@ def draw(path: Path, results: dict) -> None:
 
 
 def _roofs(axis, results, left, right):
-    """The peak, and a slanted line for memory and for the size that moves fastest."""
+    """Draw the peak, and a slanted line each for memory and for the fastest cache."""
     peak = results["peak"] / 1e9
     speeds = {
         size: statistics.median(values) / 1e9 for size, values in results["triad_bytes_per_second"].items()
@@ -86,15 +86,13 @@ def _roofs(axis, results, left, right):
             f"{name}: {speed:.0f} GB/s (triad of {size >> 20} MB)",
             fontsize=11,
             ha="right",
-            rotation=math.degrees(
-                math.atan(speed)
-            ),  # along its line, which climbs `speed` for one to the right
+            rotation=math.degrees(math.atan(speed)),  # along the line, whose slope is `speed`
             rotation_mode="anchor",
             transform_rotates_text=True,
         )
 
 
-def _legends(axis, drawn):
+def _legends(axis, families):
     sets = [
         Line2D([], [], marker="o", linestyle="", color=colour, label=name, markersize=9,
                markerfacecolor=colour if name == "fast" else "white")
@@ -103,9 +101,9 @@ def _legends(axis, drawn):
     kinds = [
         Line2D([], [], marker=marker, linestyle="", color="0.3", label=", ".join(kind), markersize=8)
         for kind, marker in MARKERS.items()
-        if kind in drawn
+        if kind in families
     ]
-    if drawn - MARKERS.keys():
+    if families - MARKERS.keys():
         kinds.append(
             Line2D([], [], marker=OTHERS[0], linestyle="", color="0.3", label=OTHERS[1], markersize=8)
         )

@@ -1,20 +1,20 @@
-"""How time and memory of training grow with the batch, with the size of the pictures, and with threads.
+"""Measure how time and memory of training grow with batch size, image size and number of threads.
 
     python benchmarks/scaling.py [--rounds 5] [--quick] [--out FOLDER]
 
-A step is forward, loss, backward and Adam with the fast kernels, on random pictures from memory.  Every
-measurement is a process of its own, told how many threads to use: seconds of a step are the median of the steps
-that fill half a second, after the first; memory is the most that the process ever held, Python and the library
-included.  The processes take turns, round by round, and a figure is the median of the rounds.  The first step's
-loss must be the same, to the bit, in all rounds and on any number of threads.
+A training step is forward, loss, backward and Adam with the fast kernels, on random images in memory.  Every
+measurement is a process of its own with a given number of threads.  The time of a step is the median of the steps that
+fill half a second, without the first.  The memory is the peak of the process, including Python and the libraries.  The
+processes take turns, and a reported value is the median of the rounds.  The loss of the first step must be the same, to
+the bit, in all rounds and with any number of threads.
 
-four-block needs pictures of at least 46 pixels, so two-block, which does with 10, shows the smallest sizes.
-An exponent is the slope of a straight line through the logarithms, fitted by least squares, with its standard
-error: time that grows as the batch has exponent 1, as the area of the pictures exponent 2 in their side.
+four-block needs images of at least 46 pixels, so two-block, which needs 10, shows the smallest sizes.  An exponent is
+the slope of a least-squares line through the logarithms, with its standard error.  Time proportional to the batch size
+has exponent 1; time proportional to the area of the images has exponent 2 in their side.
 
-Writes scaling.md, scaling.json and scaling.png to FOLDER (benchmarks/results).  About five minutes on two
-cores; --quick, one round of the smallest points, shows in seconds that it runs and writes only if FOLDER is given.
-Linux and macOS.
+Writes scaling.md, scaling.json and scaling.png to FOLDER (default: benchmarks/results).  About five minutes on two
+cores.  With --quick it measures one round of the smallest points, as a test, and writes only if FOLDER is given.
+Linux and macOS only.
 """
 
 import argparse
@@ -38,7 +38,7 @@ THREADS = (1, 2)
 
 
 class Point(NamedTuple):
-    """One process: the network, how many pictures a step, how many pixels a side, how many threads."""
+    """One process: the network, the batch size, the side of the images in pixels, the number of threads."""
 
     network: str
     batch: int
@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """The points of a line in the picture, which differ in `axis` alone; `panel` names what its lines share."""
+    """The points of one line in the plot.  They differ in `axis` only; `panel` names what the lines have in common."""
 
     panel: str
     axis: str
@@ -56,7 +56,7 @@ class Curve(NamedTuple):
 
 
 def curves(quick: bool) -> list[Curve]:
-    """Time and memory over the batch, for each number of threads, and over the picture's side, for each network."""
+    """One curve over the batch size for each number of threads, and one over the image size for each network."""
     few, most = slice(3) if quick else slice(None), max(THREADS)
     over_batch = [
         Curve(
@@ -81,17 +81,17 @@ def curves(quick: bool) -> list[Curve]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
-    parser.add_argument("--quick", action="store_true", help="one round of the smallest points")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="measure one round of the smallest points")
     parser.add_argument(
-        "--out", type=Path, help="folder for the results (benchmarks/results; with --quick none)"
+        "--out", type=Path, help="folder for the results (default: benchmarks/results; with --quick: none)"
     )
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds: at least 1")
     lines = curves(options.quick)
     points = list(dict.fromkeys(point for line in lines for point in line.points))
-    for network in SIZES:  # compiles, where that has not been done, and is not counted
+    for network in SIZES:  # compiles the kernels if necessary; not counted
         measure(next(point for point in points if point.network == network))
     answers = {point: [] for point in points}
     for done in range(1 if options.quick else options.rounds):
@@ -104,15 +104,14 @@ def main() -> None:
         "points": [point._asdict() | {"rounds": rounds} for point, rounds in answers.items()],
         "exponents": exponents(lines, answers),
     }
-    words = text(report, lines, answers)
-    print(words)
+    print(text(report))
     if folder := options.out or (None if options.quick else RESULTS):
-        write(folder, "scaling", words, report)
-        draw(folder / "scaling.png", lines, answers, report["exponents"])
+        write(folder, "scaling", text(report), report)
+        draw(folder / "scaling.png", report)
 
 
 def measure(point: Point) -> dict:
-    """What a process of its own found: "seconds" of a step, "megabytes" at most, the "loss" of its first step."""
+    """Start a process; it measures "seconds" per step, peak memory in "megabytes" and the "loss" of the first step."""
     threads = {"MINICNN_THREADS": str(point.threads), "NUMBA_NUM_THREADS": str(point.threads)}
     command = [sys.executable, __file__, "--worker", *map(str, point)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | threads, check=True)
@@ -120,10 +119,10 @@ def measure(point: Point) -> dict:
 
 
 def work(network: str, batch: int, size: int, threads: int) -> None:
-    """The process of one point: train, and print what it took."""
+    """The process of one point: train, and print the measurements."""
     import resource
 
-    from minicnn import networks
+    from minicnn.models import networks
 
     make = {"two-block": networks.two_block, "four-block": networks.four_block}[network]
     model = make(kernels="fast").build((size, size, 3), seed=0)
@@ -140,20 +139,20 @@ def work(network: str, batch: int, size: int, threads: int) -> None:
     from numba import get_num_threads
 
     if get_num_threads() != threads:
-        sys.exit(f"{threads} threads were asked for, {get_num_threads()} ran.")
-    # KB on Linux, bytes on macOS; it starts from the parent's figure, so the parent imports nothing large before
+        sys.exit(f"expected {threads} threads, but {get_num_threads()} ran")
+    # KB on Linux, bytes on macOS.  It includes the parent's peak, so the parent must not import large libraries first.
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     megabytes = most / (1024 if sys.platform == "linux" else 1024**2)
     print(json.dumps({"seconds": statistics.median(seconds), "megabytes": megabytes, "loss": loss}))
 
 
 def same_losses(answers: dict[Point, list[dict]]) -> None:
-    """Threads and rounds must not change what is computed.
+    """Check that the result does not depend on threads or rounds.
 
     Raises
     ------
     RuntimeError
-        If a network's first loss on the same pictures is not the same to the bit.
+        If the first loss of a network on the same images is not always bit-identical.
     """
     losses: dict[tuple, set] = {}
     for point, rounds in answers.items():
@@ -165,7 +164,7 @@ def same_losses(answers: dict[Point, list[dict]]) -> None:
 
 # ------------------------------------------------------------------------------------------ the report
 def straight_line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
-    """(slope, its standard error, height at 0) of the straight line through the points, by least squares.
+    """(slope, its standard error, intercept) of the least-squares line through the points.
 
     Examples
     --------
@@ -192,7 +191,7 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
 
 
 def exponents(lines: list[Curve], answers: dict) -> list[dict]:
-    """Of each curve, for time and memory: over all points, and over its larger half."""
+    """The exponents of each curve, for time and memory: over all points, and over the larger half of them."""
     found = []
     for line in lines:
         for what in ("seconds", "megabytes"):
@@ -210,66 +209,101 @@ def exponents(lines: list[Curve], answers: dict) -> list[dict]:
 
 
 def values(line: Curve, answers: dict, what: str) -> tuple[list[int], list[float]]:
-    """What the curve runs over, and the medians of the rounds."""
+    """The x values of a curve, and the medians of the rounds."""
     x = [getattr(point, line.axis) for point in line.points]
     return x, [statistics.median(answer[what] for answer in answers[point]) for point in line.points]
 
 
-def text(report: dict, lines: list[Curve], answers: dict) -> str:
+def measured(report: dict) -> tuple[list[Curve], dict[Point, list[dict]]]:
+    """The curves, with the points that were measured, and the measurements of each point."""
+    answers = {Point(*(point[name] for name in Point._fields)): point["rounds"] for point in report["points"]}
+    lines = curves(quick=False)
+    return [line._replace(points=[p for p in line.points if p in answers]) for line in lines], answers
+
+
+def text(report: dict) -> str:
     """The report in Markdown."""
+    lines, answers = measured(report)
     rounds = len(next(iter(answers.values())))
     paragraphs = [
         f"Training steps (forward, loss, backward, Adam), fast kernels, float32. {report['machine']}. Each measurement "
-        f"is a process of its own; medians of {rounds} rounds with least and most.",
-        "Exponents of the growth, with standard errors: over all points, and over the larger half of them.",
-        table(["curve", "of", "over", "exponent", "larger half", "from"], map(fitted, report["exponents"])),
+        f"is a process of its own; medians of {rounds} rounds, with the smallest and largest value in brackets.",
+        "Exponents of growth, with standard errors, over all points and over the larger half of them:",
+        exponent_table(report),
     ]
     for line in lines:
         if line.axis == "batch":
             slope, error, fixed = straight_line(*values(line, answers, "megabytes"))
             paragraphs.append(
-                f"{line.panel}, {line.label}: peak memory is {fixed:.0f} MB and {slope:.2f} ± {error:.2f} MB for each "
-                "picture a step."
+                f"{line.panel}, {line.label}: peak memory is {fixed:.0f} MB, and {slope:.2f} ± {error:.2f} MB for each "
+                "image in the batch."
             )
-    heading = ["network", "batch", "pixels", "threads", "ms a step", "pictures a second", "peak memory, MB",
-               "against 1 thread"]  # fmt: skip
+    heading = ["network", "batch", "pixels", "threads", "ms per step", "images per second", "peak memory, MB"]
     rows = []
     for point, found in answers.items():
         seconds = statistics.median(answer["seconds"] for answer in found)
-        alone = answers.get(point._replace(threads=1))
-        faster = f"{statistics.median(a['seconds'] for a in alone) / seconds:.2f}x" if alone else ""
         rows.append(
             [point.network, str(point.batch), str(point.size), str(point.threads)]
             + [spread([1e3 * answer["seconds"] for answer in found]), number(point.batch / seconds)]
-            + [spread([answer["megabytes"] for answer in found], 4), faster]
+            + [spread([answer["megabytes"] for answer in found], 4), speedup(point, answers)]
         )
-    return "\n\n".join([*paragraphs, table(heading, rows)]) + "\n"
+    return "\n\n".join([*paragraphs, table([*heading, "relative to 1 thread"], rows)]) + "\n"
 
 
-def fitted(fit: dict) -> list[str]:
-    """One row of the table of exponents."""
-    return [
-        f"{fit['panel']}, {fit['curve']}",
-        "time" if fit["of"] == "seconds" else "peak memory",
-        fit["over"],
-        *("{:.2f} ± {:.2f}".format(*fit[part]) for part in ("all", "larger_half")),
-        str(fit["half_from"]),
+def speedup(point: Point, answers: dict) -> str:
+    """How many times as fast a point is as on one thread, if that was measured."""
+    alone = answers.get(point._replace(threads=1))
+    if not alone:
+        return ""
+    slow, fast = (
+        statistics.median(answer["seconds"] for answer in found) for found in (alone, answers[point])
+    )
+    return f"{slow / fast:.2f}x"
+
+
+def exponent_table(report: dict) -> str:
+    """The exponent of each curve."""
+    rows = [
+        [
+            f"{fit['panel']}, {fit['curve']}",
+            "time" if fit["of"] == "seconds" else "peak memory",
+            "batch size" if fit["over"] == "batch" else "image size",
+            *("{:.2f} ± {:.2f}".format(*fit[part]) for part in ("all", "larger_half")),
+            str(fit["half_from"]),
+        ]
+        for fit in report["exponents"]
     ]
+    return table(["curve", "quantity", "over", "exponent", "exponent, larger half", "larger half from"], rows)
 
 
-def draw(path: Path, lines: list[Curve], answers: dict, fits: list[dict]) -> None:
-    """Four panels: time above memory, over the batch and over the picture's side."""
+def batch_table(report: dict) -> str:
+    """Over the batch size: time, speed and memory on the most threads, and the gain over one thread."""
+    lines, answers = measured(report)
+    line = max((line for line in lines if line.axis == "batch"), key=lambda line: line.points[0].threads)
+    rows = []
+    for point in line.points:
+        seconds = statistics.median(answer["seconds"] for answer in answers[point])
+        memory = statistics.median(answer["megabytes"] for answer in answers[point])
+        speeds = [number(1e3 * seconds), number(point.batch / seconds), f"{memory:.0f} MB"]
+        rows.append([str(point.batch), *speeds, speedup(point, answers)])
+    heading = ["batch", "ms per step", "images per second", "peak memory"]
+    return table([*heading, f"{line.label} relative to 1"], rows)
+
+
+def draw(path: Path, report: dict) -> None:
+    """Four panels: time above memory, over the batch size and over the image size."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
     from minicnn.reporting.plots import BLUE, ORANGE
 
+    (lines, answers), fits = measured(report), report["exponents"]
     figure = Figure(figsize=(12, 9), layout="constrained")
     panels = dict(zip(("batch", "size"), figure.subplots(2, 2, sharex="col").T, strict=True))
     looks = {
         label: (ORANGE, "s--") if i % 2 == 0 else (BLUE, "o-") for i, (_, _, label, _) in enumerate(lines)
     }
-    rows = {"seconds": (0, 1e3, "ms a step"), "megabytes": (1, 1, "peak memory, MB")}
+    rows = {"seconds": (0, 1e3, "ms per step"), "megabytes": (1, 1, "peak memory, MB")}
     for fit in fits:
         line = next(line for line in lines if (line.panel, line.label) == (fit["panel"], fit["curve"]))
         row, scale, label = rows[fit["of"]]
@@ -278,7 +312,7 @@ def draw(path: Path, lines: list[Curve], answers: dict, fits: list[dict]) -> Non
             looks[line.label],
             fit["larger_half"],
         )
-        words = f"{line.label}: exponent {slope:.2f} ± {error:.2f} from {fit['half_from']} on"
+        words = f"{line.label}: exponent {slope:.2f} ± {error:.2f} from {fit['half_from']}"
         panel = panels[line.axis][row]
         panel.plot(x, np.multiply(y, scale), style, color=colour, markersize=6, label=words)
         panel.set(xscale="log", yscale="log")
@@ -287,7 +321,7 @@ def draw(path: Path, lines: list[Curve], answers: dict, fits: list[dict]) -> Non
         here = [line for line in lines if line.axis == axis]
         ticks = sorted({getattr(point, axis) for line in here for point in line.points})
         above.set_title(here[0].panel, fontsize=13)
-        below.set_xlabel({"batch": "pictures a step", "size": "pixels a side"}[axis], fontsize=12)
+        below.set_xlabel({"batch": "batch size", "size": "image size in pixels"}[axis], fontsize=12)
         for panel in (above, below):
             panel.set_xticks(ticks, [str(tick) for tick in ticks])
             panel.set_xticks([], minor=True)

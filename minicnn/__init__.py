@@ -67,13 +67,13 @@ from .losses import (
 )
 from .model import Sequential
 from .models import networks
+from .models.pretrained import pretrained
 from .optimizers import SGD, Adam, AdamW, RMSprop, schedules
 from .optimizers.schedules import CosineDecay, ExponentialDecay, OneCycle, WarmUp
 from .regularizers import L1, L1L2, L2
 from .runtime.threads import set_threads
 from .saving.loading import load_model
 from .training import callbacks
-from .training.averaging import ExponentialMovingAverage, MovingAverage
 from .training.callbacks import (
     Callback,
     CSVLogger,
@@ -84,9 +84,10 @@ from .training.callbacks import (
     ReduceLROnPlateau,
 )
 from .training.checkpoints import BackupAndRestore, Checkpoint
-from .training.finder import find_learning_rate
+from .training.ema import ExponentialMovingAverage, MovingAverage
 from .training.history import History
-from .training.progressive import ProgressiveSize, resize
+from .training.lr_finder import find_learning_rate
+from .training.progressive_resizing import ProgressiveResizing, ProgressiveSize, resize
 
 __version__ = "0.1.0"
 
@@ -101,12 +102,13 @@ __all__ = [
     "GlobalAveragePooling2D", "GlobalMaxPool2D", "GlobalMaxPooling2D", "History", "Huber", "Input",
     "LambdaCallback", "LeakyReLU", "LearningRateScheduler", "MaxPool2D", "MaxPooling2D", "MeanAbsoluteError",
     "MeanSquaredError", "MinicnnError", "ModelCheckpoint", "ModelFileError", "MovingAverage", "NonFiniteError",
-    "OneCycle", "Predictor", "ProgressiveSize", "RMSprop", "ReLU", "ReduceLROnPlateau", "Rescaling", "Residual",
+    "OneCycle", "Predictor", "ProgressiveResizing", "ProgressiveSize", "RMSprop", "ReLU",
+    "ReduceLROnPlateau", "Rescaling", "Residual",
     "SeparableConv2D", "Sequential", "ShapeError", "SiLU", "Sigmoid", "Softmax",
     "SparseCategoricalCrossEntropy", "SparseCategoricalCrossentropy", "StateError", "Tanh",
     "UnknownAttributeError", "WarmUp", "ZeroPadding2D", "calibrate", "callbacks", "find_learning_rate",
     "fold_batchnorm", "gradient_check", "layers", "load_model", "losses", "metrics", "networks", "optimizers",
-    "regularizers", "release_memory", "resize", "schedules", "set_threads",
+    "pretrained", "regularizers", "release_memory", "resize", "schedules", "set_threads",
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""The structure of a model: layers in a row, their shapes, names, weights and the plan in which they run.
+"""The structure of a model: its layers in a row, their shapes, names and weights, and its execution plan.
 
-`Sequential` in model.py adds what happens with them: forward, backward, training.  Layers are checked and built by
-layers/chain.py; the plan is made by fusion.py.
+Nothing is computed here.  `Sequential` in model.py derives from `Architecture` and adds forward, backward and training.
+layers/chain.py checks and builds the layers; fusion.py makes the execution plan.  Read model.py next.
 """
 
 import threading
@@ -28,7 +28,7 @@ class Input:
     Parameters
     ----------
     shape : tuple of int
-        Without the batch axis.
+        Shape of one sample, without the batch axis.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class Input:
 
 
 class Architecture:
-    """Layers in a row, with their shapes and weights; see `Sequential` for its parameters and attributes."""
+    """Layers in a row, with their shapes and weights; `Sequential` documents the parameters and attributes."""
 
     def __init__(self, layers: Sequence[Layer] = (), kernels: str = "fast", name: str = "sequential"):
         entries = list(layers) if isinstance(layers, (list, tuple)) else layers
@@ -59,19 +59,22 @@ class Architecture:
         self.kernels_name, self.name = kernels, name
         self._class_names: list[str] | None = None
         self._preprocessing: dict | None = None
-        self.temperature = 1.0  # by which calibration has divided the logits
+        self.temperature = (
+            1.0  # calibration has divided the logits by this number, see inference/calibration.py
+        )
+        self.tta = False  # whether the model was evaluated with test-time augmentation, see inference/tta.py
         self.input_shape: tuple[int, ...] | None = None
         self.output_shapes: list[tuple[int, ...]] = []
         self.dtype = np.dtype("float32")
         self.plan: fusion.Plan | None = None
         self._named: dict[str, Parameter] = {}
         self._prepare()
-        self.training_lock = threading.RLock()  # the last: from here on, unknown attributes are refused
+        self.training_lock = threading.RLock()  # must stay last: from here on, unknown attributes are refused
         if first is not None:
             self.build(first.shape)
 
     def _prepare(self) -> None:
-        """Set the attributes of a subclass, before the model may be built."""
+        """Set the attributes of a subclass, before the model can be built."""
 
     # ------------------------------------------------------------------------------- building
     @property
@@ -79,55 +82,57 @@ class Architecture:
         return self._layers
 
     def add(self, layer: Layer | Input) -> None:
-        """Append a layer; a model that is built is built again, and its weights stay."""
+        """Append a layer; a built model is built again and keeps its weights."""
         if isinstance(layer, Input):
             if self._layers:
                 raise ArgumentError(
-                    "add", "Input before the first layer", "it after one", "Call build(shape)."
+                    "add", "Input before the first layer", "Input after a layer", "Call build(shape) instead."
                 )
             self.build(layer.shape)
             return
         self._change(check_entries([*self._layers, layer]))
 
     def pop(self) -> Layer:
-        """Remove the last layer and return it; a model that is built is built again, and its weights stay."""
+        """Remove the last layer and return it; a built model is built again and keeps its weights."""
         if not self._layers:
-            raise StateError("pop", "a model with layers", "one without", "Call add(layer) first.")
+            raise StateError("pop", "a model with layers", "a model without layers", "Call add(layer) first.")
         *rest, last = self._layers
         self._change(tuple(rest))
         return last
 
     def build(self, input_shape: Sequence[int], seed: int | None = 0, dtype: DTypeLike | None = None) -> Any:
-        """Work out all shapes for samples of `input_shape`, and create the weights that are missing.
+        """Compute all shapes for samples of `input_shape`, and create the weights that are missing.
 
-        Layers that have weights keep them, also layers of another model: the two then share them, as in Keras.
+        Layers that already have weights keep them.  A layer of another model shares its weights with that model, as in
+        Keras.
 
         Parameters
         ----------
         input_shape : tuple of int
-            Without the batch axis: (height, width, channels) or (features,).  A leading None, Keras's batch axis, is
-            left out.
+            Shape of one sample, (height, width, channels) or (features,).  A leading None, Keras's batch axis, is
+            ignored.
         seed : int or None
-            The same seed gives the same weights; give each model of an ensemble another.  None draws one at random.
+            Seed of the random weights.  The same seed gives the same weights; give each model of an ensemble its own.
+            None draws a random seed.
         dtype : "float32" or "float64", optional
-            Default: float32, or what the weights are already.
+            Type of the weights (default: the type of existing weights, or float32).
 
         Returns
         -------
         Sequential
-            Itself.
+            The model itself.
 
         Raises
         ------
         ShapeError
-            Naming the layer that cannot work on what the one before gives; then the model is as it was.
+            If a layer cannot process the output of the layer before it.  The layer is named and the model is unchanged.
         """
         shape = check_shape(input_shape, "Sequential.build")
         rng = np.random.default_rng(None if seed is None else check_int(seed, "seed", least=0))
         return self._build(shape, rng, dtype)
 
     def _build(self, shape, rng, dtype):
-        """`build`; without a generator, weights get a shape and no value."""
+        """`build` with a generator; without one, weights get a shape but no value."""
         existing = next((parameter.dtype for parameter in self.parameters if parameter.dtype), None)
         dtype = _check_dtype(dtype if dtype is not None else existing or "float32")
         shapes_of_layers = build_chain(self._layers, shape, rng, dtype)
@@ -139,15 +144,15 @@ class Architecture:
         return self
 
     def _check_outputs(self, output_shape: tuple[int, ...]) -> None:
-        """What a subclass has to say about the shape of the outputs, before the model counts as built."""
+        """Let a subclass refuse the shape of the outputs, before the model counts as built."""
 
     def _plan(self):
-        """What follows from built layers: the plan, and the parameters, which each training step needs by name."""
+        """Derive from the built layers the execution plan and the parameters by name, for every training step."""
         self.plan = fusion.Plan(self._layers, self.kernels)
         self._named = named_parameters(self._layers)
 
     def _change(self, layers):
-        """Take other layers, and build again if the model is built; if that fails, nothing is changed."""
+        """Replace the layers, and rebuild a built model; if that fails, nothing is changed."""
         before, self._layers = self._layers, layers
         if self.input_shape is None:
             return
@@ -159,7 +164,7 @@ class Architecture:
 
     @property
     def kernels(self) -> ModuleType:
-        """The kernel set that computes."""
+        """The kernel set that does the arithmetic."""
         return kernel_set(self.kernels_name)
 
     @property
@@ -168,7 +173,7 @@ class Architecture:
 
     @property
     def output_activation(self) -> Layer | None:
-        """The Sigmoid or Softmax that the network ends in, alone or inside its last layer; None without."""
+        """The Sigmoid or Softmax at the end, as a layer or inside the last layer; None if there is neither."""
         if not self._layers:
             return None
         last = self._layers[-1]
@@ -176,17 +181,17 @@ class Architecture:
         return found if type(found) in (Sigmoid, Softmax) else None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name or path, such as "conv2d_1" or "residual_1/conv2d_1", or at that place.
+        """The layer with a name or path, such as "conv2d_1" or "residual_1/conv2d_1", or with an index.
 
         Raises
         ------
         ArgumentError
-            If there is none.
+            If there is no such layer.
         """
         if index is not None and name is None:
             if not isinstance(index, int) or not -len(self._layers) <= index < len(self._layers):
                 raise ArgumentError(
-                    "get_layer index", f"a place among {len(self._layers)} layers", repr(index)
+                    "get_layer index", f"the index of one of {len(self._layers)} layers", repr(index)
                 )
             return self._layers[index]
         named = named_layers(self._layers)
@@ -200,16 +205,16 @@ class Architecture:
 
     @property
     def named_parameters(self) -> dict[str, Parameter]:
-        """Every parameter by its path, as it is saved: "conv2d_1/weight"."""
+        """Every parameter by the path under which it is saved, such as "conv2d_1/weight"."""
         return dict(self._named)
 
     def count_params(self) -> int:
-        """How many numbers the parameters hold."""
+        """The number of values in all parameters."""
         self._need_build("count_params")
         return sum(int(np.prod(parameter.shape)) for parameter in self.parameters)
 
     def summary(self) -> None:
-        """Print layers, shapes, parameters, multiply-adds and memory of one image."""
+        """Print the layers with their shapes and parameters, and the multiply-adds and memory of one image."""
         self._need_build("summary")
         print(summary(self))
 
@@ -219,26 +224,26 @@ class Architecture:
         return [parameter.value.copy() for parameter in self.parameters]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Put weights back, in the order of `parameters`.
+        """Set all weights, in the order of `parameters`.
 
         Raises
         ------
         ShapeError, ArgumentError
-            If their number or a shape differs, or one holds no numbers; then nothing is changed.
+            If the number of arrays or a shape differs, or an array does not hold numbers; then nothing is changed.
         """
         self._need_build("set_weights")
         assign("set_weights", self.parameters, weights)
 
     def freeze(self, until: str | int | Layer | None = None) -> None:
-        """Freeze all layers, or those before `until`: training does not change them any more.
+        """Freeze all layers, or those before `until`: training no longer changes them.
 
-        Frozen layers compute no gradient of their weights, backward stops below the lowest layer that is still
-        trained, and a frozen BatchNormalization behaves as in prediction.
+        Frozen layers compute no gradient of their weights, backward stops at the first trainable layer, and a frozen
+        BatchNormalization behaves as in prediction.
 
         Parameters
         ----------
-        until : layer, name or place, optional
-            The first layer that is left as it is.
+        until : layer, name or index, optional
+            The first layer that is not frozen.
 
         Examples
         --------
@@ -248,7 +253,7 @@ class Architecture:
         >>> [layer.trainable for layer in model.layers]
         [False, True]
         """
-        for layer in self._layers[: None if until is None else self._place(until)]:
+        for layer in self._layers[: None if until is None else self._index_of(until)]:
             layer.trainable = False
 
     def unfreeze(self) -> None:
@@ -258,7 +263,7 @@ class Architecture:
 
     @property
     def trainable(self) -> bool:
-        """Whether any layer is trainable; setting it sets all."""
+        """Whether any layer is trainable; assigning a value sets every layer."""
         return any(layer.trainable for layer in self._layers)
 
     @trainable.setter
@@ -267,22 +272,22 @@ class Architecture:
         for layer in self._layers:
             layer.trainable = trainable
 
-    def _place(self, until):
+    def _index_of(self, until):
         if isinstance(until, str):
             until = self.get_layer(until)
         if isinstance(until, Layer):
-            places = [place for place, layer in enumerate(self._layers) if layer is until]
-            if places:
-                return places[0]
+            indices = [index for index, layer in enumerate(self._layers) if layer is until]
+            if indices:
+                return indices[0]
         elif (
             isinstance(until, int)
             and not isinstance(until, bool)
             and -len(self._layers) <= until <= len(self._layers)
         ):
             return until
-        raise ArgumentError("freeze until", "one of the model's layers, its name or its place", repr(until))
+        raise ArgumentError("freeze until", "one of the model's layers, its name or its index", repr(until))
 
-    # ------------------------------------------------------------------- what is saved beside weights
+    # ------------------------------------------------------------------- what is saved with the weights
     @property
     def class_names(self) -> list[str] | None:
         return self._class_names
@@ -306,24 +311,28 @@ class Architecture:
 
     def _need_build(self, what):
         if self.input_shape is None:
-            raise StateError(what, "a built model", "one that is not", "Call build(input_shape) first.")
+            raise StateError(
+                what, "a built model", "a model that is not built", "Call build(input_shape) first."
+            )
         if not self._layers:
-            raise StateError(what, "a model with layers", "one without", "Call add(layer) first.")
+            raise StateError(what, "a model with layers", "a model without layers", "Call add(layer) first.")
 
     def _need_weights(self, what):
         self._need_build(what)
         if [None for parameter in self._named.values() if parameter._value is None]:
-            raise StateError(what, "a model with weights", "one without", "Set or load them first.")
+            raise StateError(
+                what, "a model with weights", "a model without weights", "Set or load them first."
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = name.startswith("_") or hasattr(type(self), name) or "training_lock" not in self.__dict__
         own = type(self).__module__.startswith("minicnn.")
         if own and not known and name not in self.__dict__:
-            raise UnknownAttributeError(type(self).__name__, "an attribute that it has", name)
+            raise UnknownAttributeError(type(self).__name__, "an existing attribute", name)
         if name == "layers":
             raise UnknownAttributeError(
                 f"{type(self).__name__}.layers",
-                "to be changed by add and pop",
+                "changes through add and pop",
                 "an assignment",
                 "Make a new Sequential.",
             )
@@ -348,7 +357,7 @@ def check_entries(layers: Any) -> tuple[Layer, ...]:
     Raises
     ------
     ArgumentError
-        For a model, an Input in another place than the first, or anything else that is no layer.
+        If an entry is a model, an Input that is not first, or anything else that is not a layer.
     """
     if isinstance(layers, list):
         for layer in layers:
@@ -357,7 +366,7 @@ def check_entries(layers: Any) -> tuple[Layer, ...]:
                     "Sequential", "layers", "a model", "Write its layers into the list: *model.layers."
                 )
             if isinstance(layer, Input):
-                raise ArgumentError("Sequential", "Input as the first entry alone", "it in another place")
+                raise ArgumentError("Sequential", "Input only as the first entry", "Input at another index")
     return check_layers(layers, "Sequential")
 
 
@@ -372,7 +381,7 @@ def _check_dtype(dtype):
 
 
 def check_shape(shape: Sequence[int], where: str) -> tuple[int, ...]:
-    """The shape of one sample as a tuple; Keras's leading None for the batch is left out.
+    """The shape of one sample as a tuple; Keras's leading None for the batch is removed.
 
     Raises
     ------

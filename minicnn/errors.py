@@ -1,8 +1,8 @@
-"""Every error this library raises on purpose, and the one way its sentence is built.
+"""The errors that this library raises, and checks of single arguments that raise them.
 
-An error says where it happened, what was expected, what was received and how to repair
-it.  Each class is also the built-in error that Python users would catch (`ValueError`,
-`RuntimeError`).  Nothing of the package is imported here; every other module may import this one.
+An error says where it happened, what was expected, what was received and how to repair it.  Each class also derives
+from the built-in error that Python users would catch (`ValueError`, `RuntimeError`).  Checks of arrays are in
+targets.py and in the layers.  Nothing of the package is imported here; every other module may import this one.
 """
 
 import errno
@@ -13,21 +13,21 @@ from typing import Any
 
 
 class MinicnnError(Exception):
-    """The base of all errors below: where, expected, received, repair.
+    """The base class of all errors of this library: where, expected, received, repair.
 
     Parameters
     ----------
     where : str
-        The thing that complains: ``"Conv2D"``, ``"cat.7.jpg"``.
+        The layer, argument or file that is at fault: ``"Conv2D"``, ``"cat.7.jpg"``.
     expected, received : str
-        What it needs and what it got; either may be empty.
+        What is needed, and what was given; either may be empty.
     repair : str
         One sentence that tells the user what to do next.
 
     Examples
     --------
-    >>> print(ShapeError("Dense", "a vector a sample", "shape (8, 8, 3)", "Put Flatten() before it."))
-    Dense: expected a vector a sample, received shape (8, 8, 3). Put Flatten() before it.
+    >>> print(ShapeError("Dense", "one vector per sample", "shape (8, 8, 3)", "Add Flatten() before it."))
+    Dense: expected one vector per sample, received shape (8, 8, 3). Add Flatten() before it.
     """
 
     def __init__(self, where: str, expected: str = "", received: str = "", repair: str = ""):
@@ -45,7 +45,7 @@ class MinicnnError(Exception):
         )
 
     def within(self, outer: str) -> "MinicnnError":
-        """The same error, seen from outside: `outer` comes before where it happened."""
+        """The same error with `outer` in front of `where`, such as the layer that contains it."""
         return type(self)(f"{outer} {self.where}", self.expected, self.received, self.repair)
 
 
@@ -66,15 +66,15 @@ class StateError(MinicnnError, RuntimeError):
 
 
 class DataError(MinicnnError, ValueError):
-    """A picture or folder that cannot be used; the file is named."""
+    """An image or folder that cannot be used; the file is named."""
 
 
 class ModelFileError(MinicnnError, ValueError):
-    """A model file that is damaged, foreign or does not fit its own description."""
+    """A model file that is damaged, was not written by minicnn, or contradicts its own description."""
 
 
 class DiskFullError(MinicnnError, OSError):
-    """A file for which there is no room; the one that was there before is kept."""
+    """A disk without space for a file; the earlier version of the file stays."""
 
     def __init__(self, where: str, expected: str = "", received: str = "", repair: str = ""):
         super().__init__(where, expected, received, repair)
@@ -91,7 +91,7 @@ def check_int(value: object, where: str, least: int = 1) -> int:
     Raises
     ------
     ArgumentError
-        If it is anything else; True is no number.
+        If it is anything else; True is not a number here.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def check_int(value: object, where: str, least: int = 1) -> int:
 
 
 def check_number(
-    value: object,
+    value: Any,
     where: str,
     least: float = -math.inf,
     most: float = math.inf,
@@ -173,7 +173,7 @@ def check_bool(value: Any, where: str) -> bool:
 
 
 def check_word(value: Any, where: str, words: Iterable[str]) -> str:
-    """`value`, if it is one of the words; an array or a list is none of them.
+    """`value`, if it is one of the words; an array or a list never is.
 
     Raises
     ------

@@ -1,13 +1,15 @@
-"""The two functions that layers/activations.py, losses.py and outputs.py share, written so that they cannot overflow.
+"""Sigmoid and softmax, written so that they cannot overflow.
 
-A result too small for its type is 0; that is no error here, even after np.seterr(all="raise").
+Only the forward functions are here; layers/activations.py has the layers and their gradients.  losses.py and outputs.py
+call these functions, too.  A result too small for its type becomes 0 without an error, even after
+np.seterr(all="raise").
 """
 
 import numpy as np
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), from exp(-|x|), which never overflows.
+    """1 / (1 + exp(-x)), computed from exp(-|x|), which never overflows.
 
     Examples
     --------
@@ -19,7 +21,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """exp(x) / the sum of exp(x) over the last axis, shifted so that the largest exponent is 0.
+    """exp(x) divided by the sum of exp(x) over the last axis, with x shifted so that the largest exponent is 0.
 
     Examples
     --------

@@ -1,23 +1,27 @@
-"""The execution plan of a network: which layers run as one step, where the kernel set has a function for them.
+"""The execution plan of a network: its layers as a list of steps, each one layer or several fused layers.
 
-    Conv2D, ReLU, MaxPool2D(2)    FusedConvReLUPool: only what the pool lets through is written, only maxima go back
-    Conv2D, ReLU                  FusedConvReLU: the ReLU while the output is in the cache
-    Conv2D, MaxPool2D(2)          FusedConvPool: only what the pool lets through is written
-    BatchNormalization, ReLU      FusedNormReLU: the ReLU in the same pass over memory
+The arithmetic is in `kernels/`; layers are fused where the kernel set has a function for them.  `Sequential.build`
+makes the plan, model.py runs it, and `summary()` shows the fused layers.  Read layers/base.py first.
 
-In prediction alone, because a backward pass needs what lies between them:
+In training and in prediction:
 
-    SeparableConv2D               FusedSeparableConv: the result between its halves stays in the cache
+    Conv2D, ReLU, MaxPool2D(2)    FusedConvReLUPool: writes only the pooled output; backward reads only the maxima
+    Conv2D, ReLU                  FusedConvReLU: applies the ReLU while the output is in the CPU's cache
+    Conv2D, MaxPool2D(2)          FusedConvPool: writes only the pooled output
+    BatchNormalization, ReLU      FusedNormReLU: applies the ReLU in the same pass over memory
+
+Only in prediction, because a backward pass needs the results in between:
+
+    SeparableConv2D               FusedSeparableConv: the result between its halves stays in the CPU's cache
     SeparableConv2D, ReLU         FusedSeparableConvReLU
     SeparableConv2D, MaxPool2D    FusedSeparableConvPool
-    BatchNormalization, ReLU and any of these three: the rows that are read are normalised as they are read
-    Residual                      FusedSum: where a branch ends in a Conv2D, that convolution adds the other branch
+    BatchNormalization, ReLU and any of these three: rows are normalised as they are read
+    Residual                      FusedSum: if a branch ends in a Conv2D, that convolution adds the other branch
     Residual, ReLU                FusedSumReLU
 
-The layers stay as the user wrote them; a plan walks through copies that share their parameters and compute with the
-model's kernel set.  An activation inside a layer (`Conv2D(8, 3, activation="relu")`) becomes a step of its own here, so
-that it fuses like any other.  `Sequential.build` makes a plan and `summary()` shows it.  The arithmetic is in
-`kernels/fast/`.
+The layers of the model stay as the user wrote them.  The steps are made from copies of them, which share the parameters
+and compute with the model's kernel set.  An activation inside a layer (`Conv2D(8, 3, activation="relu")`) becomes a
+layer of its own in the plan, so that it can be fused like any other.
 """
 
 import copy
@@ -35,7 +39,7 @@ from .layers.residual import check_same
 
 
 class Plan:
-    """The steps of a network, for training and for prediction.
+    """The execution plan of a network: its steps in training, and its steps in prediction.
 
     Parameters
     ----------
@@ -46,9 +50,9 @@ class Plan:
     Attributes
     ----------
     training : list of Layer and Fused
-        For forward passes that a backward pass follows.
+        Steps for forward passes that are followed by a backward pass.
     prediction : list of Layer and Fused
-        For forward passes alone; each step is called: ``x = step(x)``.
+        Steps for forward passes alone; each step is called: ``x = step(x)``.
     """
 
     def __init__(self, layers: Sequence[Layer], kernels: ModuleType):
@@ -58,31 +62,31 @@ class Plan:
 
 
 def separate(layer: Layer, kernels: ModuleType) -> list[Any]:
-    """The layer as steps that compute with `kernels`: a copy without its activation, then the activation.
+    """The layer as single layers that compute with `kernels`: a copy without its activation, then the activation.
 
-    Layers that users wrote are taken as they are, since a copy could miss what they keep.
+    Layers that users wrote are not copied, because a copy could miss state that they keep.
     """
     if isinstance(layer, Residual):
-        return [Branches(layer, kernels)] if type(layer) is Residual else [_own(layer, kernels)]
+        return [Branches(layer, kernels)] if type(layer) is Residual else [_uncopied(layer, kernels)]
     if not type(layer).__module__.startswith("minicnn."):
-        return [_own(layer, kernels)]
+        return [_uncopied(layer, kernels)]
     single = copy.copy(layer)
     single.__dict__.update(_kernels=kernels, activation=None)
     return [single] if layer.activation is None else [single, *separate(layer.activation, kernels)]
 
 
-def _own(layer, kernels):
+def _uncopied(layer, kernels):
     layer.kernels = kernels
     return layer
 
 
 class Fused:
-    """Layers that run in one step.
+    """Fused layers: several layers that run as one step of the plan.
 
     Attributes
     ----------
     forward_kernel : str
-        The function of the kernel set without which the layers run one by one.
+        Name of the function that the kernel set must have; without it the layers are not fused.
     """
 
     forward_kernel: str
@@ -91,13 +95,13 @@ class Fused:
         self.layers, self.kernels = layers, layers[0].kernels
 
     def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
-        """y of the last layer for a batch x of the first, and the cache."""
+        """y, the output of the last layer, for a batch x that enters the first, and the cache."""
         raise NotImplementedError
 
     def backward(
         self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
     ) -> np.ndarray | None:
-        """dx of the first layer; writes the gradients of its parameters."""
+        """dx of the first layer; writes the gradients of the parameters."""
         raise NotImplementedError
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -105,12 +109,12 @@ class Fused:
         return self.forward(x)[0]
 
     def updates(self, cache: Cache) -> list[Callable[[], None]]:
-        """As `Layer.updates`."""
+        """The same as `Layer.updates`."""
         return []
 
     @property
     def learns(self) -> bool:
-        """Whether training changes any parameter of its layers."""
+        """Whether training changes any parameter of these layers."""
         return any(layer.learns for layer in self.layers)
 
     def __repr__(self) -> str:
@@ -118,7 +122,7 @@ class Fused:
 
 
 class Branches(Fused):
-    """A residual whose branches have plans of their own."""
+    """A Residual; each of its two branches has a plan of its own."""
 
     forward_kernel = "add"
 
@@ -128,7 +132,7 @@ class Branches(Fused):
 
     @property
     def name(self) -> str:
-        """That of the residual."""
+        """The name of the Residual."""
         return self.layers[0].name
 
     def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
@@ -166,14 +170,14 @@ class Branches(Fused):
 
 
 class FusedConvReLUPool(Fused):
-    """A convolution, its ReLU and its pool.
+    """A convolution, its ReLU and its max pool, fused.
 
     Notes
     -----
-    The cache holds x and one byte for each pooled value, in place of the convolution's whole output.
+    The cache holds x and one byte per pooled value (the argmax) instead of the convolution's whole output.
     """
 
-    forward_kernel, backward_kernel = "block_forward", "block_backward"
+    forward_kernel, backward_kernel = "conv2d_relu_maxpool2d_forward", "conv2d_relu_maxpool2d_backward"
 
     def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
         """y = pool(relu(conv(x)))."""
@@ -185,7 +189,7 @@ class FusedConvReLUPool(Fused):
     def backward(
         self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
     ) -> np.ndarray | None:
-        """dx, and the convolution's gradients, from the maxima alone."""
+        """dx and the gradients of the convolution, computed from the maxima alone."""
         dy, x, argmax = open_cache(self, dy, cache)
         layer = self.layers[0]
         weight, _, strides, pads = layer.arguments(x)
@@ -198,13 +202,13 @@ class FusedConvReLUPool(Fused):
 
 
 class FusedConvPool(FusedConvReLUPool):
-    """A convolution and its pool: the same without the ReLU."""
+    """A convolution and its max pool, fused: the same without the ReLU."""
 
     forward_kernel, backward_kernel = "conv2d_maxpool2d_forward", "conv2d_maxpool2d_backward"
 
 
 class FusedConvReLU(Fused):
-    """A convolution and its ReLU."""
+    """A convolution and its ReLU, fused."""
 
     forward_kernel = "conv2d_relu_forward"
 
@@ -218,7 +222,7 @@ class FusedConvReLU(Fused):
     def backward(
         self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
     ) -> np.ndarray | None:
-        """dx, and the convolution's gradients."""
+        """dx and the gradients of the convolution."""
         dy, x, y = open_cache(self, dy, cache)
         layer = self.layers[0]
         weight, _, strides, pads = layer.arguments(x)
@@ -232,11 +236,12 @@ class FusedConvReLU(Fused):
 
 
 class FusedNormReLU(Fused):
-    """A batch normalisation and its ReLU.
+    """A batch normalisation and its ReLU, fused.
 
     Notes
     -----
-    In training the cache holds x and two numbers per channel, and no output: where the ReLU cut is computed again.
+    In training the cache holds x and two numbers per channel, but not the output: the backward pass computes again
+    where the ReLU was 0.
     """
 
     forward_kernel = "batchnorm_relu_forward"
@@ -256,7 +261,7 @@ class FusedNormReLU(Fused):
     def backward(
         self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
     ) -> np.ndarray | None:
-        """dx, and the gradients of gamma and beta."""
+        """dx and the gradients of gamma and beta."""
         dy, x, y, mean, variance = open_cache(self, dy, cache)
         layer = self.layers[0]
         if mean is None:
@@ -274,7 +279,7 @@ class FusedNormReLU(Fused):
 
 
 class FusedSeparableConv(Fused):
-    """Both halves of a separable convolution, and a normalisation with its ReLU before it; prediction alone."""
+    """Both halves of a separable convolution, and a BatchNormalization with ReLU before it; only for prediction."""
 
     forward_kernel = "separable_conv2d_forward"
 
@@ -287,19 +292,19 @@ class FusedSeparableConv(Fused):
 
 
 class FusedSeparableConvReLU(FusedSeparableConv):
-    """The same and its ReLU."""
+    """The same with the ReLU after it."""
 
     forward_kernel = "separable_conv2d_relu_forward"
 
 
 class FusedSeparableConvPool(FusedSeparableConv):
-    """The same and its pool."""
+    """The same with the max pool after it."""
 
     forward_kernel = "separable_conv2d_maxpool2d_forward"
 
 
 class FusedSum(Fused):
-    """A residual; a convolution that one of its branches ends in adds the other branch; prediction alone."""
+    """A Residual with a branch that ends in a convolution, which adds the other branch; only for prediction."""
 
     forward_kernel = "conv2d_add_forward"
 
@@ -315,12 +320,12 @@ class FusedSum(Fused):
 
 
 class FusedSumReLU(FusedSum):
-    """The same and its ReLU."""
+    """The same with the ReLU after it."""
 
     forward_kernel = "conv2d_add_relu_forward"
 
 
-# Which layers in a row become which step; longest first.
+# Which layers in a row are fused, and into which class; the longest rows come first.
 TRAINING = (
     ((Conv2D, ReLU, MaxPool2D), FusedConvReLUPool),
     ((Conv2D, ReLU), FusedConvReLU),
@@ -342,7 +347,7 @@ PREDICTION = (
 
 
 def fuse(singles: Sequence[Any], patterns: Sequence[tuple]) -> list[Any]:
-    """The steps of a walk through single layers: each layer, or some as one."""
+    """The steps of a plan for single layers: layers in a row that match a pattern are fused, the others stay."""
     steps, place = [], 0
     while place < len(singles):
         for kinds, make in patterns:
@@ -358,12 +363,12 @@ def fuse(singles: Sequence[Any], patterns: Sequence[tuple]) -> list[Any]:
 
 
 def matches(row: Sequence[Any], kinds: tuple) -> bool:
-    """Whether the layers are of these classes, and have options that a fused step can have."""
+    """Whether the layers are of these classes, and their options allow fusion."""
     return tuple(type(layer) for layer in row) == kinds and all(map(can_fuse, row))
 
 
 def can_fuse(layer: Any) -> bool:
-    """Whether a pool halves the image, a ReLU is a plain one, and so on."""
+    """Whether the layer's options allow fusion: a pool must halve the image, a ReLU must be max(x, 0), and so on."""
     if isinstance(layer, MaxPool2D):
         unpadded = layer.padding in ("valid", ((0, 0), (0, 0)))
         return layer.pool_size == layer.strides == (2, 2) and unpadded
@@ -375,23 +380,28 @@ def can_fuse(layer: Any) -> bool:
 
 
 def adding_branch(branches: Branches) -> tuple[list, Conv2D, list] | None:
-    """The steps of a branch that ends in a convolution, without it; the convolution; the other branch's steps."""
+    """The branch that ends in a convolution, split for `FusedSum`; None if neither branch ends in one.
+
+    Returns
+    -------
+    (steps before the convolution, the convolution, steps of the other branch)
+    """
     for one, other in permutations(plan.prediction for plan in branches.plans):
         if one and type(one[-1]) is Conv2D and can_fuse(one[-1]):
             return one[:-1], one[-1], other
     return None
 
 
-# ------------------------------------------------------------------------------- walking a plan
+# ------------------------------------------------------------------------------- running a plan
 def predict(steps: Sequence[Any], x: np.ndarray) -> np.ndarray:
-    """y of the last step, in prediction; nothing is kept."""
+    """The output of the last step, in prediction; nothing is cached."""
     for step in steps:
         x = step(x)
     return x
 
 
 def run(steps: Sequence[Any], x: np.ndarray, training: bool) -> tuple[np.ndarray, list[Cache]]:
-    """y of the last step, and every step's cache."""
+    """The output of the last step, and the cache of every step."""
     caches = []
     for step in steps:
         x, cache = run_forward(step, x, training)
@@ -402,9 +412,9 @@ def run(steps: Sequence[Any], x: np.ndarray, training: bool) -> tuple[np.ndarray
 def run_back(
     steps: Sequence[Any], dy: np.ndarray, caches: list[Cache], need_dx: bool, need_dweight: bool = True
 ) -> np.ndarray | None:
-    """dx of the first step; each cache is taken out of the list when it is used, so that its memory is free again.
+    """dx of the first step; each cache is removed from the list when it is used, which frees its memory.
 
-    Without `need_dx` it stops at the lowest step that learns.
+    Without `need_dx`, the pass ends at the first step of the plan that has trainable parameters.
     """
     lowest = 0 if need_dx else next((i for i, step in enumerate(steps) if step.learns), len(steps))
     while len(caches) > lowest:
@@ -414,5 +424,5 @@ def run_back(
 
 
 def updates(steps: Sequence[Any], caches: Sequence[Cache]) -> list[Callable[[], None]]:
-    """What the steps change beside the weights; see `Layer.updates`."""
+    """The functions that update what is not trained by gradients; see `Layer.updates`."""
     return [update for step, cache in zip(steps, caches, strict=True) for update in step.updates(cache)]

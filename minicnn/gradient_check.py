@@ -1,12 +1,15 @@
-"""Is a hand-written backward pass right?  Compare it with differences of the forward pass.
+"""Gradient check: compares a hand-written backward pass with finite differences of the forward pass.
 
     numeric = (f(x + e d) - f(x - e d)) / 2e          analytic = gradient . d
 
-In float64, with a random upstream gradient (all ones would hide a transposed one).  Small arrays are
-checked element by element (`check_layer`, `check_loss`), whole networks along random directions
-(`check_model`).  Where the two one-sided differences disagree, the point sits on a kink (a ReLU at 0, a tie
-in a pool) and has no gradient to compare with: such elements are counted and left out.  A kink beside the
-point is avoided along a direction: by shorter steps, by the slope on its other side, by another direction.
+Called by the tests, by benchmarks/gradients.py, and by users for layers and losses of their own.  It says whether a
+gradient is right, not whether the forward pass is.  Read layers/base.py next.
+
+All checks compute in float64, with a random upstream gradient (all ones would hide a transposed gradient).
+`check_layer` and `check_loss` check small arrays element by element; `check_model` checks a whole network along random
+directions.  Where the two one-sided differences disagree, the point lies on a kink (a ReLU at 0, a tie in a pool) and
+has no gradient to compare with: such elements are counted and skipped.  If a kink lies within the step along a
+direction, the check retries with a shorter step, then with a one-sided difference, then with a new direction.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,30 +22,30 @@ from numpy.typing import ArrayLike
 from .errors import ArgumentError
 from .kernels import kernel_set
 
-STEP = 1e-6  # large against rounding (1e-16 / 1e-6), small against curvature (1e-6 squared)
-STEPS = (1e-6, 1e-7, 1e-8)  # along a direction of a network, which has a million kinks to avoid
-SETTLED = 3e-7  # two steps whose slopes differ by less than this share of the gradient cross no kink
-ATTEMPTS = 5  # directions that are drawn until one has no kink on both sides
-KINK = 1e-3  # one-sided slopes that differ by more than this share of the gradient are a kink
+STEP = 1e-6  # step length per element: rounding errors (1e-16 / 1e-6) and curvature (1e-6 squared) stay small
+STEPS = (1e-6, 1e-7, 1e-8)  # step lengths along a direction of a network, which has many kinks to avoid
+SETTLED = 3e-7  # if halving the step changes the slope by less than this fraction of the gradient, it crosses no kink
+ATTEMPTS = 5  # number of directions to try before a direction with a kink on both sides is accepted
+KINK = 1e-3  # one-sided slopes that differ by more than this fraction of the gradient are a kink
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What one comparison found.
+    """The result of one comparison.
 
     Attributes
     ----------
     name : str
-        ``"dx"``, a parameter's name, or a direction.
+        ``"dx"``, the name of a parameter, or ``"all parameters"``.
     error : float
-        The largest difference, over the largest gradient of the array; along a direction, the
-        difference over the length of the gradient.
+        Largest difference divided by the largest gradient of the array; along a direction, the difference divided by
+        the length of the gradient.
     worst : tuple of int
-        Where the largest difference is; () for a direction.
+        Index of the largest difference; () for a direction.
     analytic, numeric : float
-        The two values there.
+        The two values at that index.
     elements, kinks : int
-        How many were compared or left out as kinks.
+        Number of elements, and how many of them were skipped as kinks.
     """
 
     name: str
@@ -54,7 +57,7 @@ class GradientCheck:
     kinks: int
 
     def passes(self, tolerance: float = 1e-6) -> bool:
-        """Whether something was compared and the error is within `tolerance`."""
+        """Whether at least one element was compared and the error is within `tolerance`."""
         return self.kinks < self.elements and self.error <= tolerance
 
     def __str__(self) -> str:
@@ -72,20 +75,22 @@ def check_layer(
     kernels: str = "im2col",
     training: bool = True,
 ) -> list[GradientCheck]:
-    """Check dx and every trainable parameter's gradient of one layer, element by element.
+    """Check dx and the gradient of every trainable parameter of one layer, element by element.
 
     Parameters
     ----------
     layer : Layer
-        Not built yet; it is built here, in float64.
+        A layer that is not built yet; it is built here, in float64.
     input_shape : tuple of int
-        Without the batch; small, since each element costs two forward passes.
+        Shape of one sample, without the batch axis.  Keep it small: each element costs two forward passes.
     batch : int
+        Number of samples.
     seed : int
-        Draws weights, input and upstream gradient.
+        Seed of the weights, the input and the upstream gradient.
     kernels : str
+        Name of the kernel set.
     training : bool
-        False checks the backward pass of prediction.
+        Whether to check the backward pass of training (True) or of prediction (False).
 
     Returns
     -------
@@ -102,10 +107,10 @@ def check_layer(
     output_shape = layer.build(tuple(input_shape), rng, "float64")
     parameters = [parameter for parameter in layer.parameters if parameter.trainable]
     for parameter in parameters:
-        parameter.value = rng.standard_normal(parameter.shape)  # a bias of zeros would hide mistakes
+        parameter.value = rng.standard_normal(parameter.shape)  # a bias of zeros would hide errors
     if not training:
         for parameter in layer.parameters:
-            if not parameter.learned:  # statistics, of which some must be above 0
+            if not parameter.learned:  # statistics; a variance must be above 0
                 parameter.value = rng.uniform(0.5, 2, parameter.shape)
     x, dy = rng.standard_normal((batch, *input_shape)), rng.standard_normal((batch, *output_shape))
     _, cache = layer.forward(x, training)
@@ -121,12 +126,13 @@ def check_layer(
 def check_loss(
     loss: Callable, target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> GradientCheck:
-    """Check a loss's gradient with respect to its prediction, element by element.
+    """Check the gradient of a loss with respect to the prediction, element by element.
 
     Parameters
     ----------
     loss : Loss
-    target, prediction, sample_weight : as the loss takes them; the prediction becomes float64
+    target, prediction, sample_weight : array
+        Arguments of the loss; the prediction is converted to float64.
 
     Examples
     --------
@@ -144,17 +150,19 @@ def check_loss(
 def check_model(
     model: Any, x: np.ndarray, y: ArrayLike, directions: int = 2, seed: int = 0
 ) -> list[GradientCheck]:
-    """Check a whole network along random directions: each trainable parameter by itself, then all together.
+    """Check a whole network along random directions: each trainable parameter alone, then all of them together.
 
-    The network is left as it was, except for `.grad`.
+    The network is unchanged afterwards, except for `.grad`.
 
     Parameters
     ----------
     model : Sequential, built with dtype="float64" and compiled
-    x, y : a batch
+    x, y : array
+        Inputs and targets of one batch.
     directions : int
-        How many for each parameter.
+        Number of directions per parameter.
     seed : int
+        Seed of the directions.
 
     Returns
     -------
@@ -163,7 +171,7 @@ def check_model(
     Raises
     ------
     ArgumentError
-        If the model is not float64: float32 cannot tell a wrong gradient from rounding.
+        If the model is not float64: in float32, rounding errors are as large as the errors to be found.
     """
     if model.dtype != np.float64:
         raise ArgumentError(
@@ -186,16 +194,18 @@ def check_model(
 
 
 def check_array(name: str, f: Callable[[], float], array: np.ndarray, gradient: np.ndarray) -> GradientCheck:
-    """Check one array's gradient, element by element.
+    """Check the gradient of one array, element by element.
 
     Parameters
     ----------
     name : str
-    f : function of nothing that reads `array`
+        Name of the array in the result.
+    f : function without arguments
+        It reads `array` and returns a float.
     array : array, float64
-        Changed and put back, an element at a time.
+        Each element is changed and then restored.
     gradient : array of the same shape
-        What is claimed to be df / darray.
+        The gradient to check: supposedly df / darray.
 
     Examples
     --------
@@ -220,7 +230,7 @@ def check_array(name: str, f: Callable[[], float], array: np.ndarray, gradient: 
 
 
 def _check_directions(name, f, parameters, rng):
-    """Along a random direction, or the next that has no kinks in the way."""
+    """Check along random directions until one of them gives a result without a kink."""
     for _ in range(ATTEMPTS):
         check = _check_direction(name, f, parameters, [rng.standard_normal(p.shape) for p in parameters])
         if not check.kinks:
@@ -229,9 +239,9 @@ def _check_directions(name, f, parameters, rng):
 
 
 def _check_direction(name, f, parameters, directions):
-    """Along one direction, with shorter steps until no ReLU or pool changes its mind within the step."""
+    """Check along one direction, with shorter and shorter steps until no ReLU or pool switches within the step."""
     analytic = sum(float(np.vdot(p.grad, d)) for p, d in zip(parameters, directions, strict=True))
-    # The gradient's length is the typical slope along a random direction.
+    # The length of the gradient is the typical slope along a random direction.
     length = sum(float(np.vdot(p.grad, p.grad)) for p in parameters) ** 0.5
     values = [p.value for p in parameters]
 
@@ -253,7 +263,7 @@ def _check_direction(name, f, parameters, directions):
             numeric, settled = shorter[0], True
             break
         if step == STEPS[-1]:
-            # A kink that is nearer still lies on one side: the slope on the other is the gradient's.
+            # A kink that is closer than the shortest step lies on one side; the slope on the other side is valid.
             numeric, settled = shorter[1 if up else 2], up != down and not smooth
     for p, value in zip(parameters, values, strict=True):
         p.value = value

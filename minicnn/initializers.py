@@ -1,6 +1,7 @@
-"""Where weights begin: random values whose spread keeps signals neither growing nor dying.
+"""Initial weights: random values whose spread keeps the signals from growing or vanishing from layer to layer.
 
-Called by the layers when they are built; the generator is always passed in.  Formulas are Keras's.
+The layers call these functions when they are built (`Layer.parameter`) and pass their random generator.  Formulas and
+names are Keras's; of Keras's initialisers, four are here.
 """
 
 import math
@@ -9,12 +10,12 @@ import numpy as np
 
 from .errors import check_word
 
-# The standard deviation of a normal distribution cut at two standard deviations.
+# The standard deviation of a normal distribution that is truncated at two standard deviations.
 TRUNCATED_STANDARD_DEVIATION = 0.87962566103423978
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many inputs feed one output, and how many outputs one input feeds.
+    """The number of inputs of each output, and the number of outputs of each input.
 
     Parameters
     ----------
@@ -22,7 +23,8 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
     Returns
     -------
-    (fan_in, fan_out) : for a convolution both include the KH*KW positions of the kernel.
+    (fan_in, fan_out) : tuple of int
+        For a convolution, both include the KH*KW positions of the kernel.
 
     Examples
     --------
@@ -51,7 +53,7 @@ def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator, dtype: str 
 
 
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator, dtype: str = "float32") -> np.ndarray:
-    """Normal with standard deviation sqrt(2 / fan_in), cut at two deviations of the uncut normal.
+    """Truncated normal with standard deviation sqrt(2 / fan_in); values beyond two deviations are drawn again.
 
     References
     ----------
@@ -82,11 +84,11 @@ BY_NAME = {function.__name__: function for function in (glorot_uniform, he_norma
 
 
 def check_name(name: str, where: str) -> str:
-    """`name`, if it is an initialiser's.
+    """`name`, if it is the name of an initialiser.
 
     Raises
     ------
     ArgumentError
-        With the names that there are.
+        If it is not; the message lists the names.
     """
     return check_word(name, where, BY_NAME)

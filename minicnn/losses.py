@@ -1,14 +1,16 @@
-"""How wrong a prediction is, as one number, and in which direction each output should move.
+"""Loss functions: how wrong the predictions are, as one number, and its gradient with respect to each output.
 
-A loss is called with targets and predictions and returns (value, gradient).  The loss alone divides by
-the batch size N; layers never do.  `from_logits=True` means that the predictions have not been through
-Sigmoid or Softmax yet: the two together are simpler and exact where the pair in sequence overflows
-(logit -50 with label 1 costs 50 with gradient -1; through a clipped probability it costs 16.1 and the
-gradient is 0).  `Sequential` uses that form by itself when the network ends in the right activation.
-Formulas and names are Keras's.  Called by `Sequential.compute_gradients`; nothing here knows of layers.
+A loss is called with targets and predictions and returns (value, gradient).  `Sequential.compute_gradients` calls it.
+Penalties on weights are in regularizers.py; metrics, which have no gradient, in metrics.py.  Read targets.py next.
 
-Your own loss is a subclass of `Loss` with a method `terms`, or a function (target, prediction) ->
-(value, gradient).  Both always receive the predictions as the network gives them, never logits instead.
+The loss divides by the batch size N; layers never do.  With `from_logits=True` the predictions are logits, which have
+not passed through Sigmoid or Softmax.  Loss and activation together are then one formula, which is simpler, and exact
+where the two in sequence overflow: logit -50 with label 1 costs 50 with gradient -1, but through a clipped probability
+it costs 16.1 and the gradient is 0.  `Sequential` uses this form by itself when the network ends in the matching
+activation.  Formulas and names are Keras's.
+
+To write a loss, subclass `Loss` and define the method `terms`, or write a function (target, prediction) ->
+(value, gradient).  Both always receive the predictions as the network gives them, never logits in their place.
 """
 
 import functools
@@ -26,25 +28,25 @@ from .errors import ArgumentError, ShapeError, check_bool, check_number
 from .functions import sigmoid, softmax
 from .targets import as_numbers, check_shares, check_weights, class_numbers, numeric, one_hot
 
-EPSILON = 1e-7  # probabilities are kept this far from 0 and 1 where a logarithm is taken
+EPSILON = 1e-7  # before a logarithm, probabilities are clipped to [EPSILON, 1 - EPSILON]
 TOLERANCE = 1e-3  # how far rounding may move a probability out of [0, 1]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The base: check the arrays, weight the samples, average.
+    """The base class of losses: checks the arrays, weights the samples and averages over the batch.
 
-    Subclasses write `terms`, which gives each sample's loss and its own gradient.
+    A subclass defines `terms`, which returns the loss of each sample and its gradient.
 
     Parameters
     ----------
     from_logits : bool
-        Whether predictions still lack their final activation.
+        Whether the predictions are logits, without the final activation.
 
     Attributes
     ----------
     activation : "Sigmoid", "Softmax" or None
-        The layer this loss belongs behind; it tells what the predictions mean.
+        The activation that the network ends in with this loss; it says what the predictions mean.
 
     Examples
     --------
@@ -67,30 +69,30 @@ class Loss:
     def __call__(
         self, target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[float, np.ndarray]:
-        """The batch's loss and its gradient with respect to `prediction`.
+        """The loss of the batch and its gradient with respect to `prediction`.
 
         Parameters
         ----------
         target : array (N,), (N, 1) or (N, K)
         prediction : array (N, K)
         sample_weight : number or array (N,) or (N, 1), optional
-            Each sample's loss and gradient are multiplied by its weight; the sum is still divided by N.
+            Weights by which the loss and the gradient of each sample are multiplied; the sum is still divided by N.
 
         Returns
         -------
         value : float
-            NaN or infinite if the prediction is.
+            The loss; NaN or infinite if a prediction is.
         gradient : array like `prediction`
 
         Raises
         ------
         ArgumentError
-            If targets or weights are not finite numbers, or predictions are not what this loss takes.
+            If targets or weights are not finite numbers, or the predictions are outside the range of this loss.
         ShapeError
             If targets, predictions and weights do not fit together.
         """
         prediction = check_prediction(self.name, prediction)
-        with np.errstate(all="ignore"):  # what is not finite reaches the value, and training stops there
+        with np.errstate(all="ignore"):  # NaN and infinity reach the value, and training stops there
             target = self.prepare(target, prediction)
             each, gradient = _checked(self, self.terms(target, prediction), prediction)  # (N,), (N, K)
             N = len(prediction)
@@ -103,7 +105,7 @@ class Loss:
             return float(each.sum(dtype=np.float64) / N), gradient
 
     def prepare(self, target: ArrayLike, prediction: np.ndarray) -> np.ndarray:
-        """The target in the prediction's shape and type."""
+        """The target in the shape and type of the prediction."""
         target = as_numbers(target, f"{self.name} targets")
         if target.ndim == 1 and prediction.shape == (len(target), 1):
             target = target[:, None]
@@ -115,11 +117,11 @@ class Loss:
         return target.astype(prediction.dtype, copy=False)
 
     def explain(self, target: np.ndarray, prediction: np.ndarray) -> str:
-        """One sentence on what to do about a target of the wrong shape."""
+        """The repair sentence for a target of the wrong shape."""
         return "Give one row of targets per sample, as wide as the network's output."
 
     def terms(self, target: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each sample's loss (N,) and its gradient (N, K), not yet divided by N."""
+        """The loss of each sample (N,) and its gradient (N, K), not divided by N."""
         raise NotImplementedError
 
     @property
@@ -143,7 +145,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """The mean over outputs of (p - t)^2;  gradient 2 (p - t) / K.
+    """The mean over the outputs of (p - t)^2;  gradient 2 (p - t) / K.
 
     Examples
     --------
@@ -162,7 +164,7 @@ class MeanSquaredError(Loss):
 
 @dataclass(frozen=True)
 class MeanAbsoluteError(Loss):
-    """The mean over outputs of |p - t|;  gradient sign(p - t) / K, which is 0 where p = t.
+    """The mean over the outputs of |p - t|;  gradient sign(p - t) / K, which is 0 where p = t.
 
     Examples
     --------
@@ -180,15 +182,16 @@ class MeanAbsoluteError(Loss):
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """With d = p - t, the mean over outputs of d^2 / 2 where |d| <= delta, else delta |d| - delta^2 / 2.
+    """With d = p - t, the mean over the outputs of d^2 / 2 where |d| <= delta, and delta |d| - delta^2 / 2 elsewhere.
 
-    The gradient is d, cut off at -delta and delta, / K: an outlier pulls no harder than delta.
+    The gradient is clip(d, -delta, delta) / K, so an outlier has no more weight than an error of delta.
 
     Parameters
     ----------
     from_logits : bool
-        Always False.
+        Must be False.
     delta : float, above 0
+        The error above which the loss grows linearly.
 
     Examples
     --------
@@ -213,7 +216,7 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """-(t log p + (1 - t) log(1 - p)), the mean over outputs; for one sigmoid, or several independent ones.
+    """The mean over the outputs of -(t log p + (1 - t) log(1 - p)); for one sigmoid or several independent ones.
 
     From a logit z, where p = 1 / (1 + exp(-z)):  max(z, 0) - z t + log(1 + exp(-|z|)),  gradient p - t.
 
@@ -266,8 +269,8 @@ class BinaryCrossEntropy(Loss):
 class CategoricalCrossEntropy(Loss):
     """-sum over k of t[k] log q[k], with q = p / sum(p), for one-hot targets and a softmax.
 
-    The division by the sum is Keras's: rows that do not sum to 1 are normalized first.  A softmax's rows
-    do, so q = p there.  The gradient with respect to p[j] is (sum(t) - t[j] / q[j]) / sum(p).
+    As in Keras, rows that do not sum to 1 are divided by their sum first; the rows of a softmax sum to 1, so there
+    q = p.  The gradient with respect to p[j] is (sum(t) - t[j] / q[j]) / sum(p).
 
     From logits z, where p = softmax(z): the gradient is p sum(t) - t.
 
@@ -345,7 +348,7 @@ class SparseCategoricalCrossEntropy(CategoricalCrossEntropy):
 
 @dataclass(frozen=True)
 class CrossEntropy(CategoricalCrossEntropy):
-    """`CategoricalCrossEntropy` for class numbers and one-hot rows alike; the default behind a Softmax.
+    """`CategoricalCrossEntropy` for both class numbers and one-hot rows; the default after a Softmax.
 
     Examples
     --------
@@ -365,9 +368,9 @@ class CrossEntropy(CategoricalCrossEntropy):
 
 @dataclass(frozen=True)
 class FunctionLoss(Loss):
-    """A user's own function (target, prediction) -> (value, gradient) as a loss; `find_loss` makes it.
+    """A loss from a user's function (target, prediction) -> (value, gradient); made by `find_loss`.
 
-    The function receives targets in the shape of the predictions, and averages over the batch itself.
+    The function receives the targets in the shape of the predictions, and must average over the batch itself.
 
     Examples
     --------
@@ -386,7 +389,7 @@ class FunctionLoss(Loss):
         where = getattr(self.function, "__name__", type(self.function).__name__)
         if sample_weight is not None:
             raise ArgumentError(
-                f"loss {where}", "no weights: a function cannot weight samples", "sample or class weights",
+                f"loss {where}", "no weights, because a function cannot weight samples", "sample or class weights",
                 "Subclass minicnn.losses.Loss and write its method terms.",
             )  # fmt: skip
         prediction = check_prediction(f"loss {where}", prediction)
@@ -419,7 +422,7 @@ SHORT = {"mse": MeanSquaredError, "mae": MeanAbsoluteError, "bce": BinaryCrossEn
 
 
 def find_loss(loss: Any, custom: Mapping[str, Any] | None = None) -> Loss:
-    """A loss from its name, an object, a user's own function, or the dictionary that `describe_loss` made.
+    """The loss for a name, a Loss, a user's function, or a dictionary from `describe_loss`.
 
     Names are Keras's, in any of its spellings: "binary_crossentropy", "BinaryCrossentropy", "mse".
 
@@ -427,12 +430,12 @@ def find_loss(loss: Any, custom: Mapping[str, Any] | None = None) -> Loss:
     ----------
     loss : str, Loss, function of (target, prediction) that returns (value, gradient), or dict
     custom : dict from name to class or function, optional
-        A user's own losses; they come before the library's.
+        The user's own losses; they take precedence over the library's.
 
     Raises
     ------
     ArgumentError
-        For anything else.
+        If `loss` is none of these.
 
     Examples
     --------
@@ -449,10 +452,10 @@ def find_loss(loss: Any, custom: Mapping[str, Any] | None = None) -> Loss:
     if isinstance(loss, str):
         if custom and loss in custom:
             return _from_description(loss, {}, custom)
-        known = {_plain(name): found for name, found in (BY_NAME | SHORT).items()}
-        if _plain(loss) in known:
-            return known[_plain(loss)]()
-        if close := get_close_matches(_plain(loss), known, 1):
+        known = {_simplified(name): found for name, found in (BY_NAME | SHORT).items()}
+        if _simplified(loss) in known:
+            return known[_simplified(loss)]()
+        if close := get_close_matches(_simplified(loss), known, 1):
             repair = f'Did you mean "{known[close[0]].name}"?'
     elif inspect.isclass(loss):
         repair = f"Write {loss.__name__}(), with brackets."
@@ -464,12 +467,12 @@ def find_loss(loss: Any, custom: Mapping[str, Any] | None = None) -> Loss:
 
 
 def describe_loss(loss: Loss) -> dict:
-    """A loss as JSON can hold it, for a model file: {"class": its name, "config": its arguments}.
+    """The loss as a dictionary for a model file: {"class": its name, "config": its arguments}.
 
     Raises
     ------
     ArgumentError
-        If it has no name, or arguments that JSON cannot hold.
+        If the loss has no name, or has arguments that JSON cannot represent.
 
     Examples
     --------
@@ -483,7 +486,7 @@ def describe_loss(loss: Loss) -> dict:
     try:
         json.dumps(config)
     except (TypeError, ValueError):
-        raise ArgumentError(f"loss {name}", "arguments that JSON can hold", repr(config)) from None
+        raise ArgumentError(f"loss {name}", "arguments that JSON can represent", repr(config)) from None
     if name == "<lambda>":
         repair = "Define it with def."
         raise ArgumentError("loss", "a function with a name", repr(loss.function), repair)
@@ -491,10 +494,10 @@ def describe_loss(loss: Loss) -> dict:
 
 
 def _from_description(name, config, custom):
-    """The loss of that class or function, made with that configuration."""
+    """The loss that `describe_loss` described."""
     found = custom.get(name) or {own.__name__: own for own in OWN}.get(name)
     if found is None or not isinstance(config, dict):
-        repair = f'Give it with custom_objects={{"{name}": {name}}}.'
+        repair = f'Pass custom_objects={{"{name}": {name}}}.'
         raise ArgumentError("loss", "a loss of minicnn or of custom_objects", repr(name), repair)
     if inspect.isclass(found):
         try:
@@ -507,9 +510,9 @@ def _from_description(name, config, custom):
 
 
 def takes_logits(loss: Loss) -> bool:
-    """Whether the loss may be handed logits in place of the probabilities that a network gives.
+    """Whether `with_logits(loss)` can replace the loss and the activation before it.
 
-    Only the library's own cross-entropies: a subclass has a `terms` that was written for probabilities.
+    True only for the library's own cross-entropies: the `terms` of a user's subclass expects probabilities.
 
     Examples
     --------
@@ -519,9 +522,9 @@ def takes_logits(loss: Loss) -> bool:
     return type(loss) in OWN and loss.activation is not None and not loss.from_logits
 
 
-@functools.lru_cache(maxsize=16)  # asked for in every step of training
+@functools.lru_cache(maxsize=16)  # called in every training step
 def with_logits(loss: Loss) -> Loss:
-    """The same loss, for predictions that still lack their final activation."""
+    """The same loss for logits: predictions without their final activation."""
     return replace(loss, from_logits=True)
 
 
@@ -534,7 +537,7 @@ def check_arguments(function: Callable, where: str) -> None:
     """
     try:
         signature = inspect.signature(function)
-    except (ValueError, TypeError):  # some compiled functions do not tell
+    except (ValueError, TypeError):  # some compiled functions have no signature
         return
     try:
         signature.bind(None, None)
@@ -544,7 +547,7 @@ def check_arguments(function: Callable, where: str) -> None:
 
 
 def check_prediction(where: str, prediction: ArrayLike) -> np.ndarray:
-    """Predictions as a floating-point array (N, K), N at least 1.
+    """The predictions as a floating-point array (N, K), with N of at least 1.
 
     Raises
     ------
@@ -553,12 +556,12 @@ def check_prediction(where: str, prediction: ArrayLike) -> np.ndarray:
     prediction = numeric(prediction, f"{where} predictions")
     if prediction.ndim != 2 or not prediction.size:
         found = f"shape {prediction.shape}"
-        raise ShapeError(where, "predictions (N, K)", found, "End in Flatten() and Dense.")
+        raise ShapeError(where, "predictions (N, K)", found, "End the network in Flatten() and Dense.")
     return prediction if prediction.dtype.kind == "f" else prediction.astype(np.float64)
 
 
 def _checked(loss, terms, prediction):
-    """What `terms` returned, if it is a loss for each sample and a gradient for each output."""
+    """The result of `terms`, if it is one loss per sample and one gradient per output."""
     if not isinstance(terms, tuple) or len(terms) != 2:
         raise _wrong_terms(loss, prediction, type(terms).__name__)
     each, gradient = map(np.asarray, terms)
@@ -569,18 +572,18 @@ def _checked(loss, terms, prediction):
 
 def _wrong_terms(loss, prediction, found):
     wanted = f"a pair of shapes {prediction.shape[:1]} and {prediction.shape}"
-    repair = "Return each sample's loss, and its gradient."
+    repair = "Return the loss of each sample and its gradient."
     return ShapeError(f"{type(loss).__name__}.terms", wanted, found, repair)
 
 
 def _clipped(p):
-    """Probabilities inside [epsilon, 1 - epsilon], and where they were inside before."""
+    """The probabilities clipped to [epsilon, 1 - epsilon], and a mask of those that were inside before."""
     inside = (p > EPSILON) & (p < 1 - EPSILON) | np.isnan(p)
     return np.clip(p, EPSILON, 1 - EPSILON), inside
 
 
 def _check_probabilities(loss, prediction, most):
-    """Logits taken for probabilities would be cut off at 0 and 1, where the gradient is 0 and nothing is learned."""
+    """Refuse logits in place of probabilities: clipped, they would have gradient 0, and training would stall."""
     wrong = (prediction < -TOLERANCE) | (prediction > most)
     if wrong.any() and np.isfinite(prediction).all():
         end = loss.activation
@@ -595,5 +598,6 @@ def _check_smoothing(loss):
     object.__setattr__(loss, "label_smoothing", smoothing)
 
 
-def _plain(name):
+def _simplified(name):
+    """The name in lower case without separators, so that all spellings match."""
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")

@@ -1,13 +1,15 @@
-"""How good predictions are, in numbers a person can use.  Each function takes (target, prediction).
+"""Metrics: how good predictions are, as numbers that are easy to interpret, from (target, prediction).
 
-Targets are class numbers (N,), a column (N, 1), or one row per sample (N, K).  Predictions are (N, K), as a
-network gives them.  What they mean is said by `outputs`, an `Outputs` (outputs.py).  A compiled model gives
-its own to every metric.  Without it the meaning is guessed: one column is one sigmoid, where class 1 is
-predicted when p > 0.5; more columns, whose rows must sum to 1, are a softmax.
+Metrics have no gradient; losses.py has the functions to train with.  Called by training/loop.py, reporting/reports.py
+and users.  All samples are evaluated at once; metrics are never averaged over batches.  Read outputs.py first.
 
-Metrics are computed on all samples at once, never averaged over batches.  Called by `training/loop.py`,
-reporting/reports.py and the examples.  Your own metric is a function of (target, prediction) that returns one number;
-`compile` gives it targets in the predictions' shape, and probabilities where the network gives logits.
+Targets are class numbers (N,), a column (N, 1), or one row per sample (N, K).  Predictions are (N, K), as a network
+gives them.  The argument `outputs`, an `Outputs`, says what the predictions mean; a compiled model passes its own to
+every metric.  Without it, the meaning is guessed: one column is a sigmoid, and class 1 is predicted where p > 0.5; more
+columns are a softmax, and every row must sum to 1.
+
+To write a metric, write a function of (target, prediction) that returns one number.  `compile` makes sure that it gets
+targets in the shape of the predictions, and probabilities where the network gives logits.
 """
 
 import functools
@@ -29,10 +31,10 @@ from .targets import as_numbers, numeric
 
 
 class Proportion(float):
-    """A share of samples, together with how sure one may be of it.
+    """A proportion of samples, with its standard error.
 
-    A float in every use; `standard_error` = sqrt(p (1 - p) / n) tells how far another sample of the
-    same size would typically lie.  `str` shows both; in an f-string or a file name it is the number alone.
+    It behaves as a float.  `standard_error` = sqrt(p (1 - p) / n) says how much the proportion typically varies between
+    samples of this size.  `str` shows both numbers; in an f-string or a file name, only the proportion appears.
 
     Examples
     --------
@@ -61,13 +63,14 @@ class Proportion(float):
 
 
 def text(value: float, stream: Any = None) -> str:
-    """A metric's value for people: four decimals, with the standard error where there is one.
+    """The value of a metric as text: four decimals, and the standard error of a Proportion.
 
     Parameters
     ----------
     value : float or Proportion
     stream : file, optional
-        Where it will be printed (default: standard output).  If its encoding has no "±", that becomes "+-".
+        The file to which the text will be printed (default: standard output).  If its encoding has no "±", the text
+        has "+-" instead.
 
     Examples
     --------
@@ -85,20 +88,22 @@ def text(value: float, stream: Any = None) -> str:
     return shown
 
 
-def classes(prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
-    """The predicted class numbers (N,): p > 0.5 for one column, else the largest; for labels 0 or 1 for each (N, K).
+def predicted_classes(prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
+    """The predicted class numbers (N,), or 0 and 1 for independent labels (N, K).
+
+    One column predicts class 1 where p > 0.5; several columns predict the most probable class.
 
     Examples
     --------
-    >>> classes(np.array([[0.5], [0.6]])), classes(np.array([[0.2, 0.8]]))
+    >>> predicted_classes(np.array([[0.5], [0.6]])), predicted_classes(np.array([[0.2, 0.8]]))
     (array([0, 1]), array([1]))
     """
-    prediction, outputs = _understood(prediction, outputs)
+    prediction, outputs = _interpreted(prediction, outputs)
     return outputs.classes(prediction)
 
 
 def probabilities(prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
-    """Each class's probability (N, K); one sigmoid p becomes two columns, 1 - p and p.
+    """The probability of each class (N, K); one sigmoid p becomes two columns, 1 - p and p.
 
     Examples
     --------
@@ -109,26 +114,26 @@ def probabilities(prediction: ArrayLike, outputs: Outputs | None = None) -> np.n
     return np.hstack([1 - p, p]) if outputs.kind == "probability" else p
 
 
-def labels(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
-    """The true class numbers (N,), whichever form the targets have; of a blended target, the larger part's.
+def true_classes(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
+    """The true class numbers (N,) for targets in any form; a blended target counts as the class with the larger part.
 
     Raises
     ------
     ArgumentError
-        If targets are not numbers.
+        If the targets are not numbers.
     ShapeError
-        If there are not as many targets as predictions, or a class has no prediction.
+        If the numbers of targets and predictions differ, or a class number is out of range.
     """
-    prediction, outputs = _understood(prediction, outputs)
+    prediction, outputs = _interpreted(prediction, outputs)
     true = outputs.true_classes(as_numbers(target, "targets"))
     _check_lengths(true, prediction)
     return true
 
 
 def accuracy(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> Proportion:
-    """The share of samples whose predicted class is the true one, with its standard error.
+    """The proportion of samples whose predicted class is the true class, with its standard error.
 
-    Independent labels are counted label by label: N * K of them.
+    Independent labels are counted one by one: there are N * K of them.
 
     Examples
     --------
@@ -142,7 +147,7 @@ def accuracy(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None =
 
 
 def top_5_accuracy(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> Proportion:
-    """The share of samples for which fewer than five classes are more probable than the true one.
+    """The proportion of samples for which fewer than five classes are more probable than the true class.
 
     Examples
     --------
@@ -151,13 +156,15 @@ def top_5_accuracy(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | 
     """
     p, outputs = _scores(prediction, outputs)
     if outputs.kind != "distribution":
-        raise ArgumentError("top_5_accuracy", "a softmax over classes", _what(outputs), 'Use "accuracy".')
-    of_truth = np.take_along_axis(p, labels(target, p, Outputs("distribution", p.shape[1]))[:, None], 1)
+        raise ArgumentError(
+            "top_5_accuracy", "a softmax over classes", _kind_in_words(outputs), 'Use "accuracy".'
+        )
+    of_truth = np.take_along_axis(p, true_classes(target, p, Outputs("distribution", p.shape[1]))[:, None], 1)
     return Proportion(int(((p > of_truth).sum(1) < 5).sum()), len(p))
 
 
 def confusion_matrix(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
-    """counts[i, j]: samples of true class i that were predicted as class j.
+    """counts[i, j]: the number of samples of true class i that were predicted as class j.
 
     Examples
     --------
@@ -176,9 +183,9 @@ def confusion_matrix(target: ArrayLike, prediction: ArrayLike, outputs: Outputs 
 
 
 def precision(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
-    """Of the samples predicted as a class, the share that is of it; one value per class, 0 if none was predicted.
+    """Of the samples predicted as a class, the proportion that belong to it; one value per class or label.
 
-    For independent labels: of the samples for which a label is predicted, the share that has it.
+    The value is 0 for a class or label that is never predicted.
 
     Examples
     --------
@@ -190,7 +197,9 @@ def precision(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None 
 
 
 def recall(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
-    """Of the samples of a class, the share that was found; one value per class or label, 0 if it does not occur.
+    """Of the samples of a class, the proportion that were predicted as it; one value per class or label.
+
+    The value is 0 for a class or label that does not occur.
 
     Examples
     --------
@@ -204,7 +213,7 @@ def recall(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = N
 def f1_score(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> np.ndarray:
     """2 hits / (predicted + true), the harmonic mean of precision and recall; one value per class or label.
 
-    It is 0 for a class that is neither predicted nor true.
+    The value is 0 for a class or label that is neither predicted nor true.
 
     Examples
     --------
@@ -216,11 +225,11 @@ def f1_score(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None =
 
 
 def roc_auc(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
-    """The probability that a random sample of a class scores above a random sample outside it.
+    """The area under the ROC curve: the probability that a random positive scores above a random negative.
 
-    Ties count half.  More than two classes: the mean over classes, each against the rest; independent
-    labels: the mean over labels.  A class of which all samples are, or none, has no area and is left out
-    of the mean.  NaN if no class has one.
+    Ties count half.  For more than two classes it is the mean over the classes, each against the rest; for independent
+    labels, the mean over the labels.  A class to which all samples or none belong has no area and is left out of the
+    mean; if no class has an area, the result is NaN.
 
     References
     ----------
@@ -232,7 +241,7 @@ def roc_auc(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = 
     0.75
     """
     p, meaning = _scores(prediction, outputs)
-    true = labels(target, prediction, outputs)
+    true = true_classes(target, prediction, outputs)
     if meaning.kind == "distribution":
         areas = [_area(true == k, p[:, k]) for k in range(p.shape[1])]
     else:
@@ -244,9 +253,9 @@ def roc_auc(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = 
 
 
 def log_loss(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
-    """The mean of -log p(true class), with p kept 1e-7 away from 0: a confident mistake costs most.
+    """The mean of -log p(true class), where p is at least 1e-7; confident mistakes cost most.
 
-    For independent labels: the mean over samples and labels of -log p(what is true of the label).
+    For independent labels: the mean over samples and labels of -log p(true value of the label).
 
     Examples
     --------
@@ -254,7 +263,7 @@ def log_loss(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None =
     0.693147
     """
     p, meaning = _scores(prediction, outputs)
-    p, true = p.astype(np.float64, copy=False), labels(target, prediction, outputs)
+    p, true = p.astype(np.float64, copy=False), true_classes(target, prediction, outputs)
     if meaning.kind == "distribution":
         of_truth = np.take_along_axis(p, true[:, None], 1)
     else:
@@ -265,9 +274,9 @@ def log_loss(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None =
 def expected_calibration_error(
     target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None, bins: int = 15
 ) -> float:
-    """How far confidence is from accuracy: the mean over bins of |accuracy - mean confidence|, weighted by samples.
+    """The mean over bins of |accuracy - mean confidence|, weighted by the number of samples in each bin.
 
-    Confidence is the probability of the predicted class; the bins cut [0, 1] evenly.
+    Confidence is the probability of the predicted class; the bins divide [0, 1] evenly.
 
     References
     ----------
@@ -278,8 +287,8 @@ def expected_calibration_error(
     >>> round(expected_calibration_error([1, 1, 0, 1], np.array([[0.75], [0.75], [0.75], [0.75]])), 6)
     0.0
     """
-    share, guess = probabilities(prediction, outputs), classes(prediction, outputs)
-    true = labels(target, prediction, outputs)
+    share, guess = probabilities(prediction, outputs), predicted_classes(prediction, outputs)
+    true = true_classes(target, prediction, outputs)
     confidence, right = share[np.arange(len(share)), guess], guess == true
     bins = check_int(bins, "bins")
     place = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -288,7 +297,7 @@ def expected_calibration_error(
 
 
 def mean_squared_error(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
-    """The mean of (p - t)^2 over samples and outputs.
+    """The mean of (p - t)^2 over all samples and outputs.
 
     Examples
     --------
@@ -299,7 +308,7 @@ def mean_squared_error(target: ArrayLike, prediction: ArrayLike, outputs: Output
 
 
 def mean_absolute_error(target: ArrayLike, prediction: ArrayLike, outputs: Outputs | None = None) -> float:
-    """The mean of |p - t| over samples and outputs.
+    """The mean of |p - t| over all samples and outputs.
 
     Examples
     --------
@@ -309,8 +318,8 @@ def mean_absolute_error(target: ArrayLike, prediction: ArrayLike, outputs: Outpu
     return float(np.mean(np.abs(_differences(target, prediction, outputs))))
 
 
-def _understood(prediction, outputs):
-    """Predictions (N, K) as a network gives them, and what they mean."""
+def _interpreted(prediction, outputs):
+    """The predictions as an array (N, K), and what they mean."""
     prediction = numeric(prediction, "predictions", "Give probabilities.")
     if prediction.ndim == 1:
         prediction = prediction[:, None]
@@ -322,21 +331,21 @@ def _understood(prediction, outputs):
 
 
 def _scores(prediction, outputs):
-    """Probabilities (N, K), where predictions are logits too, and what they mean."""
-    prediction, outputs = _understood(prediction, outputs)
+    """Probabilities (N, K), also from logits, and what the predictions mean."""
+    prediction, outputs = _interpreted(prediction, outputs)
     outputs.need_classes("metrics")
     return outputs.probabilities(prediction), outputs
 
 
 def _classes(target, prediction, outputs):
-    """Predicted and true classes, (N,) or (N, K), and what the outputs mean."""
-    true = labels(target, prediction, outputs)
-    prediction, outputs = _understood(prediction, outputs)
+    """The predicted and the true classes, (N,) or (N, K), and what the predictions mean."""
+    true = true_classes(target, prediction, outputs)
+    prediction, outputs = _interpreted(prediction, outputs)
     return outputs.classes(prediction), true, outputs
 
 
 def _counts(target, prediction, outputs):
-    """For each class or label: how often predicted rightly, predicted, and true."""
+    """For each class or label: the number of correct predictions, of predictions, and of true samples."""
     guess, true, outputs = _classes(target, prediction, outputs)
     if outputs.kind == "labels":
         return (guess & true).sum(0), guess.sum(0), true.sum(0)
@@ -345,7 +354,7 @@ def _counts(target, prediction, outputs):
 
 
 def _differences(target, prediction, outputs):
-    """p - t in float64; without a meaning, targets must have the predictions' shape."""
+    """p - t in float64; without `outputs`, the targets must have the shape of the predictions."""
     prediction = numeric(prediction, "predictions")
     if not prediction.ndim or not prediction.size:
         raise ShapeError("metrics", "predictions (N, K)", f"shape {prediction.shape}")
@@ -368,7 +377,7 @@ def _ratio(part, whole):
 
 
 def _area(positive, score):
-    """The rank-sum form of the area: average ranks for ties, less the least rank sum possible."""
+    """The area from the rank sum of the positives, less the smallest possible rank sum; ties share their mean rank."""
     n1 = np.count_nonzero(positive)
     n0 = len(positive) - n1
     if n0 == 0 or n1 == 0:
@@ -396,22 +405,28 @@ BY_NAME = {
     "mae": mean_absolute_error,
 }
 LIBRARY = tuple(BY_NAME.values())
-RESERVED = {"loss", "learning_rate", "epoch", "batch"}  # what else stands in a history or a checkpoint's path
+RESERVED = {
+    "loss",
+    "learning_rate",
+    "epoch",
+    "batch",
+}  # names that a history or a checkpoint's path already uses
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as a compiled model holds it: it has a name, knows what outputs mean, and returns one number.
+    """A metric of a compiled model: it has a name, knows what the outputs mean, and returns one number.
 
     Parameters
     ----------
     name : str
     function : callable
-        One of this file, or a user's own of (target, prediction).
+        A metric of this file, or a user's function of (target, prediction).
     outputs : Outputs or None
+        What the predictions mean.
     average : bool
-        Whether to make one number of the function's value per class: that of class 1 of two, as in Keras; the
-        mean over more classes, and over independent labels.
+        Whether to reduce one value per class to one number: with two classes the value of class 1, as in Keras; with
+        more classes, or with independent labels, the mean.
 
     Examples
     --------
@@ -425,12 +440,12 @@ class Metric:
     average: bool = False
 
     def __call__(self, target: ArrayLike, prediction: np.ndarray) -> float:
-        """Its value on all samples: a Proportion or a float.
+        """The value of the metric on all samples, as a Proportion or a float.
 
         Raises
         ------
         ArgumentError
-            If a user's own function returns anything but one number.
+            If a user's function does not return one number.
         """
         if self.function in LIBRARY:
             value = self.function(target, prediction, self.outputs)
@@ -457,18 +472,18 @@ class Metric:
 
 
 def find_metrics(metrics: Any, outputs: Outputs | None = None) -> dict[str, Metric]:
-    """What `compile` was given as a dictionary from name to metric.
+    """The metrics for an argument of `compile`, as a dictionary from name to metric.
 
     Parameters
     ----------
     metrics : None, a name or function, or a list of them
     outputs : Outputs, optional
-        What the predictions mean (default: guessed, as everywhere in this file).
+        What the predictions mean (default: guessed from the predictions).
 
     Raises
     ------
     ArgumentError
-        For what is no metric, has no name or one that is taken, and for metrics that these outputs do not have.
+        If an entry is not a metric, has no name or a name that is taken, or cannot be computed from these outputs.
 
     Examples
     --------
@@ -487,14 +502,14 @@ def find_metrics(metrics: Any, outputs: Outputs | None = None) -> dict[str, Metr
     for metric in metrics:
         one = _find(metric, outputs)
         if one.name in found:
-            repair = 'Give one of them another: my_metric.__name__ = "another".'
+            repair = 'Rename one of them: my_metric.__name__ = "another_name".'
             raise ArgumentError("metrics", "a different name for each metric", f"{one.name!r} twice", repair)
         found[one.name] = one
     return found
 
 
 def _find(metric, outputs):
-    """One metric, bound to the meaning of the outputs."""
+    """The metric for one entry, bound to the meaning of the outputs."""
     if isinstance(metric, Metric):
         name, function, average = metric.name, metric.function, metric.average
     elif isinstance(metric, str):
@@ -522,12 +537,14 @@ def _find(metric, outputs):
     ):
         outputs.need_classes(f"metric {name}")
         if function is top_5_accuracy and outputs.kind != "distribution":
-            raise ArgumentError(f"metric {name}", "a softmax over classes", _what(outputs), 'Use "accuracy".')
+            raise ArgumentError(
+                f"metric {name}", "a softmax over classes", _kind_in_words(outputs), 'Use "accuracy".'
+            )
     return Metric(name, function, outputs, average)
 
 
 def _name_of(metric):
-    """The name of a user's own metric."""
+    """The name of a user's metric."""
     inner = metric
     while isinstance(inner, functools.partial) and not hasattr(inner, "__name__"):
         inner = inner.func
@@ -544,8 +561,8 @@ def _name_of(metric):
     return name
 
 
-def _what(outputs):
-    """The meaning of outputs in a few words."""
+def _kind_in_words(outputs):
+    """The meaning of the outputs, for a message."""
     return {
         "probability": "one sigmoid", "distribution": "a softmax", "labels": "independent labels", "numbers": "numbers"
     }[outputs.kind]  # fmt: skip

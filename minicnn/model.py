@@ -1,7 +1,7 @@
-"""Sequential: a network of layers in a row, from forward and backward to one step of training.
+"""Sequential: a network of layers in a row, with forward, backward and one training step, `train_step`.
 
-The step that teaches, `train_step`, is here.  The structure (layers, shapes, weights) is in architecture.py, the loop
-around the step in training/loop.py, the arithmetic in layers/ and kernels/, the model file in saving/model_file.py.
+Not here: the structure (layers, shapes, weights) is in architecture.py, the training loop in training/loop.py, the
+arithmetic in layers/ and kernels/, the model file in saving/model_file.py.  Read training/loop.py next.
 """
 
 import math
@@ -24,48 +24,49 @@ from .saving import model_file
 from .training import loop
 from .training.history import History
 
-# Layers that pass on what their inputs mean.
+# Layers whose outputs mean the same as their inputs.
 PASSIVE = AveragePool2D, Dropout, Flatten, GlobalAveragePool2D, MaxPool2D
 
 
 class Sequential(Architecture):
-    """A network of layers, each fed by the one before.
+    """A network of layers in a row: the output of each layer is the input of the next.
 
     Parameters
     ----------
     layers : sequence of Layer, optional
-        The first entry may be an `Input`.  More can follow by `add`.  A network with two inputs or freely shared
-        branches cannot be expressed; `Residual` adds a shortcut.
+        The layers, in order.  The first entry may be an `Input`, and `add` appends more layers.  A network with two
+        inputs or with arbitrary branches cannot be expressed; `Residual` adds a shortcut.
     kernels : "fast", "im2col" or "reference"
-        Which set computes: at the machine's limit, by the textbook route, or by the slow definition.
+        The kernel set that does the arithmetic: optimized, by the textbook method (im2col), or by the definition,
+        which is slow.
     name : str
 
     Attributes
     ----------
     layers : tuple of Layer
     parameters : list of Parameter
-        All weights in order, with `.name`, `.value`, `.grad` and `.trainable`.
+        All parameters in order, with `.name`, `.value`, `.grad` and `.trainable`.
     input_shape, output_shape : tuple of int or None
-        Of one sample, once the model is built.
+        Shape of one sample; None until the model is built.
     plan : Plan
-        Which layers run as one step (fusion.py).
+        The execution plan: which layers are fused (fusion.py).
     class_names : list of str or None
-        What the outputs mean; saved with the weights.
+        Names of the classes; saved with the weights.
     preprocessing : dict or None
-        How a file becomes an input; saved with the weights.
+        How an image file becomes an input; saved with the weights.
     optimizer, loss, metrics, outputs
-        As `compile` set them.
+        The values that `compile` set.
     history : History or None
-        Of the last `fit`, also of one that was interrupted.
+        History of the last `fit`, even if it was interrupted.
     epochs_trained : int
-        How many epochs `fit` has trained since `compile`.
+        Number of epochs that `fit` has trained since `compile`.
     stop_training : bool
-        Set it in a callback to end training.
+        A callback sets it to True to end training.
 
     Raises
     ------
     ArgumentError
-        If an entry is no Layer, or one appears twice.
+        If an entry is not a Layer, or appears twice.
 
     Examples
     --------
@@ -86,19 +87,21 @@ class Sequential(Architecture):
         self.outputs: Outputs | None = None
         self.history: Any = None
         self.epochs_trained = 0
-        self._settings: tuple | None = None  # what compile was given
-        self._token = [self.name]  # by which the optimizer knows whose state it holds
+        self._settings: tuple | None = None  # the loss and the metrics that compile was given
+        self._token = [
+            self.name
+        ]  # the optimizer compares this object to recognise the model whose state it holds
 
     def _check_outputs(self, output_shape):
         self.outputs, self.metrics = self._find_outputs(output_shape)
 
     # --------------------------------------------------------------------- forward, backward
     def __call__(self, x: ArrayLike) -> np.ndarray:
-        """The network's output for a batch, in prediction; nothing is kept."""
+        """The output of the network for a batch, in prediction; nothing is cached."""
         return fusion.predict(self._ready().prediction, self._input(x))
 
     def forward(self, x: ArrayLike, training: bool = False) -> tuple[np.ndarray, list]:
-        """The network's output for a batch, and each step's cache for `backward`.
+        """The output of the network for a batch, and the caches that `backward` needs.
 
         Raises
         ------
@@ -108,19 +111,19 @@ class Sequential(Architecture):
         return fusion.run(self._ready().training, self._input(x), check_bool(training, "training"))
 
     def backward(self, dy: ArrayLike, caches: list) -> np.ndarray:
-        """From the gradient of the output to the `.grad` of every trainable parameter, last layer first.
+        """Compute the `.grad` of every trainable parameter from the gradient of the output, last layer first.
 
         Returns
         -------
         dx : array
-            The gradient of the input.
+            The gradient of the loss with respect to the input.
 
         Raises
         ------
         ShapeError
-            If the gradient does not have the shape of the output that the caches are of.
+            If `dy` does not have the shape of the output that `forward` returned with the caches.
         StateError
-            If the caches are of another model.
+            If the caches belong to another model.
         """
         plan = self._ready()
         if not isinstance(caches, list) or len(caches) != len(plan.training):
@@ -131,21 +134,24 @@ class Sequential(Architecture):
         return fusion.run_back(plan.training, np.asarray(dy, self.dtype), list(caches), need_dx=True)
 
     def update_state(self, caches: list) -> None:
-        """What a training step changes beside the weights: moving statistics and the position of dropout's generators.
+        """Update what a training step changes besides the weights: moving statistics and the generators of dropout.
 
-        `train_step` does it; a loop written by hand calls it after the optimizer's step.
+        `train_step` calls it; a training loop of your own must call it after the optimizer's step.
         """
         for update in fusion.updates(self._ready().training, caches):
             update()
 
     def trace(self, x: ArrayLike) -> dict[str, np.ndarray]:
-        """Every layer's output for a batch, in prediction; nothing is changed, and any number of threads may call it.
+        """The output of every layer for a batch, in prediction.
+
+        Nothing in the model is changed, so any number of threads may call it at once.
 
         Returns
         -------
         dict from path to array
-            In the order of computation: "conv2d_1", ...; inside a Residual "residual_1/conv2d_1"; between the halves of
-            a SeparableConv2D "separable_conv2d_1/depthwise"; before a layer's own activation "dense_1/linear".
+            The outputs in the order of computation.  Paths are "conv2d_1"; inside a Residual "residual_1/conv2d_1";
+            between the halves of a SeparableConv2D "separable_conv2d_1/depthwise"; before the activation of a layer
+            "dense_1/linear".
 
         Examples
         --------
@@ -164,22 +170,25 @@ class Sequential(Architecture):
         at: str | Sequence[str] = "input",
         y: ArrayLike | None = None,
     ) -> Any:
-        """The gradient of a scalar with respect to the input or to layers' outputs, as the network predicts.
+        """The gradient of a scalar with respect to the input or the output of layers, in prediction.
 
-        Nothing is changed, not even `.grad`, and any number of threads may call it at once.
+        Nothing in the model is changed, not even `.grad`, so any number of threads may call it at once.
 
         Parameters
         ----------
         x : array (N, ...)
         of : int or ints (N,), "loss", array or function
-            A class: its logit, before the Sigmoid or Softmax at the end.  For one sigmoid with logit z, class 1 is z
-            and class 0 is -z.  Samples do not mix, so each has the gradient of its own logit.
+            The scalar.
+            A class number: the logit of that class, before the Sigmoid or Softmax at the end.  For one sigmoid with
+            logit z, class 1 is z and class 0 is -z.  Each sample has the gradient of its own logit.
             "loss": the loss for the targets `y`, the mean over the batch as in training, without regularizers.
-            An array like the output: the gradient that goes into the output.
-            A function of the output (N, K): it returns one number, or the pair (number, its gradient); of a number
-            alone the gradient at the output is taken by differences.
+            An array like the output: the gradient with respect to the output, from which backward starts.
+            A function of the output (N, K): it returns one number, or the pair (number, its gradient).  From a number
+            alone, the gradient at the output is computed by finite differences.
         at : "input", a path of `trace`, or several of these
+            Where to return the gradient.
         y : array, for "loss"
+            Targets of the loss.
 
         Returns
         -------
@@ -188,7 +197,7 @@ class Sequential(Architecture):
         Raises
         ------
         ArgumentError
-            For a class or a path that there is not.
+            If the class or the path does not exist.
 
         Examples
         --------
@@ -213,18 +222,19 @@ class Sequential(Architecture):
         Parameters
         ----------
         optimizer : str or Optimizer
-            "adam", "adamw", "sgd", "rmsprop".  An optimizer that has trained another model starts afresh.
+            "adam", "adamw", "sgd", "rmsprop", or an object.  The state of an optimizer that has trained another model
+            is reset.
         loss : str, Loss or function of (target, prediction) that returns (value, gradient), optional
-            Default: binary cross-entropy behind a Sigmoid, categorical cross-entropy behind a Softmax.
+            Loss to minimize (default: binary cross-entropy after a Sigmoid, categorical cross-entropy after a Softmax).
         metrics : sequence of names or functions of (target, prediction) that return one number
-            "accuracy", "auc", "log_loss", "precision", "recall", "f1_score", ...  A function gets targets in the
-            predictions' shape.
+            "accuracy", "auc", "log_loss", "precision", "recall", "f1_score", ...  A function gets the targets in the
+            shape of the predictions.
 
         Raises
         ------
         ArgumentError
-            For a name that is not known, a loss that contradicts the last layer, or a metric that cannot be computed;
-            then nothing is changed.
+            If a name is unknown, the loss contradicts the last layer, or a metric cannot be computed; then nothing is
+            changed.
         """
         chosen = optimizers.find_optimizer(optimizer)
         loss = self._default_loss() if loss is None else losses.find_loss(loss)
@@ -238,18 +248,18 @@ class Sequential(Architecture):
         activation = self.output_activation
         if activation is None:
             raise ArgumentError(
-                "compile loss", "a loss, since the last layer is neither Sigmoid nor Softmax", "none",
+                "compile loss", "a loss, because the last layer is neither Sigmoid nor Softmax", "none",
                 'Give for example loss="mse", or end the network in Sigmoid() or Softmax().',
             )  # fmt: skip
         return losses.BinaryCrossEntropy() if type(activation) is Sigmoid else losses.CrossEntropy()
 
     def _find_outputs(self, output_shape, settings=None):
-        """What the outputs mean and the metrics bound to that, from the loss and the last layer."""
+        """The meaning of the outputs, from the loss and the last layer, and the metrics bound to that meaning."""
         settings = settings or self._settings
         if settings is None:
             return None, {}
         loss, metrics = settings
-        find_metrics(metrics, None)  # the names first
+        find_metrics(metrics, None)  # check the names first
         if output_shape is None:
             return None, {}
         if len(output_shape) != 1:
@@ -257,11 +267,11 @@ class Sequential(Architecture):
                 "compile", "a network with outputs (N, K)", f"(N, {', '.join(map(str, output_shape))})",
                 "Add Flatten() or GlobalAveragePool2D(), and Dense.",
             )  # fmt: skip
-        outputs = find_outputs(loss, *self._last_words(), output_shape[-1])
+        outputs = find_outputs(loss, *self._final_names(), output_shape[-1])
         return outputs, find_metrics(metrics, outputs)
 
-    def _last_words(self):
-        """The names of the activation and of the layer that decide what outputs mean; None for a user's own layer."""
+    def _final_names(self):
+        """The class names of the final activation and the final layer; None in place of a user's own layer."""
         activation = self.output_activation
         last = next(
             (layer for layer in reversed(self._layers) if type(layer) not in PASSIVE), self._layers[-1]
@@ -274,13 +284,14 @@ class Sequential(Architecture):
     ) -> tuple[float, np.ndarray]:
         """Forward, loss and backward of one batch: writes the `.grad` of every trainable parameter, and nothing else.
 
-        Where the loss can take logits and the last layer is its activation, both work on the logit.
+        If the last layer is the activation that belongs to the loss, the loss is computed from the logits.
 
         Returns
         -------
         loss : float
-            With the penalties of regularizers.
+            The loss of the batch, including the penalties of regularizers.
         prediction : array
+            The output of the network.
 
         Raises
         ------
@@ -289,11 +300,11 @@ class Sequential(Architecture):
         StateError
             If another thread is training the model.
         """
-        with self._alone():
+        with self._exclusive_training():
             return self._compute_gradients(x, y, sample_weight)[:2]
 
     def _compute_gradients(self, x, y, sample_weight):
-        """(loss, prediction, updates)."""
+        """The same without the lock; returns (loss, prediction, updates)."""
         loss, prediction, dscore, head, caches = self._score(x, y, sample_weight, training=True)
         if not math.isfinite(loss):
             raise NonFiniteError("loss", "a finite number", str(loss), "Lower the learning rate.")
@@ -307,17 +318,25 @@ class Sequential(Architecture):
     def train_step(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> tuple[float, np.ndarray]:
-        """`compute_gradients`, one step of the optimizer, then the moving statistics; returns and raises the same.
+        """Train on one batch: `compute_gradients`, one step of the optimizer, then the moving statistics.
+
+        Returns
+        -------
+        loss : float
+        prediction : array
+            As `compute_gradients` returns them.
 
         Raises
         ------
         NonFiniteError
             If the loss, a gradient or a weight is not finite; then no weight has changed.
+        StateError
+            If another thread is training the model, or the optimizer now belongs to another model.
         """
-        with self._alone():
+        with self._exclusive_training():
             if self.optimizer is not None and self.optimizer.owner is not self._token:
                 raise StateError(
-                    "train_step", "the optimizer of this model", "one that has since been given to another",
+                    "train_step", "the optimizer of this model", "an optimizer that another model was compiled with",
                     "Compile each model with an optimizer of its own.",
                 )  # fmt: skip
             loss, prediction, updates = self._compute_gradients(x, y, sample_weight)
@@ -329,9 +348,9 @@ class Sequential(Architecture):
     def test_step(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, training: bool = False
     ) -> tuple[float, np.ndarray]:
-        """(loss, prediction) of one batch, without backward; nothing is changed.
+        """The loss and the prediction of one batch, without backward; nothing is changed.
 
-        `training` switches dropout on and lets layers normalise with the batch's own statistics.
+        With `training`, dropout is active and batch normalisation uses the statistics of the batch.
         """
         return self._score(x, y, sample_weight, training)[:2]
 
@@ -343,18 +362,18 @@ class Sequential(Architecture):
         epochs: int = 1,
         **settings: Any,
     ) -> History:
-        """Train; the arguments are those of `fit` in training/loop.py, after its `model`."""
+        """Train the model; `fit` in training/loop.py documents the arguments."""
         return loop.fit(self, x, y, batch_size=batch_size, epochs=epochs, **settings)
 
     def evaluate(
         self, x: Any, y: ArrayLike | None = None, batch_size: int | None = None, **settings: Any
     ) -> dict:
-        """The loss and each metric over all samples; the arguments are those of `evaluate` in training/loop.py."""
+        """The loss and each metric over all samples; `evaluate` in training/loop.py documents the arguments."""
         return loop.evaluate(self, x, y, batch_size=batch_size, **settings)
 
     def predict(self, x: Any, batch_size: int | None = None, **settings: Any) -> np.ndarray:
-        """The outputs for all samples, in order; the arguments are those of `predict` in training/loop.py."""
-        if (  # one batch that needs no conversion: what follows from arguments alone costs as much as a small network
+        """The outputs for all samples, in order; `predict` in training/loop.py documents the arguments."""
+        if (  # one batch that needs no conversion: checking all arguments would cost as much as a small network
             (batch_size is None or type(batch_size) is int)
             and type(x) is np.ndarray
             and x.dtype == self.dtype
@@ -367,29 +386,29 @@ class Sequential(Architecture):
         return loop.predict(self, x, batch_size=batch_size, **settings)
 
     def predict_classes(self, x: Any, batch_size: int | None = None) -> np.ndarray:
-        """The class numbers for all samples (N,), or 0 and 1 for each of several independent labels (N, K)."""
+        """The predicted class numbers of all samples (N,), or 0 and 1 for independent labels (N, K)."""
         self._need_build("predict_classes")
         return self.meaning().classes(self.predict(x, batch_size))
 
     def meaning(self) -> Outputs:
-        """What the outputs mean: as `compile` found it, or as far as the last layer tells."""
+        """What the outputs mean: as `compile` found it, or as far as the last layer says it."""
         if self.outputs is not None:
             return self.outputs
         loss = None if self.output_activation is None else self._default_loss()
-        return find_outputs(loss, *self._last_words(), self.output_shape[-1])
+        return find_outputs(loss, *self._final_names(), self.output_shape[-1])
 
     @property
     def is_classifier(self) -> bool:
-        """Whether the outputs are classes, as far as the last layer and the loss tell."""
+        """Whether the outputs are classes, as far as the last layer and the loss say it."""
         return self.output_activation is not None or (
             self.outputs is not None and self.outputs.kind != "numbers"
         )
 
     @property
     def state(self) -> dict:
-        """What training changes, as copies: weights by name, the optimizer's numbers, the layers' generators.
+        """Everything that training changes, as copies: weights by name, the state of the optimizer and of the layers.
 
-        Set it to put everything back, also in a model that was built anew; if a part does not fit, nothing is changed.
+        Assign it to restore it, also in a new model with the same layers; if a part does not fit, nothing is changed.
         """
         return {
             "weights": {name: parameter.value.copy() for name, parameter in self.named_parameters.items()},
@@ -406,15 +425,17 @@ class Sequential(Architecture):
             self._restore(before)
             if isinstance(error, MinicnnError):
                 raise
-            raise ArgumentError("model.state", "the state of a model", f"another ({error})") from error
+            raise ArgumentError(
+                "model.state", "the state of a model", f"an invalid state ({error})"
+            ) from error
 
     def _restore(self, state):
         parameters = self.named_parameters
         if parameters.keys() != state["weights"].keys() or len(state["layers"]) != len(self._layers):
             raise ShapeError(
                 "model.state",
-                "the state of a model of the same layers",
-                "that of another",
+                "the state of a model with the same layers",
+                "the state of another model",
                 "Build the same model.",
             )
         assign("model.state", list(parameters.values()), [state["weights"][name] for name in parameters])
@@ -425,26 +446,26 @@ class Sequential(Architecture):
 
     # --------------------------------------------------------------------------------- saving
     def save(self, path: str | Path, dtype: Any = None) -> None:
-        """Write weights, architecture, class names and preprocessing to one safetensors file; see `model_file.save`."""
+        """Save weights, architecture, class names and preprocessing in one safetensors file; see `model_file.save`."""
         model_file.save(self, path, dtype)
 
     def save_weights(self, path: str | Path) -> None:
-        """Write the weights alone; `load_weights` of a model with the same layers reads them."""
+        """Save only the weights; `load_weights` of a model with the same layers reads them."""
         model_file.save_weights(self, path)
 
     def load_weights(self, path: str | Path) -> None:
-        """Read the weights of a file that `save_weights` or `save` wrote.
+        """Load the weights from a file that `save_weights` or `save` wrote.
 
         Raises
         ------
         ModelFileError
-            If they do not fit; then nothing is changed.
+            If the weights do not fit; then nothing is changed.
         """
         model_file.load_weights(self, path)
 
     # -------------------------------------------------------------------------------- private
     def _score(self, x, y, sample_weight, training):
-        """Loss, prediction, the gradient where backward starts, the steps it goes through and their caches."""
+        """The loss, the prediction, the gradient from which backward starts, the steps it runs, and their caches."""
         plan, x = self._ready(), self._input(x)
         self._need_compile("training" if training else "evaluate")
         steps = plan.training if training else plan.prediction
@@ -464,7 +485,7 @@ class Sequential(Architecture):
         return value + self._penalty(), prediction, gradient, head, caches
 
     def _penalty(self):
-        """The regularizers' part of the loss."""
+        """The part of the loss that comes from regularizers."""
         return sum(parameter.regularizer.penalty(parameter.value) for parameter in self._penalized())
 
     def _penalized(self):
@@ -481,8 +502,8 @@ class Sequential(Architecture):
         return x.astype(self.dtype, copy=False)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Only one thread trains at a time; others may predict."""
+    def _exclusive_training(self) -> Iterator[None]:
+        """Let one thread train at a time; other threads may predict meanwhile."""
         if not self.training_lock.acquire(blocking=False):
             raise StateError(
                 "training", "one thread at a time", "another thread that is training this model",
@@ -497,11 +518,14 @@ class Sequential(Architecture):
         self._need_build(what)
         if self.optimizer is None:
             raise StateError(
-                what, "a compiled model", "one that is not", "Call compile(optimizer=, loss=) first."
+                what,
+                "a compiled model",
+                "a model that is not compiled",
+                "Call compile(optimizer=, loss=) first.",
             )
 
 
 def _computes_on_logits(last: Any, loss: Any) -> bool:
-    """Whether the loss takes the logits that go into the last step."""
+    """Whether the last step is the activation that the loss can include, so that it takes the logits before it."""
     known = type(last) in (Sigmoid, Softmax) and losses.takes_logits(loss)
     return known and loss.activation == type(last).__name__ and not loss.from_logits

@@ -1,12 +1,13 @@
-"""What the numbers that a network gives mean: the loss and the last activation say it, not the number of columns.
+"""The meaning of a network's outputs: probabilities, a distribution over classes, independent labels, or numbers.
 
     "probability"    one Sigmoid: the probability of class 1 of two            targets (N,) or (N, 1)
     "distribution"   a Softmax over K >= 2 classes                             targets (N,), (N, 1) or (N, K)
     "labels"         K Sigmoids: independent labels, each true or not          targets (N, K)
     "numbers"        anything else, such as prices or coordinates              targets (N, K), or (N,) if K = 1
 
-`Sequential.compile` finds the meaning with `find_outputs` and keeps it as `model.outputs`.  Metrics, predicted
-classes, class weights and the checks of targets follow from it.  Read metrics.py next.
+The loss and the last activation decide, not the number of columns.  `Sequential.compile` calls `find_outputs` and
+stores the result as `model.outputs`; it determines metrics, predicted classes, class weights and the checks of targets.
+No metric is computed here.  Read metrics.py next.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from .losses import (
 from .targets import as_numbers, check_shares, class_numbers, one_hot
 
 KINDS = "probability", "distribution", "labels", "numbers"
-# Layers of the library whose output is never a probability, whatever comes in.
+# Layers of the library whose output is never a probability, for any input.
 UNBOUNDED = {
     "BatchNormalization", "Conv2D", "Dense", "DepthwiseConv2D", "ELU", "GELU", "LeakyReLU", "ReLU", "Rescaling",
     "Residual", "SeparableConv2D", "SiLU", "Tanh",
@@ -46,9 +47,9 @@ class Outputs:
     count : int
         K, the number of output columns.
     logits : bool
-        The network ends before its Sigmoid or Softmax, and the loss is one `from_logits`.
+        Whether the outputs are logits: the network has no final Sigmoid or Softmax, and the loss is `from_logits`.
     rows : bool or None
-        The loss takes targets as rows (True) or as class numbers (False) only; None: as either.
+        Form of the targets that the loss takes: rows (True), class numbers (False) or either (None).
 
     Examples
     --------
@@ -71,14 +72,14 @@ class Outputs:
 
     @property
     def class_count(self) -> int | None:
-        """How many classes there are; None for numbers."""
+        """The number of classes; None for numbers."""
         if self.kind == "numbers":
             return None
         return 2 if self.kind == "probability" else self.count
 
     # ---------------------------------------------------------------------------- predictions
     def probabilities(self, prediction: np.ndarray) -> np.ndarray:
-        """The prediction with Sigmoid or Softmax applied where it is logits; else as it is.
+        """The prediction, with Sigmoid or Softmax applied if it consists of logits.
 
         Examples
         --------
@@ -90,9 +91,9 @@ class Outputs:
         return softmax(prediction) if self.kind == "distribution" else sigmoid(prediction)
 
     def classes(self, prediction: np.ndarray) -> np.ndarray:
-        """Predicted class numbers (N,); for independent labels 0 or 1 for each (N, K).
+        """The predicted class numbers (N,), or 0 and 1 for independent labels (N, K).
 
-        A probability above 0.5 is class 1, as in Keras; a distribution's class is the most probable one.
+        As in Keras, a probability above 0.5 predicts class 1; a distribution predicts the most probable class.
 
         Raises
         ------
@@ -116,27 +117,27 @@ class Outputs:
         if self.kind == "numbers":
             raise ArgumentError(
                 where, "a network that predicts classes", "one that predicts numbers",
-                "End in Sigmoid with binary_crossentropy, or in Softmax with a categorical one.",
+                "End the network in Sigmoid with binary_crossentropy, or in Softmax with categorical_crossentropy.",
             )  # fmt: skip
 
     # -------------------------------------------------------------------------------- targets
     def check_targets(self, y: ArrayLike, where: str = "targets") -> np.ndarray:
-        """Targets as numbers in the form they came in, if the loss and the metrics can use every one.
+        """The targets as numbers in their given form, if the loss and the metrics can use them.
 
-        Makes no rows of classes, so that all targets can be checked before training starts.
+        Class numbers are not expanded to one-hot rows, so all targets can be checked cheaply before training starts.
 
         Parameters
         ----------
         y : array (N,), (N, 1) or (N, K)
         where : str
-            What they are, for the message.
+            Name of the targets in the message.
 
         Raises
         ------
         ArgumentError
-            If they are words, None, objects, not finite, or outside [0, 1] where that is the range.
+            If a target is a word, None or an object, is not finite, or is outside [0, 1] where that is the range.
         ShapeError
-            If they have another shape, or a class number is out of range.
+            If the targets have another shape, or a class number is out of range.
         """
         y, K = as_numbers(y, where), self.count
         if self.kind == "distribution" and self.rows is not True and y.shape[1:] in ((), (1,)) and y.ndim:
@@ -156,7 +157,7 @@ class Outputs:
         Raises
         ------
         ArgumentError, ShapeError
-            As `check_targets`.
+            For the same reasons as `check_targets`.
 
         Examples
         --------
@@ -164,7 +165,7 @@ class Outputs:
         array([[1.],
                [0.]], dtype=float32)
         """
-        y = self._either(y)
+        y = self._checked_in_any_form(y)
         if self.kind == "distribution" and y.shape[1:] in ((), (1,)):
             return one_hot(y.reshape(-1), self.count)
         y = y.reshape(len(y), self.count)
@@ -173,21 +174,23 @@ class Outputs:
         return y.astype("float64" if self.kind == "numbers" else "float32")
 
     def true_classes(self, y: ArrayLike) -> np.ndarray:
-        """The classes of targets as `classes` gives those of predictions; of a blended target, the larger part's.
+        """The true classes, in the form in which `classes` returns predicted ones.
+
+        A blended target counts as the class with the larger part.
 
         Raises
         ------
         ArgumentError, ShapeError
         """
         self.need_classes("classes of targets")
-        y = self._either(y)
+        y = self._checked_in_any_form(y)
         if self.kind == "distribution":
             return y.reshape(-1) if y.shape[1:] in ((), (1,)) else y.argmax(1)
         true = (y > 0.5).astype(np.int64)
         return true.reshape(-1) if self.kind == "probability" else true
 
-    def _either(self, y):
-        """Checked targets in any form: metrics do not mind which one the loss takes."""
+    def _checked_in_any_form(self, y):
+        """Checked targets as rows or as class numbers: metrics take both, even if the loss takes only one form."""
         return Outputs(self.kind, self.count).check_targets(y)
 
     def _targets_wanted(self):
@@ -200,34 +203,34 @@ class Outputs:
         return f"one row of {K} numbers per sample, (N, {K})"
 
     def _repair(self, y):
-        """One sentence on what to do with targets of another shape or range."""
+        """The repair sentence for targets of another shape or range."""
         if self.kind == "distribution" and self.rows is not None:
             other = "sparse_categorical_crossentropy" if self.rows else "categorical_crossentropy"
             if y.shape[1:] in ((), (1,)) or y.shape[1:] == (self.count,):
                 return f"For these targets use {other}."
         if self.kind == "probability":
-            return "Number the classes 0 and 1, or end in Softmax over more outputs."
+            return "Number the classes 0 and 1, or end the network in Softmax over more outputs."
         if self.kind == "labels":
-            return "Give 1 where a label is true and 0 where not; for one class per sample end in Softmax."
+            return "Give 1 where a label is true and 0 elsewhere. For one class per sample, end the network in Softmax."
         return "Give one row per sample, as wide as the network's output."
 
     # -------------------------------------------------------------------------- class weights
     def check_class_weight(
         self, class_weight: Any, class_names: Sequence[str] | None = None
     ) -> dict | str | None:
-        """Class weights as a dictionary from class number to weight; "balanced" and None stay.
+        """Class weights as a dictionary from class number to weight; "balanced" and None are returned unchanged.
 
         Parameters
         ----------
         class_weight : dict, array or list with one number per class, "balanced" or None
-            A class that is not in a dictionary weighs 1.
+            Weight of each class.  A class that is missing in a dictionary has weight 1.
         class_names : sequence of str, optional
-            For the message.
+            Names of the classes, for the message.
 
         Raises
         ------
         ArgumentError
-            For classes that there are not, weights below 0, and outputs without one class per sample.
+            If a class does not exist, a weight is below 0, or the outputs do not have one class per sample.
 
         Examples
         --------
@@ -264,12 +267,14 @@ class Outputs:
         return {int(k): check_number(weight, f"class_weight of class {k}", 0) for k, weight in pairs}
 
     def class_weights(self, y: ArrayLike, class_weight: Any) -> np.ndarray:
-        """Each sample's weight (N,): that of its class.
+        """The weight of each sample (N,), which is the weight of its class.
 
         Parameters
         ----------
-        y : targets
-        class_weight : as `check_class_weight` takes it, except "balanced": `balanced` turns that into numbers.
+        y : array
+            Targets.
+        class_weight : dict, array or list
+            As for `check_class_weight`, but not "balanced": `balanced` computes numbers for it.
 
         Raises
         ------
@@ -289,12 +294,12 @@ class Outputs:
         return table[self.true_classes(y)]
 
     def balanced(self, labels: ArrayLike) -> dict[int, float]:
-        """Weights with which each class counts the same: N / (K * how often it occurs), as in scikit-learn.
+        """Weights that give every class the same total weight: N / (K * count of the class), as in scikit-learn.
 
         Parameters
         ----------
-        labels : targets of all samples
-            A class that does not occur is left out.
+        labels : array
+            Targets of all samples.  A class that does not occur gets no weight.
 
         Examples
         --------
@@ -307,24 +312,24 @@ class Outputs:
 
 
 def find_outputs(loss: Loss | None, activation: str | None, layer: str | None, count: int) -> Outputs:
-    """What the outputs mean, from the loss and from how the network ends.
+    """The meaning of the outputs, from the loss and the last layer of the network.
 
     Parameters
     ----------
     loss : Loss or None
-        None for a network that is not compiled: then the last activation alone says it.
+        Loss of the network.  None if it is not compiled; then the last activation alone decides.
     activation : str or None
-        The last activation, such as "Sigmoid" or "softmax"; None if there is none or it is a user's own.
+        Final activation, such as "Sigmoid" or "softmax"; None if there is none or a user wrote it.
     layer : str or None
-        The class name of the last layer of the library; None, or an unknown name, for a user's own, which is
-        trusted to give what the loss takes.
+        Class name of the last layer.  None, or a name that is not the library's, means a layer that a user wrote; its
+        outputs are assumed to be what the loss takes.
     count : int
-        The number of output columns.
+        Number of output columns.
 
     Raises
     ------
     ArgumentError
-        If loss and last layer contradict each other, so that training could not work.
+        If the loss and the last layer contradict each other, so that training could not work.
 
     Examples
     --------
@@ -347,11 +352,11 @@ End the network in Sigmoid(), or use from_logits=True.
         )  # fmt: skip
     meaning = end if end in ("Sigmoid", "Softmax") else wanted
     if meaning is None and (loss.from_logits or layer not in UNBOUNDED):
-        meaning = loss.activation  # a user's own loss may tell what it is for
+        meaning = loss.activation  # a user's loss may say which activation it belongs to
     if meaning == "Softmax" and count > 1:
         rows = not isinstance(loss, SparseCategoricalCrossEntropy)
         if type(loss) in (Loss, CrossEntropy) or not type(loss).__module__.startswith("minicnn."):
-            rows = None  # not known yet, either one, or for the user's own loss to say
+            rows = None  # no loss yet, a loss that takes both forms, or a user's loss, which checks its targets itself
         return Outputs("distribution", count, loss.from_logits, rows)
     if meaning == "Sigmoid":
         return Outputs("probability" if count == 1 else "labels", count, loss.from_logits)
@@ -359,14 +364,14 @@ End the network in Sigmoid(), or use from_logits=True.
 
 
 def guess_outputs(prediction: np.ndarray, where: str = "metrics") -> Outputs:
-    """The meaning of probabilities that come without a network: one column is one sigmoid, more are a distribution.
+    """The meaning of probabilities whose network is not known: one column is a sigmoid, more are a distribution.
 
     Raises
     ------
     ArgumentError
-        If they are not in [0, 1], or rows of several do not sum to 1.
+        If a probability is outside [0, 1], or a row of several does not sum to 1.
     ShapeError
-        If they have more than two axes.
+        If the probabilities do not have two axes.
 
     Examples
     --------
@@ -379,7 +384,7 @@ def guess_outputs(prediction: np.ndarray, where: str = "metrics") -> Outputs:
     if wrong.any():
         raise ArgumentError(
             where, "probabilities in [0, 1]", f"{prediction[wrong][0]:g}",
-            "Give what the network predicts behind Sigmoid or Softmax, or say outputs=model.outputs.",
+            "Give the predictions after Sigmoid or Softmax, or pass outputs=model.outputs.",
         )  # fmt: skip
     if prediction.shape[1] == 1:
         return Outputs("probability", 1)
@@ -387,13 +392,13 @@ def guess_outputs(prediction: np.ndarray, where: str = "metrics") -> Outputs:
     if (np.abs(total - 1) > TOLERANCE).any():
         raise ArgumentError(
             where, "rows of probabilities that sum to 1", f"a row that sums to {total[np.abs(total - 1).argmax()]:g}",
-            f'For independent labels say outputs=Outputs("labels", {prediction.shape[1]}).',
+            f'For independent labels pass outputs=Outputs("labels", {prediction.shape[1]}).',
         )  # fmt: skip
     return Outputs("distribution", prediction.shape[1])
 
 
 def _check_ends(loss, end, count, binary, categorical):
-    """Refuse an activation that the loss contradicts, and a distribution over one value."""
+    """Refuse a final activation that does not belong to the loss, and a distribution over one value."""
     name = loss.name
     if end == "Softmax" and count == 1:
         raise ArgumentError(
@@ -418,14 +423,19 @@ def _check_ends(loss, end, count, binary, categorical):
     if categorical and end == "Sigmoid":
         raise ArgumentError(
             name, "one distribution over the classes, as Softmax gives it", "the output of Sigmoid",
-            "End in Softmax(), or use binary_crossentropy for independent labels.",
+            "End the network in Softmax(), or use binary_crossentropy for independent labels.",
         )  # fmt: skip
     if loss.from_logits and loss.activation is None and type(loss).__module__.startswith("minicnn."):
-        raise ArgumentError(name, "from_logits=False: it has no logits", "from_logits=True", "Leave it out.")
+        raise ArgumentError(
+            name,
+            "from_logits=False, because this loss has no logits",
+            "from_logits=True",
+            "Leave from_logits out.",
+        )
 
 
 def _is_class(key, count):
-    """Whole numbers of any type, but neither True nor a word."""
+    """Whether the key is a class number: a whole number of any type, but not True or a word."""
     try:
         check_number(key, "class")
     except ArgumentError:

@@ -1,8 +1,9 @@
-"""Penalties on large weights, which training adds to the loss: L1, L2 and both.
+"""Regularizers: penalties on large weights, which training adds to the loss (L1, L2 or both).
 
-A layer takes one as `kernel_regularizer="l2"` or `kernel_regularizer=L2(1e-4)` and puts it on its weight
-(`Parameter.regularizer`).  `Sequential.compute_gradients` adds each penalty to the loss and its gradient to
-the weight's.  Names, defaults and formulas are Keras's; the penalty is not divided by the batch size.
+A layer takes a regularizer as `kernel_regularizer="l2"` or `kernel_regularizer=L2(1e-4)` and attaches it to its weight
+(`Parameter.regularizer`).  `Sequential.compute_gradients` adds each penalty to the loss, and its gradient to the
+gradient of the weight.  Names, defaults and formulas are Keras's; the penalty is not divided by the batch size.  Weight
+decay, which changes the weights but not the loss, is in optimizers/adam.py.
 """
 
 import inspect
@@ -14,7 +15,7 @@ from .errors import ArgumentError, check_number
 
 
 class Regularizer:
-    """The base: a penalty that depends on one array of weights, and its gradient.
+    """The base class of regularizers: a penalty on one array of weights, and its gradient.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class Regularizer:
 
     @property
     def config(self) -> dict:
-        """What a model file holds: {"l1": float, "l2": float}."""
+        """The settings for a model file: {"l1": float, "l2": float}."""
         return {"l1": self.l1, "l2": self.l2}
 
     def __eq__(self, other: object) -> bool:
@@ -70,7 +71,7 @@ class L1L2(Regularizer):
 
 
 class L1(Regularizer):
-    """l1 * sum |w|: pulls each weight towards 0 with the same force, so that many become 0.
+    """l1 * sum |w|: pulls every weight towards 0 with the same force, so that many become 0.
 
     Parameters
     ----------
@@ -97,12 +98,12 @@ BY_NAME = {"l1": L1, "l2": L2}
 
 
 def find_regularizer(value: Any, where: str = "regularizer") -> Regularizer | None:
-    """A regularizer from None, a name, an object, or the dictionary that a model file holds.
+    """The regularizer for None, a name, a Regularizer, or the dictionary from a model file.
 
     Raises
     ------
     ArgumentError
-        For anything else.
+        If `value` is none of these.
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""The table that `Sequential.summary` prints: layers, shapes, parameters, multiply-adds, memory."""
+"""The table that `Sequential.summary` prints: layers, shapes, parameters, multiply-adds and memory.
+
+Multiply-adds and memory are counted for one image, forward only; nothing is timed.  Called by architecture.py.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,9 +22,9 @@ def summary(model: Any) -> str:
     Returns
     -------
     str
-        Keras's columns (layer, output shape with None for the batch, parameters), then the multiply-adds
-        of one image's forward pass and the memory of its activations.  Layers inside a layer stand below
-        it, indented; its own row counts them too.
+        Keras's columns (layer, output shape with None for the batch, parameters), and two more: the multiply-adds of
+        the forward pass for one image, and the memory of its activations.  Layers inside a layer are listed below it,
+        indented; the numbers of the outer layer include them.
     """
     rows = [("Layer (type)", "Output Shape", "Param #", "Multiply-adds", "Memory")]
     itemsize = model.dtype.itemsize
@@ -62,7 +65,7 @@ def summary(model: Any) -> str:
             f"Trainable params: {trainable:,} ({_bytes(trainable * itemsize)})",
             f"Non-trainable params: {total - trainable:,} ({_bytes((total - trainable) * itemsize)})",
             f"One image: {work:,} multiply-adds forward, {_bytes(memory)} of activations",
-            *(f"In one step: {step}" for step in fused_steps(model.plan.prediction)),
+            *(f"Fused layers: {step}" for step in fused_steps(model.plan.prediction)),
         ]
     )
 
@@ -79,7 +82,7 @@ def _rows(layers: Sequence[Layer], input_shape: tuple, indent: str = "", prefix:
 
 
 def fused_steps(steps: Sequence[Any], where: str = "") -> Iterator[str]:
-    """The steps that are more than one layer, those inside a layer with its name before them."""
+    """The names of the layers in each fused step of a plan; inside a Residual, its name comes first."""
     for step in steps:
         if isinstance(step, Fused) and type(step) is not Branches:
             yield f"{where}{step!r}"
@@ -100,7 +103,8 @@ def _count(parameters):
 
 
 def _bytes(size: float) -> str:
-    """
+    """A number of bytes in the largest unit that fits.
+
     >>> _bytes(512), _bytes(3252868), _bytes(3 * 2**30)
     ('512 B', '3.10 MB', '3.00 GB')
     """

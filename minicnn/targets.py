@@ -1,7 +1,8 @@
-"""What may be a target, a label or a sample weight: checks that losses.py, metrics.py and outputs.py share.
+"""Checks of targets, labels and sample weights, shared by losses.py, metrics.py and outputs.py.
 
-Only numbers pass.  Words, None, objects, dates, masked arrays, NaN and infinity are refused in words, with
-the first one that is wrong.  Truth values are 0 and 1, whole floats are class numbers.
+Only numbers are accepted.  Words, None, objects, dates, masked arrays, NaN and infinity are refused with a message that
+names the first wrong value.  True and False count as 1 and 0; whole floats count as class numbers.  How many columns a
+target must have depends on the loss and is checked in outputs.py and losses.py; read outputs.py next.
 """
 
 from collections.abc import Iterable
@@ -18,15 +19,15 @@ WORDS = {"U": "words", "S": "words", "O": "objects", "M": "dates", "m": "time sp
 
 
 def as_numbers(values: ArrayLike, where: str, repair: str = NUMBER_THEM) -> np.ndarray:
-    """`values` as an array of finite numbers; its type stays, except that truth values become 0 and 1.
+    """`values` as an array of finite numbers of the same type; True and False become 1 and 0.
 
     Parameters
     ----------
     values : array-like
     where : str
-        What they are, for the message.
+        Name of the values in the message.
     repair : str
-        What to do with values that are not numbers.
+        Repair sentence for values that are not numbers.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def as_numbers(values: ArrayLike, where: str, repair: str = NUMBER_THEM) -> np.n
 
 
 def check_unmasked(arrays: Iterable, where: str) -> None:
-    """Raise ArgumentError if one of the arrays has a mask, which would be ignored."""
+    """Raise ArgumentError if one of the arrays has a mask, because the mask would be ignored."""
     if any(isinstance(array, np.ma.MaskedArray) for array in arrays):
         raise ArgumentError(
             where,
@@ -63,7 +64,7 @@ def check_unmasked(arrays: Iterable, where: str) -> None:
 
 
 def numeric(values: ArrayLike, where: str, repair: str = "") -> np.ndarray:
-    """`as_numbers`, but NaN and infinity may be among them.
+    """The same as `as_numbers`, but NaN and infinity are accepted.
 
     Raises
     ------
@@ -91,9 +92,9 @@ def class_numbers(labels: ArrayLike, count: int, where: str) -> np.ndarray:
     Raises
     ------
     ArgumentError
-        If they are not numbers.
+        If the labels are not numbers.
     ShapeError
-        If they have another shape, or one names no class.
+        If they have another shape, or a number is not a class.
 
     Examples
     --------
@@ -139,7 +140,7 @@ def check_shares(target: np.ndarray, where: str, repair: str = "Number the class
     Raises
     ------
     ArgumentError
-        Which names the first number outside.
+        If a target is outside [0, 1]; the message names the first one.
     """
     wrong = (target < 0) | (target > 1)
     if wrong.any():
@@ -157,7 +158,7 @@ def check_weights(weight: ArrayLike, count: int, where: str = "sample_weight") -
     Raises
     ------
     ArgumentError
-        If one is not a number, not finite or negative.
+        If a weight is not a number, not finite or negative.
     ShapeError
         If there is not one weight per sample.
 

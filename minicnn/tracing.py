@@ -1,7 +1,8 @@
-"""What a network computes on the way: every layer's output, and the gradient at any of them.
+"""Feature maps and gradients: the output of every layer of a network, and the gradient at any of these outputs.
 
-`Sequential.trace` and `Sequential.gradient` call this.  Nothing of the model is changed, so any number of threads may
-do it with one model at once.  Layers run one by one here, without the fused steps of fusion.py.
+Called by `Sequential.trace` and `Sequential.gradient`.  Gradients of weights are not computed here.  Nothing in the
+model is changed, so any number of threads may use one model at once.  Layers run one by one; none are fused as in
+fusion.py.  The traces of single layers are in layers/chain.py and layers/base.py.
 """
 
 import copy
@@ -15,16 +16,16 @@ from .layers import Layer, Sigmoid, Softmax
 from .layers.chain import place_names, trace_chain, trace_chain_backward
 from .losses import takes_logits, with_logits
 
-STEP = 1e-6  # of the differences, for functions that give no gradient of their own
+STEP = 1e-6  # step of the finite differences, for functions that return no gradient
 
 
 def trace(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Every layer's output by its path, in order; see `Sequential.trace`."""
+    """The output of every layer by its path, in order; see `Sequential.trace`."""
     return trace_chain(model.layers, x)[1]
 
 
 def gradient(model: Any, x: np.ndarray, of: Any, at: str | Sequence[str], y: Any) -> Any:
-    """The gradient of a scalar at the input or at layers' outputs; see `Sequential.gradient`."""
+    """The gradient of a scalar at the input or at the output of layers; see `Sequential.gradient`."""
     paths = [at] if isinstance(at, str) else at
     if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
         raise ArgumentError("gradient at", '"input", a path of model.trace, or a list of these', repr(at))
@@ -47,7 +48,7 @@ def gradient(model: Any, x: np.ndarray, of: Any, at: str | Sequence[str], y: Any
 
 
 def without_activation(layers: Sequence[Layer]) -> tuple[list[Layer], dict[str, str]]:
-    """The layers up to the logits, without a Sigmoid or Softmax at the end, and new paths for renamed outputs."""
+    """The layers up to the logits, without a final Sigmoid or Softmax, and the new paths of renamed outputs."""
     *before, last = layers
     if type(last) in (Sigmoid, Softmax):
         return before, {}
@@ -60,7 +61,7 @@ def without_activation(layers: Sequence[Layer]) -> tuple[list[Layer], dict[str, 
 
 
 def class_gradient(model: Any, of: Any, logits: np.ndarray) -> np.ndarray:
-    """dlogits of the logit of a class; for one sigmoid the logit z is class 1's and -z is class 0's."""
+    """The gradient of the logit of a class; for one sigmoid, class 1 has the logit z and class 0 has -z."""
     if logits.ndim != 2:
         raise ShapeError(
             "gradient of a class", "outputs (N, K)", f"shape {logits.shape}", "Give a function of the output."
@@ -84,7 +85,7 @@ def class_gradient(model: Any, of: Any, logits: np.ndarray) -> np.ndarray:
 
 
 def loss_gradient(model: Any, of: str, y: Any, logits: np.ndarray) -> np.ndarray:
-    """dlogits of the loss for targets y; the loss is the mean over the batch, as in training."""
+    """The gradient of the loss for targets y with respect to the logits; the loss is the mean over the batch."""
     if of != "loss":
         raise ArgumentError("gradient of", 'a class number, "loss", a gradient or a function', repr(of))
     if y is None:
@@ -93,7 +94,9 @@ def loss_gradient(model: Any, of: str, y: Any, logits: np.ndarray) -> np.ndarray
         )
     loss = model.loss
     if loss is None:
-        raise StateError("gradient of the loss", "a compiled model", "one that is not", "Call compile first.")
+        raise StateError(
+            "gradient of the loss", "a compiled model", "a model that is not compiled", "Call compile first."
+        )
     if model.output_activation is None:
         return loss(y, logits)[1]
     if takes_logits(loss) and loss.activation == type(model.output_activation).__name__:
@@ -103,22 +106,22 @@ def loss_gradient(model: Any, of: str, y: Any, logits: np.ndarray) -> np.ndarray
 
 
 def function_gradient(of: Callable | np.ndarray, output: np.ndarray) -> np.ndarray:
-    """doutput of a function of the output, or as it is given."""
+    """The gradient of a function with respect to the output, or the given gradient after checks."""
     if not callable(of):
         dy = np.asarray(of)
         if dy.dtype.kind not in "fiu" or dy.shape != output.shape:
             raise ShapeError("gradient of", f"a gradient of shape {output.shape}", f"{dy.dtype} {dy.shape}")
         return dy.astype(output.dtype)
-    answer = of(output.copy())
-    if isinstance(answer, tuple) and len(answer) == 2:
-        return function_gradient(answer[1], output)
-    if np.ndim(answer) != 0:
+    result = of(output.copy())
+    if isinstance(result, tuple) and len(result) == 2:
+        return function_gradient(result[1], output)
+    if np.ndim(result) != 0:
         raise ArgumentError(
             "gradient of a function", "one number, or the pair (number, gradient)",
-            f"an array of shape {np.shape(answer)}", "Sum it, for example.",
+            f"an array of shape {np.shape(result)}", "Return for example its sum.",
         )  # fmt: skip
     at, dy = output.astype(np.float64), np.empty(output.shape)
-    for index in np.ndindex(at.shape):  # central differences: the output is small
+    for index in np.ndindex(at.shape):  # central differences are affordable because the output is small
         value, step = at[index], STEP * max(1.0, abs(at[index]))
         at[index] = value + step
         above = float(of(at.copy()))

@@ -1,4 +1,4 @@
-"""What tests share: hypothesis's settings, real photographs where there are some, a small drawn folder."""
+"""Fixtures and settings of all tests: hypothesis, real photos if there are some, a folder of synthetic images."""
 
 import os
 import tempfile
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-# No shrinking: the shapes are small already, and shrinking through compiled code takes minutes.
+# No shrinking, because the shapes are already small and shrinking through compiled code takes minutes.
 PHASES = (Phase.explicit, Phase.generate)
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40, phases=PHASES)
 settings.load_profile("repeatable")
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure(config):
-    """No test leaves pictures in the user's cache."""
+    """Use a temporary cache, so that tests leave no images in the user's cache."""
     folder = tempfile.TemporaryDirectory()
     config.add_cleanup(folder.cleanup)
     os.environ["MINICNN_CACHE_DIR"] = folder.name
@@ -29,17 +29,17 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def photographs() -> Path:
-    """Real photographs, which are not part of the project."""
-    folder = Path(os.environ.get("MINICNN_PHOTOGRAPHS", ROOT.parent / "shared" / "catdog"))
+def photos() -> Path:
+    """A folder of real photos, which are not part of the repository."""
+    folder = Path(os.environ.get("MINICNN_PHOTOS", ROOT.parent / "shared" / "catdog"))
     if not folder.is_dir():
-        pytest.skip("no real photographs here; MINICNN_PHOTOGRAPHS can name their folder")
+        pytest.skip("no real photos here; MINICNN_PHOTOS can name their folder")
     return folder
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory) -> Path:
-    """A folder of 24 + 24 drawn animals, 48 pixels wide."""
+    """A folder of 24 + 24 synthetic images, 48 pixels wide."""
     from minicnn.data import draw_folder
 
     return draw_folder(tmp_path_factory.mktemp("drawn"), 24, size=48, seed=3)

@@ -1,4 +1,4 @@
-"""The house holds: imports point one way, heavy libraries stay in their rooms, importing is quick."""
+"""The structure of the package: imports point one way, heavy libraries stay in one place, importing is quick."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ import minicnn
 
 PACKAGE = Path(minicnn.__file__).parent
 
-# What each room, or file with needs of its own, may import of the package; what is not named here fails the test.
+# What each subpackage, or file with its own entry, may import from the package; any other import fails the test.
 MAY_IMPORT = {
     "errors": set(),
     "functions": set(),
@@ -28,8 +28,8 @@ MAY_IMPORT = {
     "optimizers": {"errors", "kernels"},
     "gradient_check": {"errors", "kernels"},
     "saving": {"errors", "layers", "losses"},
-    "reporting/plots": {"metrics", "saving"},
-    "training": {"errors", "losses", "metrics", "reporting/plots", "saving", "targets"},
+    "reporting/plots": {"metrics", "runtime", "saving"},
+    "training": {"errors", "losses", "metrics", "reporting/plots", "runtime", "saving", "targets"},
     "fusion": {"layers"},
     "summary": {"fusion", "layers"},
     "tracing": {"errors", "layers", "losses"},
@@ -38,11 +38,20 @@ MAY_IMPORT = {
         "architecture", "errors", "fusion", "layers", "losses", "metrics", "optimizers", "outputs", "saving", "tracing",
         "training",
     },
-    "saving/loading": {"architecture", "errors", "kernels", "layers", "losses", "model", "optimizers", "saving"},
+    "saving/loading": {
+        "architecture", "errors", "kernels", "layers", "losses", "model", "optimizers", "runtime", "saving",
+    },
     "models": {"layers", "model"},
+    "models/pretrained": {"errors", "model", "saving/loading"},
+    "models/recipes": {"data", "errors", "model", "models", "optimizers"},
     "data": {"errors", "runtime", "saving", "training"},
     "inference": {"data", "errors", "fusion", "layers", "model", "saving/loading", "targets", "training"},
-    "reporting": {"data", "errors", "metrics", "outputs", "reporting/plots"},
+    "reporting": {"data", "errors", "metrics", "outputs", "reporting/plots", "runtime"},
+    "cli": {
+        "data", "errors", "inference", "models/pretrained", "models/recipes", "optimizers", "reporting",
+        "reporting/plots", "runtime", "saving",
+    },
+    "__main__": {"cli"},
 }  # fmt: skip
 ONLY_IN = {
     "PIL": {"data"},
@@ -55,8 +64,8 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
-def room(parts):
-    """The name above that stands for a file: its own, or that of its room."""
+def subpackage(parts):
+    """The entry in MAY_IMPORT for a file: its own, or that of its subpackage."""
     return "/".join(parts[:2]) if "/".join(parts[:2]) in MAY_IMPORT else parts[0]
 
 
@@ -65,7 +74,7 @@ def place(path):
 
 
 def imports(path):
-    """(room, or top-level name of another library) of each import, wherever it stands."""
+    """(subpackage, None) or (None, other library) for each import in the file, also inside functions."""
     package = place(path)[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -77,12 +86,13 @@ def imports(path):
                 *package[: len(package) - node.level + 1],
                 *(node.module.split(".") if node.module else ()),
             )
-            yield from ((room((*base, alias.name)), None) for alias in node.names)
+            names = [alias.name for alias in node.names if alias.name != "__version__"]
+            yield from ((subpackage((*base, name)), None) for name in names)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_imports_point_one_way(path):
-    here = room(place(path))
+    here = subpackage(place(path))
     for part, library in imports(path):
         if part is not None:
             assert part == here or part in MAY_IMPORT[here], f"{here} may not import {part}"
@@ -90,11 +100,11 @@ def test_imports_point_one_way(path):
             assert here in ONLY_IN[library], f"{library} may not be imported in {here}"
 
 
-def test_every_part_of_the_package_is_named_above():
-    assert {room(place(path)) for path in FILES} == MAY_IMPORT.keys()
+def test_every_subpackage_has_an_entry():
+    assert {subpackage(place(path)) for path in FILES} == MAY_IMPORT.keys()
 
 
-def test_no_room_needs_one_that_needs_it():
+def test_imports_between_subpackages_have_no_cycles():
     assert len(list(TopologicalSorter(MAY_IMPORT).static_order())) == len(MAY_IMPORT)
 
 
@@ -124,7 +134,7 @@ def test_no_file_is_long_and_each_says_what_it_is(path):
     ],
 )
 def test_importing_is_quick(name, heavy, root):
-    """Asked in a fresh process, since this one has imported everything."""
+    """Tested in a new process, because this one has imported everything."""
     code = f"import sys, {name}; print({heavy} & sys.modules.keys() or 'none of them')"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root / "examples")
@@ -132,15 +142,17 @@ def test_importing_is_quick(name, heavy, root):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_every_compiled_function_is_kept_by_compiling(path):
+def test_every_compiled_function_is_cached_by_runtime_compiling(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "numba":
-            assert not {"jit", "njit"} & {alias.name for alias in node.names}, "take njit from compiling.py"
+            assert not {"jit", "njit"} & {alias.name for alias in node.names}, (
+                "take njit from runtime/compiling.py"
+            )
 
 
 def public_functions(tree):
-    """Public functions and the public methods of public classes; compiled ones are private to their file."""
+    """Public functions and the public methods of public classes; compiled functions are private to their file."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from public_functions(node)

@@ -1,4 +1,4 @@
-"""From a folder to a model to an answer in five lines, on synthetic images."""
+"""From a folder of images to a trained model and a prediction in a few lines, on synthetic images."""
 
 import io
 
@@ -7,7 +7,7 @@ import numpy as np
 import minicnn as mc
 
 
-def test_from_a_folder_to_a_model_to_an_answer(drawn, tmp_path):
+def test_from_a_folder_to_a_model_to_a_prediction(drawn, tmp_path):
     train, validation = mc.data.from_directory(
         drawn, image_size=24, validation_split=0.25, seed=0, cache=False
     )
@@ -21,10 +21,10 @@ def test_from_a_folder_to_a_model_to_an_answer(drawn, tmp_path):
     model.save(tmp_path / "model.safetensors")
     predict = mc.Predictor(tmp_path / "model.safetensors")
     photo = next(drawn.rglob("dog*.png"))
-    answer = predict(photo)
-    assert list(answer) == ["cat", "dog"] and abs(sum(answer.values()) - 1) < 1e-6
+    labels = predict(photo)
+    assert list(labels) == ["cat", "dog"] and abs(sum(labels.values()) - 1) < 1e-6
     for source in (str(photo), photo.read_bytes(), io.BytesIO(photo.read_bytes())):
-        assert predict(source) == answer
+        assert predict(source) == labels
     decoded = mc.data.decode(photo, 24)
     p = float(model.predict(decoded[None])[0, 0])  # bytes are scaled as in training
-    assert answer["dog"] == np.float32(p) or abs(answer["dog"] - p) < 1e-5
+    assert labels["dog"] == np.float32(p) or abs(labels["dog"] - p) < 1e-5

@@ -1,4 +1,4 @@
-"""The plan: what is fused, what is not, and that the numbers are the same."""
+"""The execution plan: which layers are fused, which are not, and that fused layers compute the same numbers."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def built(kernels, **settings):
     return compiled(layers(**settings), kernels, (13, 12, 2))
 
 
-def blocks(model):
+def fused_in_prediction(model):
     return fused(model.plan.prediction)
 
 
@@ -34,11 +34,14 @@ def fused(steps):
 
 def test_the_plan_is_made_at_build_and_shown(capsys):
     model = built("fast")
-    assert blocks(model) == ["conv2d_1 + relu_1 + max_pool2d_1", "conv2d_2 + relu_2 + max_pool2d_2"]
+    assert fused_in_prediction(model) == [
+        "conv2d_1 + relu_1 + max_pool2d_1",
+        "conv2d_2 + relu_2 + max_pool2d_2",
+    ]
     model.summary()
-    assert "In one step: conv2d_1 + relu_1 + max_pool2d_1" in capsys.readouterr().out
-    assert blocks(built("im2col")) == blocks(built("reference")) == []
-    assert fused(model.plan.training) == blocks(model)
+    assert "Fused layers: conv2d_1 + relu_1 + max_pool2d_1" in capsys.readouterr().out
+    assert fused_in_prediction(built("im2col")) == fused_in_prediction(built("reference")) == []
+    assert fused(model.plan.training) == fused_in_prediction(model)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +53,15 @@ def test_the_plan_is_made_at_build_and_shown(capsys):
     ],
     ids=["3x3 pool", "padded pool", "dropout between"],
 )
-def test_without_a_pool_that_halves_the_relu_alone_joins_the_convolution(settings):
-    assert blocks(built("fast", **settings)) == ["conv2d_1 + relu_1", "conv2d_2 + relu_2 + max_pool2d_2"]
+def test_a_pool_that_does_not_halve_the_image_is_not_fused_but_the_relu_is(settings):
+    assert fused_in_prediction(built("fast", **settings)) == [
+        "conv2d_1 + relu_1",
+        "conv2d_2 + relu_2 + max_pool2d_2",
+    ]
 
 
 def modern(kernels):
-    """Pools straight after convolutions, normalisations behind them, inside a Residual and outside."""
+    """Convolutions, pools and normalisations in this order, inside a Residual and outside."""
     inside = [mc.Conv2D(5, 3, padding="same"), mc.BatchNormalization(), mc.ReLU()]
     layers = [mc.Conv2D(5, 3), mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU()]
     layers += [
@@ -73,11 +79,13 @@ def modern(kernels):
     return compiled(layers, kernels, (13, 12, 2))
 
 
-def test_the_plan_looks_into_residuals(capsys):
+def test_layers_inside_residuals_are_fused(capsys):
     model = modern("fast")
-    assert blocks(model) == ["conv2d_1 + max_pool2d_1", "batch_normalization_1 + relu_1"]
+    assert fused_in_prediction(model) == ["conv2d_1 + max_pool2d_1", "batch_normalization_1 + relu_1"]
     model.summary()
-    lines = [line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines() if "In one step" in line]
+    lines = [
+        line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines() if "Fused layers" in line
+    ]
     assert lines == [
         "conv2d_1 + max_pool2d_1",
         "batch_normalization_1 + relu_1",
@@ -85,11 +93,11 @@ def test_the_plan_looks_into_residuals(capsys):
         "residual_1: residual_1: batch_normalization_1 + relu_1",
         "residual_1: shortcut_conv2d_1 + shortcut_relu_1",
     ]
-    assert not blocks(modern("im2col"))
+    assert not fused_in_prediction(modern("im2col"))
 
 
 def train_alike(fused, plain, x, y):
-    """Three steps give the same losses, weights, moving statistics and predictions."""
+    """Three training steps must give the same losses, weights, moving statistics and predictions."""
     for _ in range(3):
         one, other = fused.train_step(x, y), plain.train_step(x, y)
         assert one[0] == pytest.approx(other[0], rel=1e-12)
@@ -98,8 +106,8 @@ def train_alike(fused, plain, x, y):
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-8)
 
 
-def test_modern_networks_are_the_same_in_steps_and_layer_by_layer(rng):
-    """Weights and moving statistics; im2col, which has no such steps, is the judge."""
+def test_fused_and_unfused_networks_with_residuals_train_alike(rng):
+    """Weights and moving statistics agree with im2col, which fuses nothing."""
     x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
     fused, plain = modern("fast"), modern("im2col")
     train_alike(fused, plain, x, y)
@@ -114,7 +122,7 @@ def test_fused_equals_unfused(settings, rng, monkeypatch):
     monkeypatch.setattr(fusion, "TRAINING", ())
     monkeypatch.setattr(fusion, "PREDICTION", ())
     plain = built("fast", **settings)
-    assert blocks(fused) and not blocks(plain)
+    assert fused_in_prediction(fused) and not fused_in_prediction(plain)
     for _ in range(3):
         one, other = fused.train_step(x, y), plain.train_step(x, y)
         assert one[0] == pytest.approx(other[0], rel=1e-12)
@@ -123,13 +131,13 @@ def test_fused_equals_unfused(settings, rng, monkeypatch):
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
 
 
-def blocks_inside(step):
-    """Those of a residual's first branch."""
+def fused_in_first_branch(step):
+    """The fused layers in the first branch of a Residual."""
     return fused((step if isinstance(step, Branches) else step.layers[0]).plans[0].prediction)
 
 
 def residuals(kernels):
-    """Sums where the first branch ends in a convolution, the second, neither; with and without a ReLU behind."""
+    """Residuals whose first, second or neither branch ends in a convolution, with and without a ReLU after them."""
     inner = mc.Residual([mc.ReLU(), mc.Conv2D(5, 3, padding="same")])
     layers = [
         mc.Residual([mc.Conv2D(4, 3, padding="same"), mc.ReLU(), mc.Conv2D(2, 3, padding="same")]), mc.ReLU(),
@@ -139,20 +147,24 @@ def residuals(kernels):
     return compiled(layers, kernels, (12, 14, 2))
 
 
-def test_sums_are_made_where_a_branch_ends_in_a_convolution(rng):
+def test_the_convolution_at_the_end_of_a_branch_adds_the_other_branch(rng):
     x, y = rng.normal(0, 1, (5, 12, 14, 2)), np.array([0, 1, 1, 0, 1])
     fused, plain = residuals("fast"), residuals("im2col")
-    assert blocks(fused) == ["residual_1 + relu_1", "residual_2"] and not blocks(plain)
-    assert blocks_inside(fused.plan.prediction[2]) == ["residual_1 + relu_1"]
+    assert fused_in_prediction(fused) == ["residual_1 + relu_1", "residual_2"] and not fused_in_prediction(
+        plain
+    )
+    assert fused_in_first_branch(fused.plan.prediction[2]) == ["residual_1 + relu_1"]
     before = x.copy()
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
     np.testing.assert_array_equal(x, before)
     train_alike(fused, plain, x, y)
 
 
-def test_the_plan_looks_into_residuals_that_are_a_part_of_a_step(capsys):
+def test_the_summary_shows_fused_layers_inside_fused_residuals(capsys):
     residuals("fast").summary()
-    lines = [line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines() if "In one step" in line]
+    lines = [
+        line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines() if "Fused layers" in line
+    ]
     assert lines == [
         "residual_1 + relu_1",
         "residual_1: conv2d_1 + relu_1",
@@ -163,7 +175,7 @@ def test_the_plan_looks_into_residuals_that_are_a_part_of_a_step(capsys):
 
 
 def separable(kernels):
-    """A separable convolution with each of what may follow it, inside a Residual too."""
+    """Separable convolutions with each layer that may be fused with them, also inside a Residual."""
     layers = [
         mc.SeparableConv2D(20, 3, padding="same"),
         mc.ReLU(),
@@ -183,24 +195,29 @@ def separable(kernels):
     return compiled(layers, kernels, (13, 14, 17))
 
 
-def test_separable_convolutions_predict_in_one_step_and_train_layer_by_layer(rng):
+def test_separable_convolutions_are_fused_in_prediction_but_not_in_training(rng):
     x, y = rng.random((5, 13, 14, 17)), np.array([0, 1, 1, 0, 1])
     fused, plain = separable("fast"), separable("im2col")
     one, other = "separable_conv2d_1 + relu_1", "separable_conv2d_2 + max_pool2d_1"
     third = "batch_normalization_1 + relu_2 + separable_conv2d_3 + relu_3"
-    assert blocks(fused) == [one, other, third, "separable_conv2d_4"] and not blocks(plain)
-    assert blocks_inside(fused.plan.prediction[2]) == ["separable_conv2d_1"]
+    assert fused_in_prediction(fused) == [
+        one,
+        other,
+        third,
+        "separable_conv2d_4",
+    ] and not fused_in_prediction(plain)
+    assert fused_in_first_branch(fused.plan.prediction[2]) == ["separable_conv2d_1"]
     steps = [repr(step) if isinstance(step, Fused) else step.name for step in fused.plan.training]
     assert steps[5:8] == ["batch_normalization_1 + relu_2", "separable_conv2d_3", "relu_3"]
     np.testing.assert_allclose(fused.predict(x), plain.predict(x), rtol=1e-10)
     train_alike(fused, plain, x, y)
 
 
-def test_an_activation_inside_a_layer_fuses_like_a_layer_of_its_own(rng):
+def test_an_activation_inside_a_layer_is_fused_like_a_separate_layer(rng):
     inside = [mc.Conv2D(5, 3, activation="relu"), mc.MaxPool2D(2), mc.Flatten(), mc.Dense(1, "sigmoid")]
     apart = [mc.Conv2D(5, 3), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(), mc.Dense(1), mc.Sigmoid()]
     one, other = (compiled(layers, "fast", (13, 12, 2)) for layers in (inside, apart))
-    assert blocks(one) == ["conv2d_1 + relu + max_pool2d_1"]
+    assert fused_in_prediction(one) == ["conv2d_1 + relu + max_pool2d_1"]
     x, y = rng.random((5, 13, 12, 2)), np.array([0, 1, 1, 0, 1])
     for _ in range(3):
         assert one.train_step(x, y)[0] == other.train_step(x, y)[0]
@@ -218,5 +235,5 @@ def test_an_activation_inside_a_layer_fuses_like_a_layer_of_its_own(rng):
     ],
     ids=lambda layers: repr(layers[-1]),
 )
-def test_what_a_kernel_cannot_do_is_not_fused(layers):
-    assert not blocks(mc.Sequential(layers, "fast").build((9, 9, 2)))
+def test_layers_with_options_that_no_fused_kernel_supports_are_not_fused(layers):
+    assert not fused_in_prediction(mc.Sequential(layers, "fast").build((9, 9, 2)))

@@ -1,4 +1,4 @@
-"""The checker must fail on wrong gradients, say where, and know a kink; then the two networks."""
+"""The gradient check fails on wrong gradients, says where, and recognises kinks; then it checks the networks."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from minicnn.kernels import NAMES
 
 
 class Wrong(mc.Dense):
-    """A dense layer whose backward pass has one mistake."""
+    """A dense layer with one error in its backward pass."""
 
     def __init__(self, units, mistake="none"):
         super().__init__(units)
@@ -30,7 +30,7 @@ class Wrong(mc.Dense):
 @pytest.mark.parametrize(
     ("mistake", "fails"), [("none", None), ("transposed", "weight"), ("bias", "bias"), ("dx", "dx")]
 )
-def test_a_mistake_is_found_where_it_is(mistake, fails):
+def test_an_error_is_reported_for_the_right_array(mistake, fails):
     checks = check_layer(Wrong(4, mistake), (4,))
     assert [check.name for check in checks if not check.passes()] == ([fails] if fails else [])
 
@@ -44,7 +44,7 @@ def test_the_worst_element_is_named():
     assert check.error == pytest.approx(0.5 / 8) and "at (1, 0)" in str(check)
 
 
-def test_a_kink_is_reported_and_left_out():
+def test_a_kink_is_counted_and_skipped():
     x = np.array([-1.0, 0.0, 2.0])
     check = check_array("x", lambda: float(np.maximum(x, 0).sum()), x, np.array([0.0, 0.0, 1.0]))
     assert check.kinks == 1 and check.passes() and "1 of 3 on a kink" in str(check)
@@ -54,7 +54,7 @@ def test_a_kink_is_reported_and_left_out():
 
 @pytest.mark.parametrize(("weight", "kinks"), [(5e-10, 0), (-5e-10, 0), (0.0, 1), (0.5, 0)])
 @pytest.mark.parametrize("seed", [0, 3])  # directions of both signs
-def test_beside_a_kink_the_slope_on_the_other_side_is_compared(weight, kinks, seed, monkeypatch):
+def test_next_to_a_kink_the_slope_on_the_other_side_is_compared(weight, kinks, seed, monkeypatch):
     model = mc.Sequential([mc.Dense(2, use_bias=False), mc.ReLU()]).build((1,), dtype="float64")
     model.compile("sgd", "mean_squared_error")
     model.set_weights([np.array([[weight, 0.3]])])
@@ -68,7 +68,7 @@ def test_beside_a_kink_the_slope_on_the_other_side_is_compared(weight, kinks, se
     assert not check().passes()
 
 
-def test_the_array_is_put_back():
+def test_the_array_is_restored():
     x = np.array([0.1, 0.2])
     check_array("x", lambda: float(x.sum()), x, np.ones(2))
     np.testing.assert_array_equal(x, [0.1, 0.2])
@@ -78,15 +78,15 @@ def test_the_array_is_put_back():
 @pytest.mark.parametrize(
     ("network", "size"), [(networks.two_block, 22), (networks.four_block, 48), (networks.catdog, 32)]
 )
-def test_each_network(network, size, kernels, rng):
-    """At a small size here; benchmarks/gradients.py does it at full size."""
+def test_the_gradients_of_each_network_are_right(network, size, kernels, rng):
+    """At a small image size; benchmarks/gradients.py checks them at full size."""
     model = network(kernels=kernels, dropout=0.3).build((size, size, 3), dtype="float64")
     model.compile("adam", "binary_crossentropy")
     for check in check_model(model, rng.random((2, size, size, 3)), np.array([0, 1]), directions=1):
         assert check.passes(1e-6), str(check)
 
 
-def test_a_wrong_network_fails(rng):
+def test_a_network_with_a_wrong_layer_fails(rng):
     model = mc.Sequential([Wrong(3, "bias"), mc.ReLU(), mc.Dense(1), mc.Sigmoid()]).build(
         (4,), dtype="float64"
     )

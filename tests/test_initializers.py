@@ -1,4 +1,4 @@
-"""Initialisers: the measured spread is the formula's, with fans counted as Keras counts them."""
+"""Initialisers: the measured spread agrees with the formula, and fans are counted as in Keras."""
 
 import math
 
@@ -9,12 +9,12 @@ from minicnn.initializers import fans, glorot_uniform, he_normal, zeros
 
 
 @pytest.mark.parametrize(("shape", "wanted"), [((100, 50), (100, 50)), ((3, 5, 7, 11), (105, 165))])
-def test_fans(shape, wanted):
+def test_fans_are_counted_as_in_keras(shape, wanted):
     assert fans(shape) == wanted
 
 
 @pytest.mark.parametrize("shape", [(400, 300), (3, 3, 64, 128)])
-def test_spread(shape, rng):
+def test_the_spread_agrees_with_the_formula(shape, rng):
     fan_in, fan_out = fans(shape)
     uniform = glorot_uniform(shape, rng)
     limit = math.sqrt(6 / (fan_in + fan_out))
@@ -27,7 +27,7 @@ def test_spread(shape, rng):
     )
 
 
-def test_type_and_repeatability():
+def test_the_type_is_as_requested_and_a_seed_repeats_the_values():
     for initializer in (glorot_uniform, he_normal, zeros):
         one, two = (initializer((4, 5), np.random.default_rng(3), "float64") for _ in "ab")
         assert one.dtype == np.float64

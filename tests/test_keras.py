@@ -1,4 +1,4 @@
-"""minicnn's numbers against Keras 3.15's own, kept in keras_numbers/ (TensorFlow 2.21 on a CPU)."""
+"""minicnn's numbers against those of Keras 3.15, stored in keras_numbers/ (TensorFlow 2.21 on a CPU)."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ LAYER_FILES = sorted(path.stem for path in FOLDER.glob("*.npz") if not path.stem
 
 
 def make_layer(config):
-    """Keras's configuration of a layer as ours."""
+    """The minicnn layer for a Keras configuration."""
     kind = config["class"]
     if kind == "Conv2D":
         kernel, strides = tuple(config["kernel_size"]), tuple(config["strides"])
@@ -38,13 +38,13 @@ def close(got, wanted, tolerance):
     np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance * max(1, np.abs(wanted).max()))
 
 
-def test_the_numbers_are_there():
+def test_all_stored_numbers_exist():
     assert len(LAYER_FILES) == 18
 
 
 @pytest.mark.parametrize("kernels", NAMES)
 @pytest.mark.parametrize("name", LAYER_FILES)
-def test_layer(name, kernels):
+def test_each_layer_agrees_with_keras(name, kernels):
     keras = np.load(FOLDER / f"{name}.npz")
     config = json.loads(keras["config"].item())
     layer = make_layer(config)
@@ -128,7 +128,7 @@ def residual():
         ),
     ],
 )
-def test_network(name, make, optimizer, loss, kernels):
+def test_each_network_trains_as_in_keras(name, make, optimizer, loss, kernels):
     keras = np.load(FOLDER / f"{name}.npz")
     model = mc.Sequential(make(), kernels).build(keras["x"].shape[2:])
     model.compile(optimizer(), loss)
@@ -144,7 +144,7 @@ def test_network(name, make, optimizer, loss, kernels):
     model.set_weights(weights("before/"))
     for layer in every_layer(model.layers):
         if isinstance(layer, mc.BatchNormalization):
-            layer.state = {"unmeasured": 0.0}  # Keras counts the 0 and 1 that it begins with as measured
+            layer.state = {"unmeasured": 0.0}  # Keras takes its initial values 0 and 1 as valid statistics
     close(model.predict(keras["x"][0]), keras["predict_before"], 1e-5)
     losses = [model.train_step(x, y)[0] for x, y in zip(keras["x"], keras["y"], strict=True)]
     close(np.array(losses), keras["losses"], 1e-4)
@@ -165,7 +165,7 @@ def test_summary_counts_as_keras_counts(capsys):
     rows = [
         (shape, sum(p.value.size for p in layer.parameters))
         for layer, shape in zip(model.layers, model.output_shapes, strict=True)
-        if not isinstance(layer, (mc.ReLU, mc.Sigmoid))  # a part of Keras's layer
+        if not isinstance(layer, (mc.ReLU, mc.Sigmoid))  # in Keras these are part of the layer before
     ]
     assert [[list(shape), count] for shape, count in rows] == [
         row[1:] for row in json.loads(keras["summary"].item())

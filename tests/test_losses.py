@@ -1,4 +1,4 @@
-"""Losses against their textbook sums, written number by number, and their gradients against differences."""
+"""Losses against their textbook sums, computed number by number, and their gradients against finite differences."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ def binary(target, p):
 
 
 @given(seeds, st.sampled_from([0.0, 0.2]))
-def test_binary_cross_entropy_is_its_sum(seed, smoothing):
+def test_binary_cross_entropy_equals_its_textbook_sum(seed, smoothing):
     logits, labels, weight = problem(seed)
     smooth = labels * (1 - smoothing) + smoothing / 2
     wanted = sum(
@@ -56,7 +56,7 @@ def test_binary_cross_entropy_is_its_sum(seed, smoothing):
 
 
 @given(seeds, st.integers(2, 5), st.sampled_from([0.0, 0.1]))
-def test_categorical_cross_entropy_is_its_sum_and_sparse_is_the_same(seed, K, smoothing):
+def test_categorical_and_sparse_cross_entropy_equal_their_textbook_sum(seed, K, smoothing):
     logits, labels, weight = problem(seed, K=K)
     one_hot = np.eye(K)[labels]
     smooth = one_hot * (1 - smoothing) + smoothing / K
@@ -74,7 +74,7 @@ def test_categorical_cross_entropy_is_its_sum_and_sparse_is_the_same(seed, K, sm
 
 
 @given(seeds)
-def test_gradients_agree_with_differences(seed):
+def test_gradients_agree_with_finite_differences(seed):
     logits, labels, weight = problem(seed)
     many, classes, _ = problem(seed, K=3)
     one_hot = np.eye(3)[classes]
@@ -97,14 +97,14 @@ def test_gradients_agree_with_differences(seed):
         assert check.passes(1e-6), str(check)
 
 
-def test_a_hopeless_logit_costs_its_size_and_keeps_its_gradient():
+def test_an_extreme_wrong_logit_costs_its_size_and_has_a_gradient():
     value, gradient = mc.BinaryCrossEntropy(from_logits=True)([1], np.array([[-50.0]], "float32"))
     assert value == 50.0 and gradient.item() == -1.0
     value, gradient = mc.BinaryCrossEntropy()([1], np.array([[0.0]]))
     assert value == pytest.approx(16.118, abs=1e-3) and gradient.item() == 0
 
 
-def test_a_network_that_ends_in_sigmoid_or_softmax_trains_from_the_logit():
+def test_a_network_that_ends_in_sigmoid_or_softmax_trains_on_its_logits():
     for last, loss, target in (
         (mc.Sigmoid(), "binary_crossentropy", [[1.0]]),
         (mc.Softmax(), "categorical_crossentropy", [[1.0, 0.0]]),
@@ -117,8 +117,8 @@ def test_a_network_that_ends_in_sigmoid_or_softmax_trains_from_the_logit():
         assert abs(model.parameters[1].grad[0]) == pytest.approx(1)
 
 
-def test_label_smoothing_is_keras_and_pytorchs():
-    """Numbers of Keras 3.15 (both losses) and PyTorch 2.13 (the second, and its gradient), label_smoothing=0.1."""
+def test_label_smoothing_agrees_with_keras_and_pytorch():
+    """Numbers of Keras 3.15 (both losses) and PyTorch 2.13 (the second loss and its gradient), label_smoothing=0.1."""
     value, _ = mc.BinaryCrossEntropy(True, 0.1)([1, 1, 0], np.array([[2.0], [-1.0], [0.5]]))
     assert value == pytest.approx(0.8130888938903809, rel=1e-6)
     logits = np.array([[1.0, 2.0, -1.0], [0.3, -0.2, 0.9]])
@@ -135,7 +135,7 @@ def test_label_smoothing_is_keras_and_pytorchs():
         np.testing.assert_allclose(gradient, wanted, rtol=1e-6)
 
 
-def test_the_loss_divides_by_the_batch():
+def test_the_loss_divides_by_the_batch_size():
     logits, labels, _ = problem(1, N=3)
     loss = mc.BinaryCrossEntropy(from_logits=True)
     one, gradient = loss(labels, logits)
@@ -183,7 +183,7 @@ def test_bad_weights_and_smoothing_are_refused():
 
 @pytest.mark.parametrize("wrong", [0.1, 1, "yes", None])
 def test_from_logits_is_true_or_false(wrong):
-    """BinaryCrossEntropy(0.1) was meant to smooth labels."""
+    """A user who writes BinaryCrossEntropy(0.1) means label smoothing."""
     for loss in (mc.BinaryCrossEntropy, mc.CategoricalCrossEntropy, mc.MeanSquaredError):
         with pytest.raises(mc.ArgumentError, match="from_logits: expected True or False"):
             loss(wrong)
@@ -192,7 +192,7 @@ def test_from_logits_is_true_or_false(wrong):
 
 @pytest.mark.parametrize("loss", [mc.BinaryCrossEntropy(), mc.CategoricalCrossEntropy(label_smoothing=0.1)])
 @pytest.mark.parametrize("target", [[[-1.0, 1.0]], [[0.0, 2.0]]])
-def test_targets_that_are_no_shares_are_refused(loss, target):
+def test_targets_outside_0_to_1_are_refused(loss, target):
     with pytest.raises(mc.ArgumentError, match=r"expected numbers in \[0, 1\]"):
         loss(target, np.array([[0.4, 0.6]]))
 
@@ -219,7 +219,7 @@ def test_rows_that_do_not_sum_to_one_are_normalized_as_in_keras():
         np.testing.assert_allclose(gradient, [[1 / scale, (1 - 1 / 0.5) / scale, 1 / scale]])
 
 
-def test_logits_taken_for_probabilities_are_refused():
+def test_logits_in_place_of_probabilities_are_refused():
     for loss, target, end in (
         (mc.BinaryCrossEntropy(), [1, 0], "Sigmoid"),
         (mc.CategoricalCrossEntropy(), [[0, 1], [1, 0]], "Softmax"),
@@ -248,14 +248,14 @@ WORDS = np.array(["cat", "dog", "cat", "dog"])
     "loss",
     [mc.BinaryCrossEntropy(), mc.SparseCategoricalCrossEntropy(), mc.MeanSquaredError(), CrossEntropy()],
 )
-def test_labels_that_are_no_numbers_are_refused_in_words(loss, labels):
+def test_labels_that_are_not_numbers_are_refused_with_a_message(loss, labels):
     K = 2 if loss.activation == "Softmax" else 1
     with pytest.raises(mc.ArgumentError, match=f"{loss.name} targets: expected"):
         loss(labels, np.full((4, K), 0.5))
 
 
 @pytest.mark.parametrize("labels", [[False, True], np.array([0.0, 1.0]), np.array([[0], [1]], np.uint8)])
-def test_truths_whole_floats_and_columns_are_class_numbers(labels):
+def test_booleans_whole_floats_and_columns_are_class_numbers(labels):
     p = np.array([[0.7, 0.3], [0.4, 0.6]])
     wanted = -(math.log(0.7) + math.log(0.6)) / 2
     assert mc.SparseCategoricalCrossEntropy()(labels, p)[0] == pytest.approx(wanted)
@@ -263,7 +263,7 @@ def test_truths_whole_floats_and_columns_are_class_numbers(labels):
     assert mc.BinaryCrossEntropy()(labels, p[:, 1:])[0] == pytest.approx(wanted)
 
 
-def test_a_class_number_out_of_range_is_named_with_the_range():
+def test_the_message_for_a_class_number_out_of_range_names_it_and_the_range():
     with pytest.raises(
         mc.ShapeError, match=r"class numbers from 0 to 2, received 3 in sample 1\. Number the classes"
     ):
@@ -278,7 +278,7 @@ def test_a_class_number_out_of_range_is_named_with_the_range():
             loss(target, np.full((3, 3), 1 / 3))
 
 
-def test_class_numbers_of_many_classes_take_no_more_memory_than_the_predictions():
+def test_class_numbers_of_many_classes_need_little_memory():
     prediction = np.full((4, 20_000), 1 / 20_000, "float32")
     tracemalloc.start()
     value, _ = mc.SparseCategoricalCrossEntropy()([0, 5, 19_999, 7], prediction)
@@ -303,7 +303,7 @@ def test_sample_weights_may_be_one_number_or_a_column():
             loss(target, p, wrong)
 
 
-def test_small_numbers_are_no_error_however_numpy_is_set():
+def test_underflow_is_not_an_error_for_any_setting_of_numpy():
     z = np.array([[-150.0, 150.0, 0.0], [100.0, -3.0, 1e-30]], "float32")
     with np.errstate(all="raise"):
         assert softmax(z).sum() == 2 and sigmoid(np.array([-800.0, 800.0])).tolist() == [0, 1]
@@ -348,7 +348,7 @@ def test_keras_spellings_are_the_same_classes():
         ({"class": "Huber", "config": {"width": 1}}, "loss Huber: expected arguments of its constructor"),
     ],
 )
-def test_what_is_no_loss_is_refused(wrong, message):
+def test_arguments_that_are_not_a_loss_are_refused(wrong, message):
     with pytest.raises(mc.ArgumentError, match=message):
         find_loss(wrong)
 
@@ -372,7 +372,7 @@ def cubed(target, prediction):
     return abs(difference**3).mean(), 3 * difference * abs(difference) / difference.size
 
 
-def test_only_the_librarys_own_losses_are_handed_logits():
+def test_only_the_librarys_own_losses_receive_logits():
     assert all(
         takes_logits(loss) for loss in (mc.BinaryCrossEntropy(), mc.CategoricalCrossEntropy(), CrossEntropy())
     )
@@ -380,7 +380,7 @@ def test_only_the_librarys_own_losses_are_handed_logits():
         assert not takes_logits(loss)
 
 
-def test_a_users_own_loss_is_a_subclass_or_a_function():
+def test_a_users_loss_may_be_a_subclass_or_a_function():
     target, p = [0, 1, 1], np.array([[0.2], [0.9], [0.4]], "float32")
     value, gradient = Focal(2.0)(target, p)  # 0.04, 0.01, 0.36
     assert value == pytest.approx(0.41 / 3) and gradient.dtype == np.float32
@@ -389,7 +389,7 @@ def test_a_users_own_loss_is_a_subclass_or_a_function():
         assert type(value) is float and value == pytest.approx((0.008 + 0.001 + 0.216) / 3, rel=1e-5)
         assert gradient.shape == p.shape and gradient.dtype == np.float32
     wide = type("Wide", (Loss,), {"terms": lambda self, t, p: (np.zeros(3), np.ones((3, 1)))})
-    assert wide()(target, p)[1].dtype == np.float32  # whatever type terms computes in
+    assert wide()(target, p)[1].dtype == np.float32  # even if terms computes in another type
     assert check_loss(find_loss(cubed), target, p).passes()
     with pytest.raises(mc.ArgumentError, match="loss cubed: expected no weights"):
         find_loss(cubed)(target, p, 2.0)
@@ -398,7 +398,7 @@ def test_a_users_own_loss_is_a_subclass_or_a_function():
 @pytest.mark.parametrize(
     "result", [1.0, (1.0, np.zeros(3)), (np.zeros(3), np.zeros((3, 1))), (1.0, None), ("a", np.zeros((3, 1)))]
 )
-def test_a_users_loss_that_returns_something_else_is_told_so(result):
+def test_a_users_loss_that_returns_something_else_is_refused(result):
     with pytest.raises((mc.ArgumentError, mc.ShapeError), match="loss own"):
         own = FunctionLoss(function=lambda target, prediction: result)
         own.function.__name__ = "own"
@@ -408,7 +408,7 @@ def test_a_users_loss_that_returns_something_else_is_told_so(result):
         bad()([0, 1], np.full((2, 1), 0.5))
 
 
-def test_losses_are_described_for_a_file_and_found_again():
+def test_a_loss_can_be_made_again_from_its_description():
     for loss in (mc.BinaryCrossEntropy(True, 0.1), Huber(delta=2.0), CrossEntropy(), mc.MeanSquaredError()):
         assert find_loss(json.loads(json.dumps(describe_loss(loss)))) == loss
         assert loss.get_config() == loss.config

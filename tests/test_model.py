@@ -1,4 +1,4 @@
-"""Sequential: building, the hand-written loop, sharing and freezing layers, prediction, saving and loading."""
+"""Sequential: building, training loops by hand, sharing and freezing layers, prediction, saving and loading."""
 
 import copy
 import pickle
@@ -35,7 +35,7 @@ def test_layers_are_named_and_numbered():
     assert model.get_layer("conv2d_2") is model.layers[3] and model.get_layer(index=-1) is model.layers[-1]
 
 
-def test_building_again_keeps_the_weights_and_the_optimizer(rng):
+def test_building_again_keeps_the_weights_and_the_state_of_the_optimizer(rng):
     model = mc.Sequential([mc.Conv2D(4, 3), mc.GlobalAveragePool2D(), mc.Dense(1, "sigmoid")]).build(
         (8, 8, 1), seed=1
     )
@@ -50,7 +50,7 @@ def test_building_again_keeps_the_weights_and_the_optimizer(rng):
     assert model.parameters[0].name == "conv2d_1/weight"
 
 
-def test_a_seed_repeats_and_none_is_random():
+def test_a_seed_repeats_the_weights_and_none_draws_them_at_random():
     def first(seed):
         return network().build((8, 8, 1), seed=seed).get_weights()[0]
 
@@ -58,7 +58,7 @@ def test_a_seed_repeats_and_none_is_random():
     assert (first(3) != first(4)).any() and (first(None) != first(None)).any()
 
 
-def test_a_build_that_fails_leaves_the_model_as_it_was(rng):
+def test_a_build_that_fails_leaves_the_model_unchanged(rng):
     model = mc.Sequential([mc.Conv2D(2, 9), mc.Flatten(), mc.Dense(1)])
     with pytest.raises(mc.ShapeError):
         model.build((4, 4, 1))
@@ -66,14 +66,14 @@ def test_a_build_that_fails_leaves_the_model_as_it_was(rng):
         model.predict(rng.random((2, 4, 4, 1)))
     x = rng.random((2, 9, 9, 1))
     before = model.build((9, 9, 1)).predict(x)
-    for shape in ((4, 4, 1), (20, 20, 1)):  # too small for the convolution; other weights for the dense layer
+    for shape in ((4, 4, 1), (20, 20, 1)):  # too small for the convolution; does not fit the dense weights
         with pytest.raises(mc.ShapeError):
             model.build(shape)
         assert model.input_shape == (9, 9, 1)
         np.testing.assert_array_equal(model.predict(x), before)
 
 
-def test_a_description_may_hold_tuples_and_numpys_numbers(tmp_path):
+def test_preprocessing_may_hold_tuples_and_numpy_numbers(tmp_path):
     model = network().build((8, 8, 1))
     model.class_names, model.preprocessing = ("cat", "dog"), {"height": np.int64(8), "scale": np.float32(0.5)}
     model.save(tmp_path / "m.safetensors")
@@ -87,7 +87,7 @@ def test_a_description_may_hold_tuples_and_numpys_numbers(tmp_path):
 @pytest.mark.parametrize("kernels", NAMES)
 @pytest.mark.parametrize("shape", [(4, 4), (4,), (), (1, 4, 1), (3, 1), (40_000, 1)])
 def test_a_gradient_of_another_shape_or_batch_is_refused(kernels, shape, rng):
-    """(N, N) is what p - y gives with predictions (N, 1) and targets (N,)."""
+    """A gradient (N, N) results from p - y with predictions (N, 1) and targets (N,)."""
     model = network(kernels=kernels).build((8, 8, 1))
     _, caches = model.forward(rng.random((4, 8, 8, 1)), training=True)
     with pytest.raises(mc.ShapeError, match=r"a gradient of shape \(4, 1\)"):
@@ -111,7 +111,7 @@ def test_a_gradient_of_another_type_is_cast(kernels, rng):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_loop_written_by_hand_is_what_fit_does(rng):
+def test_a_training_loop_by_hand_trains_like_fit(rng):
     x, y = rng.random((12, 8, 8, 1)).astype("float32"), rng.integers(0, 2, 12)
     fitted = network().build((8, 8, 1))
     fitted.compile(mc.Adam(0.01))
@@ -151,7 +151,7 @@ def test_many_threads_may_predict_with_one_model(kernels, rng):
             np.testing.assert_allclose(got, one, rtol=1e-5)
 
 
-def test_every_kernel_set_makes_the_same_network(rng):
+def test_every_kernel_set_trains_the_network_alike(rng):
     x, y = rng.random((4, 22, 22, 3)), np.array([0, 1, 1, 0])
     results = []
     for kernels in NAMES:
@@ -162,12 +162,12 @@ def test_every_kernel_set_makes_the_same_network(rng):
         np.testing.assert_allclose(losses, results[0], rtol=1e-9)
 
 
-def test_published_parameter_counts():
+def test_parameter_counts_agree_with_the_published_ones():
     for make, size, count in ((networks.two_block, 64, 813_217), (networks.four_block, 150, 3_453_121)):
         assert sum(p.value.size for p in make().build((size, size, 3)).parameters) == count
 
 
-def test_summary_says_what_a_picture_costs(capsys):
+def test_the_summary_shows_the_cost_of_an_image(capsys):
     networks.two_block().build((64, 64, 3)).summary()
     out = capsys.readouterr().out
     assert "Total params: 813,217 (3.10 MB)" in out
@@ -176,7 +176,7 @@ def test_summary_says_what_a_picture_costs(capsys):
 
 
 # ------------------------------------------------------------------------------------- messages
-def test_a_layer_that_does_not_fit_is_named_by_number():
+def test_the_message_for_a_layer_that_does_not_fit_has_its_number():
     with pytest.raises(
         mc.ShapeError, match=r"layer 3: Conv2D: expected images of at least 3x3, received 2x2"
     ):
@@ -193,7 +193,11 @@ def test_a_layer_that_does_not_fit_is_named_by_number():
         ),
         (lambda: mc.Sequential(mc.Dense(1)), mc.ArgumentError, "Put it into a list"),
         (lambda: mc.Sequential([mc.Sequential([mc.Dense(1)])]), mc.ArgumentError, r"\*model.layers"),
-        (lambda: mc.Sequential([mc.Dense(1), mc.Input((2,))]), mc.ArgumentError, "Input as the first entry"),
+        (
+            lambda: mc.Sequential([mc.Dense(1), mc.Input((2,))]),
+            mc.ArgumentError,
+            "Input only as the first entry",
+        ),
         (lambda: mc.Sequential([mc.Dense(1)]).build(4), mc.ArgumentError, "Write it as a tuple"),
         (lambda: mc.Sequential([mc.Dense(1), mc.Softmax()]).build((2,)), mc.ShapeError, "at least 2 values"),
         (lambda: mc.Sequential([mc.Dense(1, "softmax")]).build((2,)), mc.ShapeError, "at least 2 values"),
@@ -239,12 +243,12 @@ def test_a_layer_that_does_not_fit_is_named_by_number():
         ),
     ],
 )
-def test_mistakes_are_told_in_words(call, error, message):
+def test_wrong_calls_are_refused_with_a_message(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
 
-def test_one_layer_object_may_not_stand_twice():
+def test_one_layer_object_may_not_appear_twice():
     relu = mc.ReLU()
     with pytest.raises(mc.ArgumentError, match="one object twice"):
         mc.Sequential([relu, relu])
@@ -252,7 +256,7 @@ def test_one_layer_object_may_not_stand_twice():
 
 # --------------------------------------------------------------------------------------- saving
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_saved_model_comes_back_whole(tmp_path, rng, dtype):
+def test_a_loaded_model_equals_the_saved_one(tmp_path, rng, dtype):
     model = network(name="cats").build((8, 7, 2), seed=3, dtype=dtype)
     model.class_names, model.preprocessing = ["cat", "Hündin"], {"height": 8}
     path = tmp_path / "new folder" / "model.safetensors"
@@ -272,7 +276,7 @@ def test_a_saved_model_comes_back_whole(tmp_path, rng, dtype):
     assert [item.name for item in path.parent.iterdir()] == ["model.safetensors"]
 
 
-def test_names_and_preprocessing_are_checked_when_they_are_set(tmp_path):
+def test_class_names_and_preprocessing_are_checked_when_they_are_set(tmp_path):
     model = network().build((8, 8, 1))
     for name, wrong in (
         ("class_names", ["dog"]), ("class_names", ["a", "b", "c"]), ("class_names", ["a", "a"]), ("class_names", "ab"),
@@ -285,7 +289,7 @@ def test_names_and_preprocessing_are_checked_when_they_are_set(tmp_path):
     model.save(tmp_path / "m")
     again = mc.load_model(tmp_path / "m")
     assert again.class_names == ["cat", "dog"] and again.preprocessing["height"] == 8
-    mc.Sequential([mc.Dense(1)]).build((np.int64(3),)).save(tmp_path / "m")  # NumPy's ints are ints
+    mc.Sequential([mc.Dense(1)]).build((np.int64(3),)).save(tmp_path / "m")  # NumPy's ints are accepted
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
@@ -316,7 +320,7 @@ def test_every_layer_can_be_saved(tmp_path):
 
 
 class Scale(mc.layers.Layer):
-    """A layer, as a user would write it in a script."""
+    """A layer that a user might write."""
 
     def __init__(self, by=1.0):
         super().__init__()
@@ -335,18 +339,18 @@ class Scale(mc.layers.Layer):
 
 
 class Squared(mc.losses.Loss):
-    """A loss, as a user would write it in a script."""
+    """A loss that a user might write."""
 
     def terms(self, target, prediction):
         return ((prediction - target) ** 2).mean(1), 2 * (prediction - target) / prediction.shape[1]
 
 
 def worst(target, prediction):
-    """A metric, as a user would write it in a script."""
+    """A metric that a user might write."""
     return np.abs(target - prediction).max()
 
 
-def test_a_users_own_layers_losses_and_metrics_are_saved_loaded_and_trained(tmp_path, rng):
+def test_a_users_layers_losses_and_metrics_are_saved_loaded_and_trained(tmp_path, rng):
     model = mc.Sequential([mc.Dense(4), Scale(3.0), mc.ReLU(), mc.Dense(2)]).build((3,), dtype="float64")
     model.compile("adam", Squared(), [worst])
     for check in mc.gradient_check.check_model(
@@ -371,7 +375,7 @@ def test_a_users_own_layers_losses_and_metrics_are_saved_loaded_and_trained(tmp_
         mc.load_model(tmp_path / "m", custom_objects=[Scale])
 
 
-def test_a_loaded_model_is_compiled_as_it_was(tmp_path, rng):
+def test_a_loaded_model_is_compiled_like_the_saved_one(tmp_path, rng):
     model = network().build((8, 8, 1))
     model.compile(mc.SGD(0.3, momentum=0.5), mc.BinaryCrossEntropy(label_smoothing=0.1), ["accuracy"])
     model.save(tmp_path / "m")
@@ -380,7 +384,7 @@ def test_a_loaded_model_is_compiled_as_it_was(tmp_path, rng):
     assert list(again.metrics) == ["accuracy"] and again.optimizer.iterations == 0
 
 
-def test_flags_of_frozen_layers_and_parameters_are_saved(tmp_path):
+def test_the_flag_trainable_of_layers_and_parameters_is_saved(tmp_path):
     layers = [mc.Conv2D(2, 3), mc.BatchNormalization(), mc.Residual([mc.ReLU()]), mc.Flatten(), mc.Dense(1)]
     model = mc.Sequential(layers)
     model.build((5, 5, 1))
@@ -392,7 +396,7 @@ def test_flags_of_frozen_layers_and_parameters_are_saved(tmp_path):
     assert [p.trainable for p in again.parameters] == [False] * 6 + [True, False]
 
 
-def test_weights_alone_are_saved_and_loaded(tmp_path, rng):
+def test_weights_can_be_saved_and_loaded_without_the_model(tmp_path, rng):
     one, other = network().build((8, 8, 1), seed=1), network().build((8, 8, 1), seed=2)
     one.save_weights(tmp_path / "w")
     other.load_weights(tmp_path / "w")
@@ -432,7 +436,7 @@ def test_a_layer_in_a_second_model_keeps_and_shares_its_weights(rng):
         mc.Sequential([model.layers[0]]).build((4,), dtype="float64")
 
 
-def test_a_layer_in_two_models_of_other_sizes_and_kernels_serves_both(rng):
+def test_one_layer_works_in_two_models_with_different_sizes_and_kernels(rng):
     layers = [mc.Conv2D(3, 3, 2, "same", "relu"), mc.GlobalAveragePool2D()]
     small, large = (
         mc.Sequential(layers, "fast").build((6, 6, 2)),
@@ -444,7 +448,7 @@ def test_a_layer_in_two_models_of_other_sizes_and_kernels_serves_both(rng):
     assert large.predict(X).shape == (2, 3) and small.output_shapes[0] == (3, 3, 3)
 
 
-def test_the_layers_cannot_be_changed_behind_the_models_back(rng):
+def test_the_layers_of_a_model_can_only_be_changed_by_add_and_pop(rng):
     model = classifier()
     for change in (
         lambda: model.layers.append(mc.ReLU()), lambda: model.layers.pop(),
@@ -458,7 +462,7 @@ def test_the_layers_cannot_be_changed_behind_the_models_back(rng):
         model.optimiser = "adam"
 
 
-def test_add_and_pop_change_the_model_whole(rng):
+def test_add_and_pop_rebuild_the_model_and_keep_its_weights(rng):
     model, x = mc.Sequential(), rng.random((2, 4))
     model.add(mc.Input((4,)))
     for layer in (mc.Dense(8), mc.ReLU(), mc.Dense(3)):
@@ -479,7 +483,9 @@ def test_add_and_pop_change_the_model_whole(rng):
 
 
 @pytest.mark.parametrize("kernels", NAMES)
-def test_frozen_layers_stay_and_backward_stops_below_the_lowest_that_is_trained(kernels, rng, monkeypatch):
+def test_frozen_layers_do_not_change_and_backward_stops_at_the_first_trainable_layer(
+    kernels, rng, monkeypatch
+):
     layers = [
         mc.Conv2D(3, 3),
         mc.BatchNormalization(),
@@ -511,9 +517,9 @@ def test_frozen_layers_stay_and_backward_stops_below_the_lowest_that_is_trained(
     assert all(layer.trainable for layer in model.layers)
 
 
-# --------------------------------------------------------------------------- nothing half changed
+# --------------------------------------------------------------------------- all or nothing changes
 @pytest.mark.parametrize("kernels", NAMES)
-def test_computing_gradients_leaves_the_model_as_it_was(kernels, rng):
+def test_computing_gradients_does_not_change_the_model(kernels, rng):
     model = network(kernels=kernels).build((8, 8, 1))
     model.compile()
     x, y = rng.random((4, 8, 8, 1)), np.array([0, 1, 1, 0])
@@ -548,10 +554,10 @@ def test_a_call_that_is_refused_changes_nothing(rng):
         for old, new in zip(weights, model.get_weights(), strict=True):
             np.testing.assert_array_equal(old, new)
     assert model.optimizer.iterations == 1
-    model.set_weights(w for w in weights)  # a generator is a sequence of arrays, too
+    model.set_weights(w for w in weights)  # a generator of arrays is accepted, too
 
 
-def test_an_optimizer_given_to_another_model_starts_afresh_there_and_is_refused_here(rng):
+def test_an_optimizer_compiled_into_a_second_model_is_reset_there_and_refused_by_the_first(rng):
     one, other = classifier(), classifier()
     optimizer, x, y = mc.Adam(mc.CosineDecay(0.1, 5)), rng.random((6, 4)), np.arange(6) % 3
     one.compile(optimizer, "sparse_categorical_crossentropy")
@@ -568,7 +574,7 @@ def test_an_optimizer_given_to_another_model_starts_afresh_there_and_is_refused_
         one.train_step(x, y)
 
 
-def test_models_copy_and_pickle_and_train_on_alike(rng):
+def test_copied_and_pickled_models_continue_training_alike(rng):
     model, x, y = network().build((8, 8, 1)), rng.random((6, 8, 8, 1)), np.arange(6) % 2
     model.compile(mc.Adam(0.01), metrics=["accuracy"])
     model.train_step(x, y)
@@ -585,28 +591,28 @@ def test_models_copy_and_pickle_and_train_on_alike(rng):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(predictor)).predict(x), predictor.predict(x))
 
 
-def test_a_second_thread_that_trains_is_refused_and_one_that_predicts_is_not(rng):
+def test_a_second_thread_may_predict_but_not_train(rng):
     model, x, y = classifier(), rng.random((6, 4)), np.arange(6) % 3
     model.compile("adam", "sparse_categorical_crossentropy")
-    told = []
+    results = []
 
     def other():
-        told.append(model.predict(x).shape)
+        results.append(model.predict(x).shape)
         for call in (lambda: model.fit(x, y, verbose=0), lambda: model.train_step(x, y)):
             try:
                 call()
             except mc.StateError as error:
-                told.append(str(error))
+                results.append(str(error))
 
     with model.training_lock:
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
-    assert told[0] == (6, 3) and len(told) == 3 and all("thread" in text for text in told[1:])
+    assert results[0] == (6, 3) and len(results) == 3 and all("thread" in text for text in results[1:])
     model.fit(x, y, verbose=0)
 
 
-def test_regularizers_are_a_part_of_the_loss_and_of_its_gradient(rng):
+def test_regularizers_add_to_the_loss_and_to_its_gradient(rng):
     layers = [mc.Dense(3, kernel_regularizer=mc.L2(0.1)), mc.Dense(1, "sigmoid", kernel_regularizer="l1")]
     model = mc.Sequential(layers, "reference").build((4,), dtype="float64")
     model.compile("sgd")

@@ -1,4 +1,4 @@
-"""What outputs mean: found from the loss and the last layer, and what follows for targets, classes and weights."""
+"""The meaning of outputs: how it is found from the loss and the last layer, and its effect on targets and classes."""
 
 import pickle
 import tracemalloc
@@ -18,7 +18,7 @@ LABELS, NUMBERS = Outputs("labels", 3), Outputs("numbers", 2)
 
 
 class Own(Loss):
-    """A user's own loss, for a softmax."""
+    """A user's loss, for a softmax."""
 
     activation = "Softmax"
 
@@ -54,7 +54,7 @@ class Own(Loss):
         (None, None, "Dense", 5, ("numbers", False)),
     ],
 )
-def test_the_loss_and_the_last_layer_say_what_outputs_mean(loss, activation, layer, count, meaning):
+def test_the_loss_and_the_last_layer_determine_the_meaning(loss, activation, layer, count, meaning):
     outputs = find_outputs(loss, activation, layer, count)
     assert (outputs.kind, outputs.logits) == meaning and outputs.count == count
     assert pickle.loads(pickle.dumps(outputs)) == outputs
@@ -96,18 +96,18 @@ def test_the_loss_and_the_last_layer_say_what_outputs_mean(loss, activation, lay
         (BINARY, "Sigmoid", "Sigmoid", 0, "outputs"),
     ],
 )
-def test_what_contradicts_itself_is_refused(loss, activation, layer, count, message):
+def test_a_loss_that_contradicts_the_last_layer_is_refused(loss, activation, layer, count, message):
     with pytest.raises(mc.ArgumentError, match=message):
         find_outputs(loss, activation, layer, count)
 
 
-def test_the_meaning_itself_is_checked():
+def test_the_arguments_of_outputs_are_checked():
     for arguments in (("words", 1), ("distribution", 1), ("labels", 0), ("probability", 1.5)):
         with pytest.raises(mc.ArgumentError):
             Outputs(*arguments)
 
 
-def test_probabilities_without_a_network_are_understood_or_refused():
+def test_the_meaning_of_probabilities_without_a_network_is_guessed_or_refused():
     assert guess_outputs(np.array([[0.2]])) == ONE
     assert guess_outputs(np.array([[0.2, 0.3, 0.5]], "float32")) == THREE
     for prediction in ([[0.2, 0.9]], [[-1.0]], [[7.0]], [[2.0, -1.0]]):
@@ -125,7 +125,7 @@ def test_logits_become_probabilities_and_classes():
     assert Outputs("probability", 1, True).classes(np.array([[0.4], [-0.4]])).tolist() == [1, 0]
 
 
-def test_classes_of_each_meaning():
+def test_predicted_classes_for_each_meaning():
     assert ONE.classes(np.array([[0.4], [0.6], [0.5]])).tolist() == [0, 1, 0]
     assert THREE.classes(np.array([[0.1, 0.2, 0.7]])).tolist() == [2]
     assert LABELS.classes(np.array([[0.1, 0.9, 0.7]])).tolist() == [[0, 1, 1]]
@@ -150,13 +150,13 @@ def test_classes_of_each_meaning():
         (LABELS, [[1, 0, 1]], [[1, 0, 1]], [[1, 0, 1]]),
     ],
 )
-def test_targets_take_the_shape_of_the_predictions(outputs, y, targets, classes):
+def test_targets_get_the_shape_of_the_predictions(outputs, y, targets, classes):
     found = outputs.targets(y)
     np.testing.assert_allclose(found, targets, rtol=1e-6)
     assert found.dtype.kind == "f" and outputs.true_classes(y).tolist() == classes
 
 
-def test_numbers_may_be_anything_finite():
+def test_number_targets_may_have_any_finite_value():
     np.testing.assert_array_equal(NUMBERS.targets([[-5, 2**40 + 1]]), [[-5, 2**40 + 1]])
     assert Outputs("numbers", 1).targets([3, -2]).shape == (2, 1)
     with pytest.raises(mc.ArgumentError, match="one that predicts numbers"):
@@ -197,13 +197,13 @@ def test_targets_that_do_not_fit_are_refused(outputs, y, message):
 @pytest.mark.parametrize(
     "y", [["cat", "dog"], ["0", "1"], [None, None], [np.nan, 0], [np.inf, 1], np.ma.masked_equal([0, 1], 1)]
 )
-def test_targets_that_are_no_numbers_are_refused(outputs, y):
+def test_targets_that_are_not_numbers_are_refused(outputs, y):
     for check in (outputs.check_targets, outputs.targets):
         with pytest.raises(mc.ArgumentError, match="targets: expected .*(numbers|without a mask)"):
             check(y)
 
 
-def test_checking_class_numbers_makes_no_rows():
+def test_checking_class_numbers_does_not_make_one_hot_rows():
     y = np.arange(20_000)
     tracemalloc.start()
     Outputs("distribution", 20_000).check_targets(y)
@@ -228,7 +228,7 @@ def test_class_weights_of_one_sigmoid():
     assert ONE.class_weights([[0], [1]], [2.0, 0.0]).tolist() == [2, 0]
 
 
-def test_balanced_is_scikit_learns_formula():
+def test_balanced_weights_agree_with_scikit_learn():
     """compute_class_weight("balanced", [0, 1, 2], y) gives n / (3 * count) for each class."""
     y = [0] * 6 + [1] * 3 + [2]
     weights = THREE.balanced(y)
@@ -264,12 +264,12 @@ def test_balanced_is_scikit_learns_formula():
         ({1.0, 2.0, 3.0}, "3 numbers"),
     ],
 )
-def test_class_weights_that_are_none_are_refused(wrong, message):
+def test_invalid_class_weights_are_refused(wrong, message):
     with pytest.raises(mc.ArgumentError, match=message):
         THREE.check_class_weight(wrong, ["a", "b", "c"])
 
 
-def test_labels_and_numbers_have_no_class_weights():
+def test_independent_labels_and_numbers_have_no_class_weights():
     for outputs, found in ((LABELS, "independent labels"), (NUMBERS, "numbers")):
         for weights in ([1, 2], {0: 1.0}, "balanced"):
             with pytest.raises(

@@ -1,4 +1,4 @@
-"""Checks of labels and weights: only numbers pass, and the first that is wrong is named."""
+"""Checks of labels and weights: only numbers are accepted, and the message names the first wrong one."""
 
 import numpy as np
 import pytest
@@ -26,12 +26,12 @@ from minicnn.targets import as_numbers, check_shares, check_weights, class_numbe
         (float("nan"), "received nan"),
     ],
 )
-def test_what_is_no_number_is_refused_and_named(values, message):
+def test_values_that_are_not_numbers_are_refused_and_named(values, message):
     with pytest.raises(ArgumentError, match="labels: expected .*" + message):
         as_numbers(values, "labels")
 
 
-def test_numbers_of_every_type_pass():
+def test_numbers_of_every_type_are_accepted():
     for dtype in ("bool", "uint8", "int64", "float16", "float32", "float64"):
         values = as_numbers(np.array([0, 1], dtype), "labels")
         assert values.tolist() == [0, 1] and values.dtype == (dtype if dtype != "bool" else "int8")
@@ -39,7 +39,7 @@ def test_numbers_of_every_type_pass():
     assert as_numbers([], "labels").shape == (0,)
 
 
-def test_class_numbers_are_whole_and_in_range():
+def test_class_numbers_must_be_whole_and_in_range():
     assert class_numbers([[1.0], [0.0]], 2, "labels").tolist() == [1, 0]
     assert class_numbers(np.array([255], np.uint8), 256, "labels").dtype == np.int64
     for wrong in ([0, 0.5], [2], [-1], [2**63], [1e30]):
@@ -49,18 +49,18 @@ def test_class_numbers_are_whole_and_in_range():
         class_numbers([[0, 1]], 2, "labels")
 
 
-def test_one_hot_rows():
+def test_one_hot_rows_have_a_single_1():
     np.testing.assert_array_equal(one_hot(np.array([2, 0]), 3), [[0, 0, 1], [1, 0, 0]])
     assert one_hot(np.array([], int), 3, "float64").shape == (0, 3)
 
 
-def test_shares_lie_between_0_and_1():
+def test_shares_must_be_between_0_and_1():
     assert check_shares(np.array([0, 0.5, 1]), "labels").tolist() == [0, 0.5, 1]
     with pytest.raises(ArgumentError, match=r"received -1 in sample 1"):
         check_shares(np.array([[0, 1], [1, -1]]), "labels")
 
 
-def test_sample_weights_in_each_form():
+def test_sample_weights_are_accepted_in_each_form():
     for weight in (2, np.float32(2), [2, 2, 2], [[2], [2], [2]], np.full(3, 2, np.uint8)):
         assert check_weights(weight, 3).tolist() == [2, 2, 2]
     assert check_weights([True, False, True], 3).tolist() == [1, 0, 1]

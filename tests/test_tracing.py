@@ -1,4 +1,4 @@
-"""trace and gradient: right against differences and by hand, without side effects, from many threads."""
+"""trace and gradient: agree with finite differences and results by hand, change nothing, and work in many threads."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from minicnn.kernels import NAMES
 
 
 def network(kernels, end, dtype="float64"):
-    """Every kind of layer with something inside, normalisations that have seen data, and an activation at the end."""
+    """A network with every kind of layer that has inner outputs, statistics other than 0 and 1, and the given end."""
     layers = [
         mc.Rescaling(0.5, 0.1), mc.Conv2D(4, 3, padding="same", use_bias=False), mc.BatchNormalization(), mc.ReLU(),
         mc.Residual([mc.SeparableConv2D(4, 3, padding="same"), mc.BatchNormalization()], [mc.Conv2D(4, 1)]), mc.ReLU(),
@@ -36,7 +36,7 @@ ENDS = {
 
 
 def logits(model, x):
-    """Those before the last activation, by the trace."""
+    """The outputs before the last activation, from the trace."""
     outputs = model.trace(x)
     path = [path for path in outputs if path.startswith("dense_1")][
         0
@@ -46,8 +46,8 @@ def logits(model, x):
 
 @pytest.mark.parametrize("kernels", NAMES)
 @pytest.mark.parametrize("end", ENDS)
-def test_the_gradient_of_a_class_at_the_input_agrees_with_differences(kernels, end, rng):
-    """A whole network with normalisations as it predicts."""
+def test_the_gradient_of_a_class_at_the_input_agrees_with_finite_differences(kernels, end, rng):
+    """For a whole network in prediction, with batch normalisation."""
     model = network(kernels, ENDS[end]())
     x = rng.normal(0, 1, (2, 7, 6, 2))
     for of in (0, 1):
@@ -70,7 +70,7 @@ def test_the_gradient_of_a_class_at_the_input_agrees_with_differences(kernels, e
 @pytest.mark.parametrize(
     ("end", "y"), [("sigmoid", [0, 1]), ("softmax inside", [2, 0]), ("numbers", [[1, 2], [3, 4]])]
 )
-def test_the_gradient_of_the_loss_agrees_with_differences(kernels, end, y, rng):
+def test_the_gradient_of_the_loss_agrees_with_finite_differences(kernels, end, y, rng):
     model = network(kernels, ENDS[end]())
     model.compile("sgd", {"softmax inside": "sparse_categorical_crossentropy", "numbers": "mse"}.get(end))
     x = rng.normal(0, 1, (2, 7, 6, 2))
@@ -79,7 +79,7 @@ def test_the_gradient_of_the_loss_agrees_with_differences(kernels, end, y, rng):
     assert check.passes(1e-6) and check.kinks == 0, str(check)
 
 
-def test_the_gradient_of_any_function_of_the_output(rng):
+def test_the_gradient_of_a_function_of_the_output_agrees_with_finite_differences(rng):
     model = network("im2col", ENDS["softmax inside"]())
     x = rng.normal(0, 1, (2, 7, 6, 2))
 
@@ -96,8 +96,8 @@ def test_the_gradient_of_any_function_of_the_output(rng):
     )
 
 
-def test_the_gradient_at_every_layer_agrees_with_the_rest_of_the_network(rng):
-    """What comes after an output of a chain is run again by hand, from changed outputs."""
+def test_the_gradient_at_every_layer_agrees_with_finite_differences(rng):
+    """The layers after each output are run again by hand, from changed outputs."""
     model = network("im2col", ENDS["sigmoid"]())
     x = rng.normal(0, 1, (2, 7, 6, 2))
     outputs = model.trace(x)
@@ -119,7 +119,7 @@ def test_the_gradient_at_every_layer_agrees_with_the_rest_of_the_network(rng):
     np.testing.assert_array_equal(gradients["dense_1"], np.ones((2, 1)))
 
 
-def test_outputs_and_gradients_inside_layers(rng):
+def test_outputs_and_gradients_inside_layers_are_right(rng):
     model = network("im2col", ENDS["sigmoid"]())
     x = rng.normal(0, 1, (2, 7, 6, 2))
     outputs = model.trace(x)
@@ -159,25 +159,25 @@ def test_a_saturated_sigmoid_still_has_the_gradient_of_its_logit():
 
 
 @pytest.mark.parametrize("kernels", ["im2col", "fast"])
-def test_sixteen_threads_get_the_same_bits_and_change_nothing(kernels, rng):
+def test_sixteen_threads_get_identical_results_and_change_nothing(kernels, rng):
     model = network(kernels, ENDS["sigmoid"](), "float32")
     model.compile("adam")
     inputs = list(rng.normal(0, 1, (16, 2, 7, 6, 2)))
     before = pickle.dumps(model)
 
-    def ask(x):
+    def compute(x):
         return model.gradient(x, of="loss", y=[0, 1]), model.predict(x), model.trace(x)["residual_1"]
 
-    wanted = [ask(x) for x in inputs]
+    wanted = [compute(x) for x in inputs]
     with ThreadPoolExecutor(16) as threads:
-        for got, one in zip(threads.map(ask, inputs * 4), wanted * 4, strict=True):
+        for got, one in zip(threads.map(compute, inputs * 4), wanted * 4, strict=True):
             for a, b in zip(got, one, strict=True):
                 np.testing.assert_array_equal(a, b)
     assert pickle.dumps(model) == before and all(parameter.grad is None for parameter in model.parameters)
 
 
 @pytest.mark.parametrize(
-    ("ask", "message"),
+    ("call", "message"),
     [
         (lambda m, x: m.gradient(x, of=2), "a class number from 0 to 1"),
         (lambda m, x: m.gradient(x, of=-1), "a class number from 0 to 1"),
@@ -193,14 +193,14 @@ def test_sixteen_threads_get_the_same_bits_and_change_nothing(kernels, rng):
         (lambda m, x: m.trace("cat.jpg"), "input"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_in_words(ask, message, rng):
+def test_wrong_arguments_are_refused_with_a_message(call, message, rng):
     model = network("reference", ENDS["sigmoid"]())
     with pytest.raises(mc.MinicnnError, match=message):
-        ask(model, rng.normal(0, 1, (2, 7, 6, 2)))
+        call(model, rng.normal(0, 1, (2, 7, 6, 2)))
 
 
 def test_gradients_agree_with_pytorch(rng):
-    torch = pytest.importorskip("torch", reason="an oracle of .[peers]")
+    torch = pytest.importorskip("torch", reason="PyTorch is in the extra .[peers]")
     model = mc.Sequential(
         [mc.Conv2D(4, 3), mc.BatchNormalization(), mc.ReLU(), mc.MaxPool2D(2), mc.Flatten(), mc.Dense(3), mc.Softmax()],
         "fast",

@@ -1,8 +1,8 @@
-"""Anything at all, given by hypothesis to everything public that takes arrays or settings.
+"""Random arguments from hypothesis for every public function that takes arrays or settings.
 
-Either the library's own exception, or an answer: never another exception, a crash, or memory outside an array.  Where a
-layer answers, the definition (the reference kernels) must give the same.
-`python -m tests.test_wrong_arguments 20000` makes as many calls as it is told, and counts them.
+Each call must return a result or raise an exception of the library: no other exception, no crash, no access outside an
+array.  Where a layer returns a result, the reference kernels must return the same.
+`python -m tests.test_wrong_arguments 20000` makes that many calls and counts the results and the refusals.
 """
 
 import inspect
@@ -46,7 +46,7 @@ CONSTRUCTORS = tuple(
 
 @st.composite
 def arrays(draw, near):
-    """An array whose shape is near to one that fits, of any type and layout."""
+    """An array of any type and layout, whose shape is close to a shape that fits."""
     shape = list(near)
     for edit in draw(st.lists(st.sampled_from(["change", "drop", "insert"]), max_size=2)):
         place = draw(st.integers(0, max(len(shape) - 1, 0)))
@@ -71,7 +71,7 @@ def arrays(draw, near):
 
 
 def labels(count):
-    """Class numbers that fit, or any array."""
+    """Valid class numbers, or any array."""
     return st.one_of(
         st.lists(st.integers(0, 1), min_size=count, max_size=count).map(np.array), arrays((count,))
     )
@@ -79,7 +79,7 @@ def labels(count):
 
 @st.composite
 def built_layers(draw):
-    """A layer with weights on one of the fast sets, and the shape of its inputs."""
+    """A built layer with the im2col or fast kernels, and the shape of its inputs."""
     shape = draw(st.one_of(st.tuples(st.integers(3, 6), st.integers(3, 6), st.just(2)), st.just((4,))))
     layer = draw(st.sampled_from(LAYERS))()
     layer.kernels = draw(st.sampled_from(["im2col", "fast"]))
@@ -98,7 +98,7 @@ def a_model(draw, outputs=1):
     return model, (4, 4, 2)
 
 
-# ------------------------------------------------------------------- one function for each entrance
+# ------------------------------------------------------------------- one function per entry point
 def layer_forward(draw):
     layer, shape = draw(built_layers())
     x = draw(arrays((2, *shape)))
@@ -186,19 +186,21 @@ def fit(draw):
         "steps_per_epoch",
     ]
     chosen = draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=2))
-    if not isinstance(chosen.get("epochs"), int) or chosen["epochs"] < 10:  # they would be trained
+    if (
+        not isinstance(chosen.get("epochs"), int) or chosen["epochs"] < 10
+    ):  # a large number of epochs would be trained
         model.fit(draw(arrays((3, *shape))), draw(labels(3)), verbose=0, **chosen)
 
 
 def predict(draw):
     model, shape = a_model(draw, draw(st.integers(1, 3)))
     x = draw(arrays((3, *shape)))
-    ask = draw(
+    function = draw(
         st.sampled_from(
             [model.predict, model.predict_classes, model.trace, model, mc.Predictor(model).predict]
         )
     )
-    ask(x)
+    function(x)
 
 
 def evaluate(draw):
@@ -243,32 +245,32 @@ def resize(draw):
 def loader(draw):
     names = ["batch_size", "shuffle", "seed", "classes", "names", "mixup", "size", "class_names", "scale"]
     chosen = draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=2))
-    pictures = draw(st.one_of(st.just(np.zeros((3, 4, 4, 3), "uint8")), arrays((3, 4, 4, 3)), VALUES))
-    for _ in zip(mc.data.Loader(pictures, draw(labels(3)), **chosen), range(2), strict=False):
+    images = draw(st.one_of(st.just(np.zeros((3, 4, 4, 3), "uint8")), arrays((3, 4, 4, 3)), VALUES))
+    for _ in zip(mc.data.Loader(images, draw(labels(3)), **chosen), range(2), strict=False):
         pass
 
 
-ENTRANCES = (
+ENTRY_POINTS = (
     layer_forward, layer_backward, layer_build, constructor, parameter_value, set_weights, optimizer_step,
     optimizer_state, compile_settings, train_step, fit, predict, evaluate, gradient, loss, metric, images, resize,
     loader,
 )  # fmt: skip
 
 
-def call(entrance, data):
-    """ "answered" or "refused"; every other exception is raised."""
+def call(entry_point, data):
+    """Call an entry point; returns "answered" or "refused", and raises every other exception."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            entrance(data.draw)
+            entry_point(data.draw)
             return "answered"
         except mc.MinicnnError:
             return "refused"
 
 
-def calls(entrance, count):
-    """How many of `count` calls of an entrance were answered, and how many refused."""
-    said = Counter()
+def calls(entry_point, count):
+    """Count how many of `count` calls of an entry point were answered, and how many were refused."""
+    results = Counter()
 
     @settings(
         max_examples=count,
@@ -278,23 +280,23 @@ def calls(entrance, count):
         suppress_health_check=list(HealthCheck),
     )
     @given(st.data())
-    def ask(data):
-        said[call(entrance, data)] += 1
+    def run(data):
+        results[call(entry_point, data)] += 1
 
-    ask()
-    return said
+    run()
+    return results
 
 
-@pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.__name__)
-def test_wrong_arguments_are_refused_in_words_or_answered(entrance):
-    said = calls(entrance, 30)
-    assert said["refused"] > 2, said
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS, ids=lambda entry_point: entry_point.__name__)
+def test_random_arguments_give_a_result_or_an_error_of_the_library(entry_point):
+    results = calls(entry_point, 30)
+    assert results["refused"] > 2, results
 
 
 if __name__ == "__main__":
     total = Counter()
-    for one in ENTRANCES:
-        found = calls(one, -(-int(sys.argv[1]) // len(ENTRANCES)))
+    for one in ENTRY_POINTS:
+        found = calls(one, -(-int(sys.argv[1]) // len(ENTRY_POINTS)))
         total += found
         print(f"{one.__name__}: {found['answered']} answered, {found['refused']} refused", flush=True)
     print(f"all: {total['answered']} answered, {total['refused']} refused")

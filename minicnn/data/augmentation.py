@@ -1,9 +1,10 @@
 """Random changes that keep the class of an image: the network sees each image a little differently every epoch.
 
-One affine map does rotation, shift, shear, zoom, flips, crop and the change of size together, so an image is
-interpolated once.  Meanings and ranges are those of Keras's ImageDataGenerator; those of the crop are
-torchvision's.  The random numbers are in draws.py, the loops over pixels in warp.py, the blending of two images
-in mixup.py.  Called by `loader.py`.
+Rotation, shift, shear, zoom, flips, crop and resizing are one affine map, so an image is interpolated only once.
+Names and ranges are those of Keras's ImageDataGenerator, and those of torchvision for the crop.  The random numbers are
+in augmentation_random.py and the loops over pixels in warp.py.  Two images are blended in mixup.py, not here.
+
+Called by loader.py.
 """
 
 import math
@@ -12,14 +13,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError, check_bool, check_int, check_number
 from .sizes import check_size
 
-ATTEMPTS = 10  # crops that are drawn until one fits into the picture
-# The columns of a picture's random numbers; a new one goes to the end, so that the old keep their places.
+ATTEMPTS = 10  # random crops per image; the first that fits into the image is used
+# The columns of an image's random numbers; add new ones at the end, so that the others stay what they are.
 ROTATION, SHEAR, DOWN, RIGHT, TALL, WIDE, UPSIDE, MIRROR, BRIGHTNESS, CONTRAST, SATURATION = range(11)
 HOLE, CROP = slice(11, 13), slice(13, 15)
 AREAS, RATIOS = slice(15, 15 + ATTEMPTS), slice(15 + ATTEMPTS, 15 + 2 * ATTEMPTS)
@@ -28,45 +30,46 @@ DRAWS = 15 + 2 * ATTEMPTS
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to an image; each value is drawn uniformly, each flip with probability 1/2.
+    """The random changes of an image.  Each value is uniformly distributed; each flip has probability 1/2.
 
     Parameters
     ----------
     rotation_range : float
-        Degrees; the angle is in [-r, r].
+        Largest angle r in degrees; the angle is in [-r, r].
     width_shift_range, height_shift_range : float in [0, 1)
-        Shares of the image; the shift is in [-s, s].
+        Largest shift s as a share of the image; the shift is in [-s, s].
     shear_range : float
-        Degrees.
+        Largest angle of the shear, in degrees.
     zoom_range : float in [0, 1), or (low, high)
-        Each axis is stretched by its own factor in [1 - z, 1 + z], or [low, high] (above 1 shows more, smaller).
+        Each axis is scaled by its own factor in [1 - z, 1 + z], or [low, high].  A factor above 1 zooms out.
     horizontal_flip, vertical_flip : bool
     brightness_range : float in [0, 1), or (low, high), optional
-        Pixels are multiplied by a factor in [1 - b, 1 + b], or [low, high], and cut at white.
+        Pixels are multiplied by a factor in [1 - b, 1 + b], or [low, high], and clipped to white.
     contrast_range : float in [0, 1), or (low, high), optional
-        The distance of each pixel from the image's mean grey is multiplied by such a factor.
+        The difference between each pixel and the image's mean grey is multiplied by such a factor.
     saturation_range : float in [0, 1), or (low, high), optional
-        The distance of each pixel from its own grey is multiplied by such a factor; 0 is grey.
+        The difference between each pixel and its own grey is multiplied by such a factor; 0 gives a grey image.
     crop_scale : float in (0, 1], or (low, high), optional
-        Random resized crop: a part of the image is stretched to the whole.  Its share of the area is in [s, 1], or
+        Random resized crop: a part of the image is enlarged to the whole.  Its share of the area is in [s, 1], or
         [low, high].
     crop_ratio : (low, high)
-        The crop's width over its height in pixels; drawn so that 3:4 is as likely as 4:3.
+        Range of the crop's width over its height.  The logarithm is uniform, so 3:4 is as likely as 4:3.
     cutout : float in [0, 1)
-        A square of this share of the shorter side becomes grey.  Its centre is anywhere, so part of it may lie outside.
+        Side of a grey square, as a share of the shorter side.  Its centre can be any pixel, so a part of the square may
+        lie outside the image.
 
     Raises
     ------
     ArgumentError
-        For a value outside these.
+        For a value outside these ranges.
 
     Notes
     -----
-    Positions outside the image take the nearest pixel.  An image's draw depends on (seed, epoch, index) alone, not on
-    its batch, nor on the number of threads.
+    Positions outside the image take the nearest pixel.  The changes of an image depend only on (seed, epoch, index),
+    not on its batch or the number of threads.
 
-    A pixel of the result is blended from four of the image: where that is shrunk to less than half, some of its
-    pixels have no influence.  Stored images should hardly be more than twice as large as those that come out.
+    Each output pixel is interpolated from four input pixels.  If an image shrinks to less than half, some input pixels
+    have no influence, so stored images should be at most about twice as large as the output.
 
     References
     ----------
@@ -76,8 +79,8 @@ class Augmentation:
     Examples
     --------
     >>> flip = Augmentation(horizontal_flip=True)
-    >>> pictures = np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3)
-    >>> [round(255 * flip(pictures, [0], epoch=e)[0, 0, 0, 0].item()) for e in range(4)]
+    >>> images = np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3)
+    >>> [round(255 * flip(images, [0], epoch=e)[0, 0, 0, 0].item()) for e in range(4)]
     [0, 3, 3, 0]
     """
 
@@ -108,29 +111,29 @@ class Augmentation:
         checked["crop_scale"] = _check_crop_scale(self.crop_scale)
         checked["crop_ratio"] = _check_pair(self.crop_ratio, "crop_ratio", above=0)
         for name, value in checked.items():
-            object.__setattr__(self, name, value)  # the way of a frozen dataclass
+            object.__setattr__(self, name, value)  # a frozen dataclass allows no other assignment
 
     def __call__(
         self,
-        pictures: np.ndarray,
-        indices: Sequence[int],
+        images: np.ndarray,
+        indices: Sequence[int] | np.ndarray,
         epoch: int = 0,
         seed: int = 0,
         size: tuple[int, int] | None = None,
         threads: int = 1,
     ) -> np.ndarray:
-        """A changed copy of each image.
+        """Return a changed copy of each image.
 
         Parameters
         ----------
-        pictures : array (N, H, W, C), uint8
+        images : array (N, H, W, C), uint8
         indices : sequence of int (N,)
-            Each image's number in the whole set.
+            Each image's index in the data set.
         epoch, seed : int
         size : int or (height, width), optional
-            Size of the images that come out (default: that of those that go in).
+            Size of the output images (default: that of the input).
         threads : int
-            How many share the work.  One is enough where batches are prepared while the network computes.
+            Number of threads.  One is enough if batches are prepared while the network computes.
 
         Returns
         -------
@@ -139,27 +142,27 @@ class Augmentation:
         Raises
         ------
         ShapeError
-            If these are not uint8 images, or are not RGB where contrast or saturation is to change.
+            If the images are not uint8, or if contrast or saturation changes and they are not RGB.
         """
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or len(indices) != len(pictures):
+        if images.dtype != np.uint8 or images.ndim != 4 or len(indices) != len(images):
             raise ShapeError(
                 "Augmentation",
-                "uint8 pictures (N, H, W, C) and N indices",
-                f"{pictures.dtype} {pictures.shape} and {len(indices)}",
-                "Use load_pictures.",
+                "uint8 images (N, H, W, C) and N indices",
+                f"{images.dtype} {images.shape} and {len(indices)}",
+                "Use load_images.",
             )
-        N, H, W, C = pictures.shape
+        N, H, W, C = images.shape
         if C != 3 and (self.contrast_range or self.saturation_range):
             raise ShapeError(
-                "Augmentation", "RGB pictures", f"{C} channels", "Leave out contrast and saturation."
+                "Augmentation", "RGB images", f"{C} channels", "Leave out contrast and saturation."
             )
-        from .draws import uniforms  # here, so that numba is imported only where it is needed
+        from .augmentation_random import uniforms  # here, so that numba is imported only if it is needed
         from .warp import warp
 
         draws = uniforms(check_int(seed, "seed", 0), check_int(epoch, "epoch", 0), indices, DRAWS)
         OH, OW = (H, W) if size is None else check_size(size, "size")
         work = (
-            np.require(pictures, requirements="CW"),  # one kind of array, so that one function is compiled
+            np.require(images, requirements=["C", "W"]),  # one kind of array, so that `warp` is compiled once
             self.matrices(draws, (H, W), (OH, OW)),
             self.colours(draws),
             self.holes(draws, OH, OW),
@@ -176,22 +179,23 @@ class Augmentation:
         return work[-1]
 
     def matrices(
-        self, draws: np.ndarray, picture: tuple[int, int], size: tuple[int, int] | None = None
+        self, draws: np.ndarray, image: tuple[int, int], size: tuple[int, int] | None = None
     ) -> np.ndarray:
-        """The maps from output to input pixels: (row, column, 1) -> (row, column).
+        """The affine maps from output pixels (row, column, 1) to input pixels (row, column).
 
         Parameters
         ----------
         draws : array (N, DRAWS) in [0, 1)
-        picture, size : (height, width)
-            Of what goes in and of what comes out.
+            Uniform random numbers.
+        image, size : (height, width)
+            Size of the input, and of the output.
 
         Returns
         -------
         array (N, 2, 3)
             centre . rotation . shift . shear . zoom . flips . -centre, as Keras multiplies them, . crop.
         """
-        (H, W), (OH, OW) = picture, size or picture
+        (H, W), (OH, OW) = image, size or image
         angle, shear = (
             np.radians(_between(draws[:, column], -limit, limit))
             for column, limit in ((ROTATION, self.rotation_range), (SHEAR, self.shear_range))
@@ -215,15 +219,16 @@ class Augmentation:
         return np.concatenate([linear * step[:, None], offset[..., None]], 2)
 
     def crops(self, draws: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Which part of a picture is shown: (top, left) and (height, width), each (N, 2), not in whole pixels."""
+        """The part of each image that is shown: (top, left) and (height, width), each (N, 2), in fractional pixels."""
         N = len(draws)
-        if self.crop_scale is None:
+        scale: Any = self.crop_scale  # None, or the pair that __post_init__ made of it
+        if scale is None:
             return np.zeros((N, 2)), np.tile([float(height), float(width)], (N, 1))
-        area = height * width * _between(draws[:, AREAS], *self.crop_scale)
+        area = height * width * _between(draws[:, AREAS], *scale)
         ratio = np.exp(_between(draws[:, RATIOS], *np.log(self.crop_ratio)))
         extents = np.stack([np.sqrt(area / ratio), np.sqrt(area * ratio)], 2)
-        fits = (extents <= (height, width)).all(2)
-        # Where none of the ten fits: the largest part whose ratio is allowed, as torchvision does.
+        fits = np.all(extents <= (height, width), 2)
+        # If none of the ten fits: the largest crop of an allowed ratio, as in torchvision.
         ratio = min(max(width / height, self.crop_ratio[0]), self.crop_ratio[1])
         largest = [min(height, width / ratio), min(width, height * ratio)]
         first = extents[np.arange(N), fits.argmax(1)]
@@ -232,7 +237,7 @@ class Augmentation:
         return corner, extent
 
     def colours(self, draws: np.ndarray) -> np.ndarray:
-        """Factors of brightness, contrast and saturation (N, 3)."""
+        """The factors of brightness, contrast and saturation, (N, 3)."""
         out = np.ones((len(draws), 3), np.float32)
         ranges = (self.brightness_range, self.contrast_range, self.saturation_range)
         for k, limits in enumerate(ranges):
@@ -241,7 +246,7 @@ class Augmentation:
         return out
 
     def holes(self, draws: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Top, bottom, left and right of the square that is cut out (N, 4); all 0 where there is none."""
+        """Top, bottom, left and right of the cutout square, (N, 4); all 0 without a cutout."""
         if not self.cutout:
             return np.zeros((len(draws), 4), np.int64)
         side = max(1, round(self.cutout * min(height, width)))
@@ -252,9 +257,9 @@ class Augmentation:
 
 @cache
 def _workers(count, process):
-    """Threads that wait for parts of a batch: starting one takes longer than warping ten small images.
+    """A pool of threads that is kept, because starting a thread takes longer than warping ten small images.
 
-    They belong to one process, because threads do not survive a fork.
+    There is one pool per process, because threads do not survive a fork.
     """
     return ThreadPoolExecutor(count, "augmentation")
 
@@ -264,12 +269,12 @@ def _between(draws, low, high):
 
 
 def _stack(rows):
-    """(N, 2, 2) from the entries, each (N,)."""
+    """Matrices (N, 2, 2) from their four entries, each (N,)."""
     return np.moveaxis(np.array(rows), -1, 0)
 
 
 def _factors(value):
-    """(low, high) of a factor: a number v stands for [1 - v, 1 + v]."""
+    """(low, high) of a factor; a number v means [1 - v, 1 + v]."""
     return value if isinstance(value, tuple) else (1 - value, 1 + value)
 
 
@@ -287,7 +292,7 @@ def _check_factors(value, name):
 
 
 def _check_crop_scale(value):
-    """None, or a pair of shares; a number s stands for [s, 1]."""
+    """None, or a pair of shares; a number s means [s, 1]."""
     if value is None:
         return None
     low, high = value if _is_pair(value) else (value, 1.0)
@@ -303,7 +308,7 @@ def _is_pair(value):
 
 
 def _check_pair(value, name, above=None, most=math.inf):
-    """`value` as (low, high), two numbers of at least 0, above `above` and of at most `most`."""
+    """`value` as (low, high): two numbers of at least 0, above `above` and at most `most`."""
     try:
         if _is_pair(value):
             low, high = (check_number(number, name, 0, most, above=above) for number in value)

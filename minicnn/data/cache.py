@@ -1,16 +1,16 @@
-"""Decoded images on disk: decode once, train often.
+"""A cache of decoded images on disk, so that each image file is decoded only once.
 
-An entry is one file: the images as bytes, then one byte per listed file (1 if it could be read), then a digest of
-everything before it.  A damaged entry fails its digest and is made again.  The entry's name is a digest of all that
-the images follow from: each file's path, size and times of change, the preprocessing, the versions of the decoders.
-So a file that changes makes another entry, and the old one is removed in time: the entries longest unused are removed
-when the folder would grow beyond its limit.
+An entry is one file: the pixels of all images, then one byte per image file (1 if it could be read), then a digest of
+everything before it.  A damaged entry fails its digest check and is made again.  The entry's name is a digest of all
+that determines the pixels: each file's path, size and times of change, the preprocessing, and the versions of the
+decoders.  So a changed file leads to a new entry.  When the folder would exceed its limit, the least recently used
+entries are deleted.
 
-An entry is written under another name, flushed, and renamed when it is complete: a reader never sees a partial one,
-two processes may make the same at once, and a process that is killed leaves a file that is removed an hour later.
-Entries are written with ordinary writes, because a write into mapped memory ends the process when the disk is full.
+An entry is written to an `.unfinished` file, flushed to disk and renamed, so a reader never sees a partial entry and
+two processes may write the same entry at the same time.  The file of a killed process is deleted after an hour.
+Entries are written with ordinary writes, because a write to mapped memory ends the process if the disk is full.
 
-Nothing is decoded here.  `reading.py` calls `get_or_create`, which calls back for the images of a new entry.
+Nothing is decoded here: reading.py calls `get_or_create`, which calls it back for the images of a new entry.
 """
 
 import errno
@@ -31,29 +31,29 @@ import numpy as np
 from PIL import __version__ as pillow_version
 from PIL import features
 from simplejpeg import __version__ as simplejpeg_version
-from tqdm import tqdm
 
 from ..errors import ArgumentError, check_int
+from ..runtime.printing import warn
 from ..saving.files import to_path
 from .decoding import Preprocessing
 
-FORMAT = "minicnn pictures 3"
-OURS = re.compile(r"[0-9a-f]{64}\.(pictures|[^.]*\.unfinished)")  # nothing else in the folder is ever touched
+FORMAT = "minicnn images 3"
+OURS = re.compile(r"[0-9a-f]{64}\.(images|[^.]*\.unfinished)")  # other files in the folder are never deleted
 DIGEST = hashlib.sha256
-ABANDONED = 3600  # seconds without a write, after which whoever wrote an unfinished file is dead
-TICK = 20_000_000  # nanoseconds: two changes of a file so near in time may bear the same
+ABANDONED = 3600  # seconds without a write after which the writer of an unfinished file counts as dead
+TICK = 20_000_000  # nanoseconds: two changes of a file within this time may get the same time stamp
 
 
-class PictureCache:
+class ImageCache:
     """A folder of decoded images.
 
     Parameters
     ----------
     folder : str or Path, optional
-        Where to keep them (default: the folder that the environment variable MINICNN_CACHE_DIR names, or the user's
-        cache).  ``~`` is the user's home.
+        The folder (default: the environment variable MINICNN_CACHE_DIR, or a folder in the user's cache).  ``~`` is
+        expanded.
     limit : int
-        Bytes that all entries together may take.
+        The most bytes that all entries together may take.
 
     Attributes
     ----------
@@ -63,27 +63,25 @@ class PictureCache:
     Examples
     --------
     >>> import tempfile
-    >>> cache = PictureCache(tempfile.mkdtemp())
+    >>> cache = ImageCache(tempfile.mkdtemp())
     >>> cache.store("0" * 64, 2, (1, 1, 3), [(np.full((1, 1, 1, 3), 7, np.uint8), np.array([False, True]))])
-    >>> pictures, kept = cache.find("0" * 64, 2, (1, 1, 3))
-    >>> pictures.tolist(), kept.tolist(), cache.size
+    >>> images, kept = cache.find("0" * 64, 2, (1, 1, 3))
+    >>> images.tolist(), kept.tolist(), cache.size
     ([[[[7, 7, 7]]]], [1], 37)
     >>> cache.clear()
     37
     """
 
     def __init__(self, folder: str | Path | None = None, limit: int = 10 * 2**30):
-        self.folder = to_path(
-            default_folder() if folder is None else folder, "PictureCache folder"
-        ).absolute()
+        self.folder = to_path(default_folder() if folder is None else folder, "ImageCache folder").absolute()
         self.limit = check_int(limit, "limit", least=0)
         self._said = False
 
     def key(self, paths: Sequence[str | Path], preprocessing: Preprocessing) -> str:
-        """The name of what these files become: another one as soon as any of them changes."""
+        """The name of these files' entry.  It changes when one of the files changes."""
         files = _identities(paths)
         newest = max((max(times) for _, _, *times in files if times), default=0)
-        if 0 <= time.time_ns() - newest < TICK:  # so fresh that a change after this look could go unseen
+        if 0 <= time.time_ns() - newest < TICK:  # a change right now might not change the time stamp
             time.sleep(TICK / 1e9)
             files = _identities(paths)
         how = preprocessing.height, preprocessing.width, preprocessing.resample, preprocessing.draft
@@ -97,24 +95,25 @@ class PictureCache:
         make: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]],
         accept: Callable[[np.ndarray], bool] = lambda kept: True,
     ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """The images of these files: from their entry, or made now and kept for the next time.
+        """The images of these files, from their entry; without one, make the images and store them.
 
         Parameters
         ----------
         paths : sequence of path
         preprocessing : Preprocessing
         make : callable
-            Returns what `store` takes.  It is called again if its images cannot be kept; then they stay in memory.
+            Returns the chunks of images that `store` takes.  If they cannot be stored, it is called a second time and
+            the images stay in memory.
         accept : callable
             Called with `kept` of an entry that was found; if it returns False, the entry is made again.
 
         Returns
         -------
-        pictures : array (N, height, width, 3), uint8
+        images : array (N, height, width, 3), uint8
         kept : array of int (N,)
-            The place of each image among the files.
+            The index of each image's file in `paths`.
         found : bool
-            Whether they come from an entry that was there.
+            Whether the images come from an existing entry.
         """
         key, count = self.key(paths, preprocessing), len(paths)
         shape = preprocessing.height, preprocessing.width, 3
@@ -138,104 +137,114 @@ class PictureCache:
         return *entry, False
 
     def find(self, key: str, count: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
-        """An entry, if there is one and all its bytes are those that were stored.
+        """An entry, if there is one and none of its bytes has changed.
 
         Parameters
         ----------
         key : str
-            As `key` gave it.
+            The name that `key` returned.
         count : int
-            How many files it was made from.
+            The number of files that the entry was made from.
         shape : (height, width, 3)
 
         Returns
         -------
-        (pictures, kept) or None
-            Images (N, height, width, 3), uint8, mapped and not writable; the place of each among the files.
+        (images, kept) or None
+            The images (N, height, width, 3), uint8, mapped and not writable; the index of each image's file.
 
         Notes
         -----
-        All of it is read once, for its digest: 0.1 to 0.3 s for 300 MB that the system holds in memory.
+        The whole entry is read once to check its digest.  That takes 0.1 to 0.3 s for 300 MB that the system holds in
+        memory.
         """
         path = self._path(key)
         try:
             with path.open("rb") as file:
                 file.seek(-count - DIGEST().digest_size, os.SEEK_END)
-                picture_bytes, mask, digest = file.tell(), file.read(count), file.read()
+                image_bytes, mask, digest = file.tell(), file.read(count), file.read()
                 kept = np.flatnonzero(np.frombuffer(mask, np.uint8))
-                if picture_bytes != len(kept) * np.prod(shape):
+                if image_bytes != len(kept) * np.prod(shape):
                     return None
-                pictures = np.asarray(np.memmap(file, np.uint8, "r", shape=(len(kept), *shape)))
-                if digest != _digest(key, mask, _checksums(pictures)):
+                images = np.asarray(np.memmap(file, np.uint8, "r", shape=(len(kept), *shape)))
+                if digest != _digest(key, mask, _checksums(images)):
                     return None
-        except (OSError, ValueError):  # none, or cut short
+        except (OSError, ValueError):  # there is none, or it is truncated
             return None
-        with suppress(OSError):  # another user's
-            os.utime(path)  # used now: the last to be removed
-        return pictures, kept
+        with suppress(OSError):  # it belongs to another user
+            os.utime(path)  # now the most recently used entry
+        return images, kept
 
     def store(
         self,
         key: str,
         count: int,
         shape: tuple[int, ...],
-        pieces: Iterable[tuple[np.ndarray, np.ndarray]],
+        chunks: Iterable[tuple[np.ndarray, np.ndarray]],
     ) -> None:
         """Write an entry.
 
         Parameters
         ----------
         key, count, shape : as in `find`
-        pieces : iterable of (pictures, readable)
-            In order, some images and a bool for each file that they are from.
+        chunks : iterable of (images, readable)
+            For some files at a time, in order: their images, and a bool per file that says whether it could be read.
 
         Raises
         ------
         OSError
-            If it cannot be written, or is larger than the limit; and whatever `pieces` raises.  Then nothing is left.
+            If the entry cannot be written, or is larger than the limit.  After any error, also one that `chunks`
+            raises, the unfinished file is deleted.
         """
         self._make_room(count * int(np.prod(shape)) + count + DIGEST().digest_size)
         unfinished = self.folder / f"{key}.{uuid.uuid4().hex}.unfinished"
         masks, checksums = [], []
         try:
-            with unfinished.open("xb") as file:  # who else may read it is what the user's mask says
-                for pictures, readable in pieces:
-                    file.write(pictures)
+            with unfinished.open("xb") as file:  # with the permissions of the user's umask
+                for images, readable in chunks:
+                    file.write(images.data)
                     masks.append(readable)
-                    checksums.append(_checksums(pictures))
+                    checksums.append(_checksums(images))
                 mask = np.concatenate(masks).tobytes()
                 file.write(mask + _digest(key, mask, b"".join(checksums)))
                 file.flush()
                 os.fsync(file.fileno())
-            self._make_room(0)  # for what others have written meanwhile
+            self._make_room(0)  # another process may have written an entry meanwhile
             unfinished.replace(self._path(key))
         finally:
             unfinished.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
-        """Bytes that the entries take, unfinished ones included."""
+        """The bytes that all entries take, including unfinished ones."""
         return sum(size for _, size, _ in self._entries())
 
     def clear(self) -> int:
-        """Remove every entry; returns how many bytes that were.  Whoever uses one now keeps it until the end."""
-        return self._remove(self._entries())
+        """Delete every entry, and return how many bytes they took.
+
+        Images of an entry that a process has open stay valid in it.  Entries that cannot be deleted, for example
+        because they belong to another user, are reported on standard error.
+        """
+        entries = self._entries()
+        removed = self._remove(entries)
+        if left := [entry for entry in entries if entry[2].exists()]:
+            size = sum(size for _, size, _ in left) / 1e6
+            warn(f"{len(left)} of the entries in {self.folder} ({size:.1f} MB) could not be deleted")
+        return removed
 
     def say(self, reason: str) -> None:
-        """A line, once, on standard error: what was read is not kept."""
-        if not self._said and sys.stderr is not None:
+        """Print once, on standard error, that images are not kept."""
+        if not self._said:
             self._said = True
-            tqdm.write(
-                f"minicnn: decoded images cannot be kept in {self.folder} ({reason}): they stay in memory, and the "
-                "next run decodes them again",
-                file=sys.stderr,
+            warn(
+                f"decoded images cannot be kept in {self.folder} ({reason}): they stay in memory, and the next run "
+                "decodes them again"
             )
 
     def _path(self, key):
-        return self.folder / f"{key}.pictures"
+        return self.folder / f"{key}.images"
 
     def _make_room(self, needed):
-        """The folder, with room for `needed` bytes; OSError if that cannot be."""
+        """Make the folder, and room in it for `needed` bytes; OSError if that is impossible."""
         if needed > self.limit:
             raise OSError(f"{needed} bytes, the limit is {self.limit}")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -256,11 +265,11 @@ class PictureCache:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _entries(self):
-        """(last used, bytes, path) of each file that is ours."""
+        """(time of last use, bytes, path) of each entry."""
         found = []
         with suppress(OSError):
             for path in self.folder.iterdir():
-                with suppress(OSError):  # removed meanwhile
+                with suppress(OSError):  # deleted meanwhile
                     if OURS.fullmatch(path.name):
                         status = path.stat()
                         found.append((status.st_mtime, status.st_size, path))
@@ -270,63 +279,61 @@ class PictureCache:
     def _remove(entries):
         removed = 0
         for _, size, path in entries:
-            with suppress(OSError):  # Windows keeps what somebody has mapped
+            with suppress(OSError):  # Windows does not delete a file that is mapped into memory
                 path.unlink()
                 removed += size
         return removed
 
 
-def as_cache(value: PictureCache | bool | None) -> PictureCache | None:
-    """`value`, if it is a cache or None; True is the user's cache, False is none.
+def as_cache(value: ImageCache | bool | None) -> ImageCache | None:
+    """`value` as a cache or None: True is the user's cache, and False is None.
 
     Raises
     ------
     ArgumentError
         If it is anything else.
     """
-    if value is None or isinstance(value, PictureCache):
+    if value is None or isinstance(value, ImageCache):
         return value
     if not isinstance(value, bool):
-        raise ArgumentError(
-            "cache", "a PictureCache, True or False", repr(value), "Give PictureCache(folder)."
-        )
-    return PictureCache() if value else None
+        raise ArgumentError("cache", "an ImageCache, True or False", repr(value), "Give ImageCache(folder).")
+    return ImageCache() if value else None
 
 
 def collect(
-    pieces: Iterable[tuple[np.ndarray, np.ndarray]], count: int, shape: tuple[int, ...]
+    chunks: Iterable[tuple[np.ndarray, np.ndarray]], count: int, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures, kept) of what `PictureCache.store` takes, in memory."""
-    pictures, masks, filled = np.empty((count, *shape), np.uint8), [], 0
-    for some, readable in pieces:
-        pictures[filled : filled + len(some)] = some
+    """The same chunks that `ImageCache.store` takes, as (images, kept) in memory."""
+    images, masks, filled = np.empty((count, *shape), np.uint8), [], 0
+    for some, readable in chunks:
+        images[filled : filled + len(some)] = some
         filled += len(some)
         masks.append(readable)
-    return pictures[:filled], np.flatnonzero(np.concatenate(masks))
+    return images[:filled], np.flatnonzero(np.concatenate(masks))
 
 
 def default_folder() -> Path:
-    """The default folder of decoded images: MINICNN_CACHE_DIR, or the user's cache of this system."""
+    """The default folder: MINICNN_CACHE_DIR, or a folder in the user's cache on this system."""
     if named := os.environ.get("MINICNN_CACHE_DIR"):
         return to_path(named, "MINICNN_CACHE_DIR")
     try:
         home = Path.home()
-    except RuntimeError:  # a user without one
-        return Path(tempfile.gettempdir(), "minicnn-pictures")
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir(), "minicnn-images")
     if sys.platform == "win32":
         caches = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
         caches = home / "Library" / "Caches"
     else:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return caches / "minicnn" / "pictures"
+    return caches / "minicnn" / "images"
 
 
 def _identities(paths):
-    """(path, size, time of the last change of its content, of anything about it) of each; (path, None) if missing."""
-    identities = []
+    """(path, size, time of last change of content, of content or metadata) of each file; (path, None) if missing."""
+    identities: list[tuple] = []
     for path in paths:
-        path = os.path.abspath(path)  # noqa: PTH100  (a third of pathlib's time, for each of many thousand)
+        path = os.path.abspath(path)  # noqa: PTH100  (a third of pathlib's time, for thousands of files)
         try:
             status = os.stat(path)  # noqa: PTH116
             identities.append((path, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -335,9 +342,9 @@ def _identities(paths):
     return identities
 
 
-def _checksums(pictures):
+def _checksums(images):
     """The CRC-32 of each image, four bytes each."""
-    return np.array([zlib.crc32(picture) for picture in pictures], "<u4").tobytes()
+    return np.array([zlib.crc32(image) for image in images], "<u4").tobytes()
 
 
 def _digest(key, mask, checksums):

@@ -1,10 +1,11 @@
-"""One function from an image file to an array, used in training and in prediction alike.
+"""Decode one image file into an array; training and prediction use the same function.
 
-Upright as the camera noted it, colours as RGB, transparent parts on white, resized with an antialiased bilinear filter
-(`resizing.py`), the whole image squashed to the size asked for.  Most JPEG files are decoded by simplejpeg, all other
-files by Pillow.  A file that cannot be read gives a DataError with its name and the reason.
+The image is turned upright by its EXIF orientation, converted to RGB, put on white where it is transparent, and resized
+with an antialiased bilinear filter (resizing.py).  The aspect ratio is not kept.  simplejpeg decodes most JPEG files,
+Pillow all others.  A file that cannot be read raises a DataError with its name and the reason.
 
-`sources.py` reads the bytes and `headers.py` looks at the metadata.  Many files: `reading.py`.  Batches: `loader.py`.
+sources.py reads the bytes, headers.py the metadata.  Called by reading.py, which reads many files, and by
+inference/predictor.py.
 """
 
 import io
@@ -37,8 +38,8 @@ try:
 except ImportError:  # Pillow before 11.3
     AvifImageFile = None  # type: ignore[assignment, misc]
 
-# By EXIF's number: from the image as it lies in the file to the image as it was seen.
-UPRIGHT = {
+# From EXIF's number of an orientation to the function that turns the stored image upright.
+EXIF_TRANSFORMS = {
     2: np.fliplr,
     3: lambda image: image[::-1, ::-1],
     4: np.flipud,
@@ -47,9 +48,9 @@ UPRIGHT = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
-LYING = {UPRIGHT[number] for number in (5, 6, 7, 8)}  # height and width change places
+TRANSPOSED = {EXIF_TRANSFORMS[number] for number in (5, 6, 7, 8)}  # these swap height and width
 
-# Nothing else is opened.  These classes, unlike Image.open, do not judge the size with warnings of their own.
+# Only these formats are opened.  These classes, unlike Image.open, do not warn about large images.
 FORMATS: dict[str, Callable | None] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -61,41 +62,41 @@ FORMATS: dict[str, Callable | None] = {
     "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "AVIF": AvifImageFile,
 }
-MAX_PIXELS = 80_000_000  # of a JPEG file, four bytes each; refused by its header, before decoding
+MAX_PIXELS = 80_000_000  # of a JPEG file, four bytes each; a larger one is refused before it is decoded
 MAX_OTHER_PIXELS = 40_000_000  # of other formats, which are decoded in full and then converted
-MAX_COSTLY_PIXELS = 20_000_000  # of those whose decoders keep several copies
+MAX_COSTLY_PIXELS = 20_000_000  # of formats whose decoders keep several copies
 COSTLY = {"WEBP", "AVIF", "JPEG 2000"}
 MAX_SIDE = 65_535
-MAX_WORK = 5_000_000_000  # pixels times scans of a progressive JPEG file: each scan goes through all pixels
+MAX_WORK = 5_000_000_000  # pixels times scans of a progressive JPEG file; each scan goes through all pixels
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a file becomes an input; saved with the weights.
+    """How an image file becomes a model's input; it is saved with the weights.
 
     Parameters
     ----------
     height, width : int, 1 to 4096
-        Pixels.
+        Size in pixels after resizing.
     resample : "bilinear"
-        The filter, with antialiasing when it shrinks.
+        The filter; antialiased if the image shrinks.
     draft : int, 0 to 8
-        Let the JPEG decoder halve a photo, up to three times, as long as it stays at least `draft` times as large
-        as asked for.  0, which is what models mean that were saved without it, decodes in full.  Files that only
-        Pillow can read are decoded in full too.
+        Let the JPEG decoder halve a photo, up to three times, while it stays at least `draft` times as large as
+        `height` and `width`.  0 decodes in full, and is assumed for a model that was saved without `draft`.  Files that
+        only Pillow can read are always decoded in full.
     scale : bool
-        Whether a model's inputs are divided by 255, so that they are in [0, 1]; False for a model that begins with a
-        Rescaling layer.  `decode` gives whole numbers from 0 to 255 in any case.
+        Whether the model's inputs are divided by 255, so that they are in [0, 1].  Use False for a model that begins
+        with a Rescaling layer.  `decode` returns whole numbers from 0 to 255 in either case.
 
     Raises
     ------
     ArgumentError
-        For values outside these.
+        For values outside these ranges.
 
     Notes
     -----
-    On photos of 500 pixels brought to 64, against a full decoding: draft 1 takes six tenths of the time and changes
-    a pixel by 0.8 of 255 in the mean; draft 2 takes seven tenths, and 0.2.
+    Measured on photos of 500 pixels that are resized to 64, compared with full decoding: draft 1 takes 60 % of the time
+    and changes a pixel by 0.8 of 255 on average; draft 2 takes 70 % and changes it by 0.2.
     """
 
     height: int
@@ -112,19 +113,19 @@ class Preprocessing:
                 raise ArgumentError(
                     where, f"an int from {least} to {most}", repr(value), "Give a smaller one."
                 )
-            object.__setattr__(self, name, value)  # one of NumPy's becomes an int, which JSON can hold
+            object.__setattr__(self, name, value)  # a NumPy integer becomes an int, which JSON can hold
         if not isinstance(self.resample, str) or self.resample != "bilinear":
             raise ArgumentError("resample", '"bilinear"', repr(self.resample), "Upgrade minicnn.")
         object.__setattr__(self, "scale", check_bool(self.scale, "scale"))
 
     @classmethod
     def of(cls, model: Any) -> "Preprocessing":
-        """What a loaded model was trained with.
+        """The preprocessing that a loaded model was trained with.
 
         Raises
         ------
         ModelFileError
-            If the model says nothing of it, or something that cannot be done.
+            If the model has no preprocessing, or an invalid one.
         """
         saved = model.preprocessing
         try:
@@ -136,7 +137,7 @@ class Preprocessing:
 
 
 def to_preprocessing(value: "Preprocessing | int | Sequence[int] | Mapping") -> Preprocessing:
-    """A Preprocessing of what a user may give for one.
+    """A Preprocessing from any of the forms that a user may give.
 
     Parameters
     ----------
@@ -178,9 +179,9 @@ def decode(
     ----------
     source : path, bytes, binary file object, PIL.Image.Image or array
         A file object is read to its end.  An array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) is grey, RGB or RGB with
-        alpha: whole numbers from 0 to 255, or floats, which are taken as shares of 1 where none is above 1.
+        alpha.  It holds whole numbers from 0 to 255 or floats from 0 to 255; if no float is above 1, white is 1.
     preprocessing : Preprocessing, (height, width) or int
-        The size to bring it to.
+        The size of the result.
 
     Returns
     -------
@@ -189,48 +190,48 @@ def decode(
     Raises
     ------
     DataError
-        If the source is missing, empty, truncated, no image, or too large.
+        If the source is missing, empty, truncated, not an image, or too large.
     ArgumentError
         If `source` or `preprocessing` is none of these.
 
     Notes
     -----
-    Formats: JPEG, PNG, WEBP, GIF and animated PNG (the first frame), BMP, TIFF, PPM, JPEG 2000, and AVIF where Pillow
-    knows it.  Limits, so that no file takes more than a few hundred megabytes or a few seconds: 64 MiB as a file;
-    65,535 pixels per side; 80 million pixels of a JPEG file, 20 million of WEBP, AVIF and JPEG 2000, 40 million of
-    all others, of progressive JPEG files and of arrays.
+    Formats: JPEG, PNG, WEBP, GIF and animated PNG (the first frame), BMP, TIFF, PPM, JPEG 2000, and AVIF if Pillow
+    supports it.  Limits, so that no file takes more than a few hundred megabytes or a few seconds: 64 MiB per file;
+    65,535 pixels per side; 80 million pixels for JPEG, 20 million for WEBP, AVIF and JPEG 2000, 40 million for all
+    others, for progressive JPEG and for arrays.
 
-    Grey images of more than 8 bits: 16-bit values are shares of 65,535, so 12 bits that are stored in 16 come out
-    dark, as the file says.  32-bit values are shares of 2^31 - 1, of 65,535 or of 255, and floats of 65,535, of 255 or
-    of 1: the smallest of these that at most one pixel in a hundred is above (for 1: none).  NaN becomes 0, infinity
-    black or white.
+    Grey images of more than 8 bits: in 16-bit images white is 65,535, so 12 bits that are stored in 16 come out dark,
+    as the file says.  In 32-bit images white is 255, 65,535 or 2^31 - 1, and in images of floats 1, 255 or 65,535: the
+    smallest of these that at most one pixel in a hundred exceeds (for 1: none).  NaN becomes black, infinity white, and
+    minus infinity black.
     """
-    from .resizing import resize  # here, so that numba is imported only where it is needed
+    from .resizing import resize  # here, so that numba is imported only if it is needed
 
     preprocessing = to_preprocessing(preprocessing)
     content = read_source(source)
     try:
         if isinstance(content, bytes):
-            pixels, turn, extent = _jpeg(content, preprocessing) or _any_format(content)
+            pixels, transform, extent = _jpeg(content, preprocessing) or _any_format(content)
         else:
             image = content if isinstance(content, Image.Image) else from_array(content)
-            pixels, turn, extent = _from_user(image)
+            pixels, transform, extent = _from_user(image)
     except MinicnnError:
         raise
     except (
         Exception
-    ) as error:  # Pillow's decoders raise a dozen kinds, from OSError and MemoryError to struct.error
+    ) as error:  # Pillow's decoders raise a dozen kinds of errors, such as OSError and struct.error
         raise refusal(source, _reason(content, error)) from error
-    return turn(resize(pixels, *_lying(preprocessing, turn), extent))
+    return transform(resize(pixels, *_size_before(preprocessing, transform), extent))
 
 
 # ------------------------------------------------------------------------------- files
 def _jpeg(data, preprocessing):
-    """(pixels as words, what turns the image upright, its extent) of most JPEG files; None for any other file.
+    """(packed pixels, transform that turns the image upright, extent) of most JPEG files; None for all other files.
 
-    The extent is how far down and across the image goes: a decoder that halves gives whole pixels, of which the
-    last may lie half outside.  What is not decoded here is left to Pillow, which knows more colours, forgives more
-    damage and says what is wrong.
+    The extent is the height and width of the image in decoded pixels.  It can be fractional, because a decoder that
+    halves an image returns whole pixels, and the last one may lie half outside.  Other files are left to Pillow, which
+    supports more colour spaces, tolerates more damage and says what is wrong.
     """
     if headers.kind(data) != "JPEG":
         return None
@@ -239,25 +240,27 @@ def _jpeg(data, preprocessing):
         if colours not in ("YCbCr", "Gray"):
             return None
         _check_jpeg(data, height, width)
-        turn = UPRIGHT.get(headers.jpeg_orientation(data), np.asarray)
+        transform = EXIF_TRANSFORMS.get(headers.jpeg_orientation(data), np.asarray)
         halved = 1
-        if preprocessing.draft:
-            down, across = (preprocessing.draft * size for size in _lying(preprocessing, turn))
+        if preprocessing.draft and max(height, width) > 5:  # for tiny images, the decoder confuses its scales
+            down, across = (preprocessing.draft * size for size in _size_before(preprocessing, transform))
             times = max(min(height // down, width // across), 1)
             halved = max(n for n in (1, 2, 4, 8) if n <= times)
         least = {"min_height": -(-height // halved), "min_width": -(-width // halved), "min_factor": halved}
         pixels = simplejpeg.decode_jpeg(data, "RGBX", **least).view("<u4")[..., 0]
     except _TooLarge:
         raise
-    except (ValueError, KeyError, RuntimeError):  # KeyError: a subsampling that simplejpeg has no name for
+    except (ValueError, KeyError, RuntimeError):  # KeyError: a subsampling that simplejpeg does not know
         return None
-    pixels.flags.writeable = False  # as those of `words`: what is compiled for one serves the other
-    return pixels, turn, (height / halved, width / halved)
+    pixels.flags.writeable = (
+        False  # like Pillow's pixels, so that numba compiles `resize` for one kind of array only
+    )
+    return pixels, transform, (height / halved, width / halved)
 
 
 def _any_format(data):
-    """The same by Pillow."""
-    kind = headers.kind(data)
+    """The same for any format, with Pillow."""
+    kind = headers.kind(data) or ""
     opener = FORMATS.get(kind)
     if opener is None:
         raise Image.UnidentifiedImageError
@@ -269,19 +272,19 @@ def _any_format(data):
                 image.draft(image.mode, (image.width // 2, image.height // 2))
                 extent = tuple(size / 2 for size in extent)
             pixels, _, _ = _from_pillow(image, kind)
-            return pixels, UPRIGHT.get(headers.jpeg_orientation(data), np.asarray), extent
+            return pixels, EXIF_TRANSFORMS.get(headers.jpeg_orientation(data), np.asarray), extent
         _check_size(image.height, image.width, kind)
         return _from_pillow(image, kind)
 
 
-def _lying(preprocessing, turn):
-    """The height and the width asked for, of the image as it lies in its file."""
+def _size_before(preprocessing, transform) -> tuple[int, int]:
+    """The size of the result before the image is turned upright."""
     size = preprocessing.height, preprocessing.width
-    return size[::-1] if turn in LYING else size
+    return size[::-1] if transform in TRANSPOSED else size
 
 
 class _TooLarge(ValueError):
-    """An image beyond the limits."""
+    """An image that exceeds the limits."""
 
 
 def _check_size(height, width, kind):
@@ -294,14 +297,14 @@ def _check_size(height, width, kind):
 def _check_jpeg(data, height, width):
     progressive = height * width > MAX_OTHER_PIXELS and headers.is_progressive(data)
     _check_size(height, width, "progressive JPEG" if progressive else "JPEG")
-    scans = data.count(b"\xff\xda")  # each goes through all pixels, even if it says nothing of them
+    scans = data.count(b"\xff\xda")  # each goes through all pixels, even if it changes none
     if scans * height * width > MAX_WORK:
         raise _TooLarge(f"{scans} scans of {width}x{height} pixels")
 
 
 # ------------------------------------------------------------------------------- Pillow's images
 def _from_user(image):
-    """The same of an image that is open already."""
+    """The same for an image that the user has opened."""
     kind = {"JPEG2000": "JPEG 2000", "MPO": "JPEG", None: "array"}.get(image.format, image.format)
     if kind != "array" and FORMATS.get(kind) is None:  # loading an EPS file would start another program
         raise ValueError(f"its format {kind} is not read here")
@@ -310,28 +313,28 @@ def _from_user(image):
 
 
 def _from_pillow(image, kind):
-    """(pixels as words, what turns the image upright, None) of an image that Pillow has opened."""
+    """(packed pixels, transform that turns the image upright, None) of an image that Pillow has opened."""
     image.load()
-    return to_words(image, kind), _turn(image, kind), None
+    return to_words(image, kind), _exif_transform(image, kind), None
 
 
-def _turn(image, kind):
-    """What undoes the camera's orientation."""
+def _exif_transform(image, kind):
+    """The transform that turns the image upright, from its EXIF or XMP metadata."""
     exif, profile = image.info.get("exif", b""), image.info.get("Raw profile type exif", "")
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    if kind == "TIFF":  # Pillow has turned it
+    if kind == "TIFF":  # Pillow has already turned it
         return np.asarray
-    if not exif and isinstance(profile, str) and profile:  # as older versions of ImageMagick write PNG
+    if not exif and isinstance(profile, str) and profile:  # a PNG file of an older version of ImageMagick
         with_header = "".join(profile.split("\n")[3:])
         exif = bytes.fromhex(with_header) if set(with_header) <= set("0123456789abcdefABCDEF") else b""
     number = headers.exif_orientation(exif) if isinstance(exif, bytes) else 0
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
     number = number or (headers.xmp_orientation(xmp) if isinstance(xmp, bytes) else 0)
-    return UPRIGHT.get(number, np.asarray)
+    return EXIF_TRANSFORMS.get(number, np.asarray)
 
 
 def _reason(content, error):
-    """Why something is no image, in words a person would use."""
+    """The reason why a source is not an image, for the message."""
     if isinstance(error, (_TooLarge, Image.DecompressionBombError)):
         return f"too large an image ({error})"
     if isinstance(error, MemoryError):
@@ -343,7 +346,7 @@ def _reason(content, error):
         return "a Git LFS pointer (the image itself was never fetched)"
     if start[:1] == b"<":
         return "a page of HTML or XML"
-    kind = headers.kind(content)
+    kind = headers.kind(content) or ""
     if FORMATS.get(kind) is None:
         other = "no image format that is known"
         return f"a {kind} file, which cannot be read here" if kind else other

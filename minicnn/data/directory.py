@@ -1,7 +1,9 @@
 """From a folder of images to loaders that `fit` trains on, in one call.
 
-The files and their classes are found by `folders.py`, read by `reading.py` and batched by `loader.py`.  The arguments
-are named as in Keras's image_dataset_from_directory.
+folders.py finds the files and their classes, reading.py decodes them, and loader.py makes the batches.  The arguments
+are named as in Keras's image_dataset_from_directory.  Nothing is trained here.
+
+Users call `from_directory`; the command line has its own version of it in minicnn/cli/folders.py.
 """
 
 from pathlib import Path
@@ -10,19 +12,22 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError, check_bool
+from ..runtime.printing import say
 from ..training.batches import shorten
 from .augmentation import Augmentation
-from .cache import PictureCache
+from .cache import ImageCache
 from .decoding import Preprocessing
-from .folders import PictureFiles, check_folder, find_pictures, find_train_and_validation
+from .folders import ImageFiles, check_folder, find_images, find_train_and_validation
 from .loader import Loader
 from .sizes import check_size
 from .splits import split
 
-DRAFT = 2  # JPEG decoders may shrink photos to twice the size requested: quick, and hardly different
+DRAFT = (
+    2  # JPEG decoders may shrink photos to twice `image_size`, which is fast and hardly changes the result
+)
 SUBSETS = (None, "both", "training", "validation")
 LABEL_MODES = ("int", "binary", "categorical")
-LISTED = 8  # files left out that are printed, each with its reason
+LISTED = 8  # the most files left out that are printed, each with its reason
 
 
 def from_directory(
@@ -40,25 +45,26 @@ def from_directory(
     augmentation: Augmentation | None = None,
     mixup: float = 0.0,
     scale: bool = True,
-    cache: PictureCache | bool = True,
+    cache: ImageCache | bool = True,
     skip_bad: bool = True,
     verbose: bool = True,
 ) -> Any:
-    """Loaders of the images in a folder: one for training, and one for validation if there is a split.
+    """Make loaders of the images in a folder: one for training, and one for validation if the data is divided.
 
     Parameters
     ----------
     directory : str or Path
-        Holds one folder per class, or files named ``cat.0.jpg``; or two such folders, ``train`` and ``validation``.
+        A folder with one folder per class, or with files named ``cat.0.jpg``; or a folder that holds two of these,
+        ``train`` and ``validation``.
     image_size : int or (height, width)
-        The whole image is resized to it.
+        The whole image is resized to this size.
     batch_size, shuffle, augmentation, mixup : as in `Loader`
-        The last three are for training only.
+        The last three apply to training only.
     seed : int or None
-        Of the split, the order and the augmentation.  None draws one at random: another split each time, so that a
-        model from an earlier run has trained on some of the validation images.
+        Seed of the split, the order and the augmentation.  None draws a new seed, and so a new split, each time.  Then
+        a model of an earlier run may have been trained on images that are now used for validation.
     validation_split : float in (0, 1), optional
-        This share of each class is set aside for validation.
+        The share of each class that is set aside for validation.
     validation : str or Path, optional
         A folder of validation images.  It may lie in `directory`.
     subset : "training", "validation" or "both", optional
@@ -66,20 +72,22 @@ def from_directory(
     class_names : sequence of str, optional
         The classes, in the order of their numbers (default: sorted by name).
     label_mode : "int", "binary" or "categorical"
-        Class numbers, which every classification loss takes; or one-hot rows.  "binary" also asserts two classes.
+        "int" gives class numbers, which every classification loss takes; "categorical" gives one-hot rows; "binary"
+        gives class numbers and requires two classes.
     scale : bool
-        Images are float32 in [0, 1]; or, if False, in 0 ... 255, for a model that begins with a Rescaling layer.
-    cache : PictureCache or bool
-        Where decoded images are kept: True in the user's cache, False in memory alone.
+        True gives float32 images in [0, 1].  False gives float32 images in 0 ... 255, for a model that begins with a
+        Rescaling layer.
+    cache : ImageCache or bool
+        Where to keep decoded images: True in the user's cache, False only in memory.
     skip_bad : bool
-        Leave out files that cannot be read; they are in the loader's `bad`.
+        Leave out files that cannot be read; they are listed in the loader's `bad`.
     verbose : bool
         Print what was found and what was left out.
 
     Returns
     -------
     Loader, or (Loader, Loader)
-        For training and for validation.  The second is there with `validation_split`, with `validation`, and where
+        The loader for training, and the loader for validation if `validation_split` or `validation` is given or if
         `directory` holds both parts.
 
     Raises
@@ -87,7 +95,7 @@ def from_directory(
     DataError
         If the folder does not hold images of at least two classes, or no image of a class can be read.
     ArgumentError
-        For arguments that contradict each other, and for settings outside their range.
+        For arguments that contradict each other, and for values outside their range.
 
     Examples
     --------
@@ -114,16 +122,17 @@ def from_directory(
     names = training_files.class_names
     if label_mode == "binary" and len(names) != 2:
         raise ArgumentError('label_mode "binary"', "two classes", ", ".join(names), 'Give label_mode="int".')
-    common = {
+    common: dict[str, Any] = {
         "batch_size": batch_size,
         "seed": seed,
         "scale": scale,
         "classes": len(names) if label_mode == "categorical" else None,
     }
-    reading = {"cache": cache, "skip_bad": check_bool(skip_bad, "skip_bad"), "progress": verbose}
+    skip_bad = check_bool(skip_bad, "skip_bad")
+    reading: dict[str, Any] = {"cache": cache, "skip_bad": skip_bad, "progress": verbose}
     loaders = []
     if subset != "validation":
-        changes = {"shuffle": shuffle, "augmentation": augmentation, "mixup": mixup}
+        changes: dict[str, Any] = {"shuffle": shuffle, "augmentation": augmentation, "mixup": mixup}
         loader = Loader.from_files(training_files, preprocessing, **reading, **common, **changes)
         _refuse_classes_without_images(loader)
         loaders.append(loader)
@@ -136,7 +145,7 @@ def from_directory(
 
 def _find(
     directory, validation, validation_split, seed, class_names, verbose
-) -> tuple[PictureFiles, PictureFiles | None]:
+) -> tuple[ImageFiles, ImageFiles | None]:
     """The files to train on, and those to validate on."""
     directory = check_folder(directory)
     if validation is not None and validation_split is not None:
@@ -158,18 +167,18 @@ def _find(
             )
     else:
         validation = check_folder(validation)
-        if validation.resolve() in (directory.resolve(), divided.resolve()):
+        if _is_within(divided, validation):
             raise ArgumentError(
                 "validation",
                 "other images than those to train on",
                 str(validation),
                 "Give validation_split=0.2.",
             )
-    files = find_pictures(divided, class_names, leave_out=validation)
+    files = find_images(divided, class_names, leave_out=validation)
     if verbose:
         _describe(files, divided)
     if validation is not None:
-        validation_files = find_pictures(validation, files.class_names)
+        validation_files = find_images(validation, files.class_names)
         if verbose:
             _describe(validation_files, validation)
         return files, validation_files
@@ -177,21 +186,27 @@ def _find(
         return files, None
     training, validation = split(files, validation_split, seed)
     if verbose:
-        print(f"Training on {len(training)} files, validating on {len(validation)}")
+        say(f"Training on {len(training)} files, validating on {len(validation)}")
     return training, validation
 
 
+def _is_within(folder, other):
+    """Whether a folder is another one, or lies in it."""
+    folder, other = folder.resolve(), other.resolve()
+    return folder == other or other in folder.parents
+
+
 def _describe(files, folder):
-    print(f"{files} ({folder})")
+    say(f"{files} ({folder})")
     for line in files.notes:
-        print(line)
+        say(line)
 
 
 def _list_bad(bad):
     for error in bad[:LISTED]:
-        print(f"Left out: {error}")
+        say(f"Left out: {error}")
     if len(bad) > LISTED:
-        print(f"Left out: {len(bad) - LISTED} more; the loader's `bad` lists them all")
+        say(f"Left out: {len(bad) - LISTED} more; the loader's `bad` lists them all")
 
 
 def _refuse_classes_without_images(loader):

@@ -1,11 +1,11 @@
-"""Download an archive of photos, over a line that breaks and from a server that cannot be trusted, and unpack it.
+"""Download an archive of photos and unpack it, over an unreliable connection and from an untrusted server.
 
-What has arrived stays in a `.part` file and the next attempt asks for the rest.  Size and checksum are compared before
-anything is unpacked; names in the archive that would leave the folder are refused before anything is written; the
-images appear under their final name only when all of them are there.  Only the standard library, and a bar.
-`web.py` asks the server.
+Received bytes stay in a `.part` file, and the next attempt requests only the rest.  Size and checksum are checked
+before anything is unpacked.  A name in the archive that points outside the folder is refused before anything is
+written.  The folder gets its final name only when all images are in it.  web.py sends the requests; only the standard
+library and tqdm are needed.
 
-`examples/catdog.py download` calls `download`.
+Called by minicnn/cli/storage.py (`minicnn download`).
 """
 
 import errno
@@ -15,30 +15,30 @@ import json
 import os
 import shutil
 import stat
-import sys
 import time
 import urllib.error
 import urllib.parse
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tqdm import tqdm
 
 from ..errors import ArgumentError, DataError, check_int
+from ..runtime.printing import say, warn
 from ..saving.files import to_path
+from ..saving.locks import alone
 from .web import ON_THE_LINE, open_address, to_number
 
 BLOCK = 1 << 16
-AGAIN = "Run the same command again: it goes on from there."
-CLASH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # a member that is a file to one and a folder to another
+AGAIN = "Run the same command again: it resumes there."
+FROM_THE_START = "The received file was deleted: run the same command again to start from the beginning."
+CLASH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)  # one name is both a file and a folder in the archive
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}  # of images in archives
 
 
 def _leaves(name):
-    """Whether a member of this name would lie outside of the folder, here or on Windows."""
+    """Whether a member of this name would be written outside the folder, on any system."""
     windows = PureWindowsPath(name)
     return (
         PurePosixPath(name).is_absolute()
@@ -51,7 +51,7 @@ def _leaves(name):
 
 
 def _is_address(address):
-    """Whether this is a web address that can be asked at all."""
+    """Whether this is a valid http or https address."""
     try:
         parts = urllib.parse.urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -61,33 +61,33 @@ def _is_address(address):
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip file of photographs somewhere.
+    """A zip file of photos on a web server.
 
     Parameters
     ----------
     name : str
-        Of the folder that it becomes.
+        Name of the folder that the archive is unpacked to.
     address : str
         An https or http address.
     size : int
-        Bytes.
-    pictures : str
-        The folder in it that `find_pictures` or `--data` wants.
+        Size of the archive in bytes.
+    images : str
+        The folder in the archive that holds the images, for `find_images` or `--data`.
     sha256 : str or None
-        None where nobody has published one: then the size and the archive's own checksums are all there is to
-        compare, and what arrived is written down.
+        Checksum of the archive.  None if none is published: then only the size and the zip file's own checksums are
+        checked, and the checksum of the received file is recorded.
 
     Raises
     ------
     ArgumentError
-        If the name is no folder's, the address no web address, the size no whole number, or the checksum not 64
-        hexadecimal digits.
+        If the name is not the name of a folder, the address not a web address, the size not a whole number, or the
+        checksum not 64 hexadecimal digits.
     """
 
     name: str
     address: str
     size: int
-    pictures: str
+    images: str
     sha256: str | None = None
 
     def __post_init__(self):
@@ -124,17 +124,17 @@ ARCHIVES = {
 
 
 def download(archive: Archive, folder: str | Path, attempts: int = 5, wait: float = 1.0) -> Path:
-    """Fetch, check and unpack; does nothing when that is done already.
+    """Download, check and unpack an archive, unless its images are already there.
 
     Parameters
     ----------
     archive : Archive
     folder : str or Path
-        The images go into ``folder / archive.name``; `~` is expanded.
+        The images go to ``folder / archive.name``; `~` is expanded.
     attempts : int
-        How often in a row it may fail to get any further.
+        The number of attempts in a row that may bring no new bytes.
     wait : float
-        Seconds before the second attempt; twice as long before each further one.
+        Seconds before the second attempt; the pause doubles before each further one.
 
     Returns
     -------
@@ -144,28 +144,30 @@ def download(archive: Archive, folder: str | Path, attempts: int = 5, wait: floa
     Raises
     ------
     DataError
-        If the server does not give the archive, gives another, or it holds what an archive of images does not; or if
-        a folder of that name is there that holds something else.
+        If the server does not send the archive or sends another file, if the archive is damaged or has unsafe
+        members, or if `folder` already holds something else under that name.
+    StateError
+        If another process is downloading into the same folder.
     OSError
-        If the disk is full or the folder cannot be written; what has arrived is kept.
+        If the disk is full or the folder cannot be written; the received bytes are kept.
 
     Notes
     -----
-    ``download.json`` beside the pictures says where they are from, and with which checksum they were compared.
+    ``download.json`` next to the images records the archive's address and checksum.
     """
     folder = to_path(folder, "folder")
     final, file = folder / archive.name, folder / f"{archive.name}.zip.part"
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / f".{archive.name}.lock"):
-        if _holds_images(final / archive.pictures):
-            print(f"Already there: {final}")
-            file.unlink(missing_ok=True)  # from a process that was killed when all else was done
+    with alone(folder / f".{archive.name}.lock", str(folder), "another download into it"):
+        if _holds_images(final / archive.images):
+            say(f"Already there: {final}")
+            file.unlink(missing_ok=True)  # left by a process that was killed at the very end
         else:
             _make_way(final)
             _fetch(archive, file, attempts, wait)
             _unpack(archive, file, final, _check(archive, file))
             file.unlink()
-    return final / archive.pictures
+    return final / archive.images
 
 
 def _holds_images(folder):
@@ -173,7 +175,7 @@ def _holds_images(folder):
 
 
 def _make_way(final):
-    """An empty folder is removed, so that the images can take its name; anything else is not ours to remove."""
+    """Delete an empty folder, so that the images can take its name; refuse anything else."""
     try:
         final.rmdir()
     except FileNotFoundError:
@@ -189,7 +191,7 @@ def _make_way(final):
 
 
 def _fetch(archive, file, attempts, wait):
-    """Bring `file` to the archive's size, attempt after attempt."""
+    """Download the missing bytes of `file`, in as many attempts as it takes."""
     failures, most = 0, 0
     have = file.stat().st_size if file.exists() else 0
     if have > archive.size:
@@ -211,7 +213,8 @@ def _fetch(archive, file, attempts, wait):
                 reason = "the connection was cut"
             except ON_THE_LINE as error:
                 reason = _reason(error)
-                if getattr(error, "code", 500) < 500 and error.code not in (408, 429):
+                code = getattr(error, "code", 500)
+                if code < 500 and code not in (408, 429):
                     raise DataError(
                         archive.address, "the archive", reason, "Check the address, or try another day."
                     ) from error
@@ -228,29 +231,29 @@ def _fetch(archive, file, attempts, wait):
                     AGAIN,
                 )
             pause = min(wait * 2**failures, 60)
-            tqdm.write(f"{have} of {archive.size} bytes ({reason}); on in {pause:.0f} s", file=sys.stderr)
+            warn(f"{have} of {archive.size} bytes ({reason}); next attempt in {pause:.0f} s")
             time.sleep(pause)
 
 
 def _attempt(archive, file, have, bar):
-    """Ask once for what is missing, and append what comes."""
+    """Request the missing bytes once, and append what arrives."""
     with open_address(archive.address, have) as (response, clock):
         if archive.address.startswith("https:") and not response.url.startswith("https:"):
-            raise _other(archive, f"to be sent on to {response.url}, which is not encrypted")
-        skip = have  # a server that ignores the range sends all from the start
+            raise _other(archive, f"a redirection to {response.url}, which is not encrypted")
+        skip = have  # a server that ignores the range sends everything from the start
         total = to_number(response.headers.get("Content-Length"))
         if response.status == 206:
-            place, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+            place, _, whole = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
             if place.split("-")[0] != str(have):
                 raise http.client.HTTPException(
-                    f"the server sent bytes {place[:99]} where {have}- was asked for"
+                    f"the server sent bytes {place[:99]} where {have}- was requested"
                 )
-            skip, total = 0, to_number(total)
+            skip, total = 0, to_number(whole)
         if total not in (None, archive.size):
             raise _other(archive, f"{total} bytes" if total < 10**15 else "a length that no archive has")
         bar.n = have - skip
         with file.open("ab") as out:
-            while block := response.read1(BLOCK):  # what has come, rather than wait for more
+            while block := response.read1(BLOCK):  # read1 returns what has arrived, without waiting for more
                 clock.restart()
                 bar.update(len(block))
                 block, skip = block[skip:], max(0, skip - len(block))
@@ -261,15 +264,15 @@ def _attempt(archive, file, have, bar):
 
 
 def _other(archive, received):
-    """The error of a server that offers another file than was asked for."""
+    """The error for a server that offers another file."""
     return DataError(
         archive.address, f"{archive.size} bytes", received,
-        "The file there is another, or something stands between: nothing of it is used.",
+        "The server has another file, or a proxy answers in its place. Nothing of it is used.",
     )  # fmt: skip
 
 
 def _check(archive, file):
-    """The checksum of what arrived, if it is the right one; else it is removed."""
+    """Return the checksum of the received file; if it is wrong, delete the file and raise DataError."""
     digest = hashlib.sha256()
     with file.open("rb") as content:
         while block := content.read(1 << 20):
@@ -277,18 +280,17 @@ def _check(archive, file):
     if archive.sha256 not in (None, digest.hexdigest()):
         file.unlink()
         raise DataError(
-            archive.address, f"sha256 {archive.sha256}", digest.hexdigest(),
-            "What arrived was removed: run the same command again to start afresh.",
+            archive.address, f"sha256 {archive.sha256}", digest.hexdigest(), FROM_THE_START
         )  # fmt: skip
     if archive.sha256 is None:
-        print(f"No checksum is known to compare with; what arrived has sha256 {digest.hexdigest()}")
+        say(f"No checksum is published for this archive; the received file has sha256 {digest.hexdigest()}")
     return digest.hexdigest()
 
 
 def _unpack(archive, file, final, received):
-    """All members below `final`, which is there in one step when they are."""
+    """Unpack all members to a temporary folder, then rename it to `final`."""
     unfinished = final.with_name(f".{archive.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed
     try:
         with zipfile.ZipFile(file) as zipped:
             members = zipped.infolist()
@@ -306,73 +308,50 @@ def _unpack(archive, file, final, received):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with zipped.open(member) as content, target.open("wb") as out:
                     shutil.copyfileobj(content, out, BLOCK)
-        if not (unfinished / archive.pictures).is_dir():
+        if not (unfinished / archive.images).is_dir():
             raise DataError(
-                archive.address, f"a folder {archive.pictures} in the archive", "none", "Check the address."
+                archive.address, f"a folder {archive.images} in the archive", "none", "Check the address."
             )
         record = asdict(replace(archive, sha256=received)) | {
             "compared_with_a_known_sha256": archive.sha256 is not None
         }
         (unfinished / "download.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         if hasattr(os, "sync"):
-            os.sync()  # to the disk before the name: no power cut leaves empty pictures
+            os.sync()  # to the disk before the rename, so that a power failure leaves no empty images
         unfinished.rename(final)
     except DataError:
         file.unlink()
         raise
-    except Exception as error:  # zipfile and zlib raise half a dozen kinds at what is no archive
+    except Exception as error:  # zipfile and zlib raise half a dozen kinds of errors for a damaged archive
         if isinstance(error, OSError) and error.errno not in CLASH:
-            raise  # a full disk
+            raise  # the disk is full, for example
         file.unlink()
         raise DataError(
-            archive.address, "a sound zip archive", str(error) or type(error).__name__,
-            "What arrived was removed: run the same command again to start afresh.",
+            archive.address, "a sound zip archive", str(error) or type(error).__name__, FROM_THE_START
         ) from error  # fmt: skip
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _refuse(archive, member):
-    """An error for a member that could be written outside of the folder, or is no plain file."""
-    # From Python 3.12 on a second name, in a field of its own, takes the place of the first.
+    """Refuse a member that would be written outside the folder, or that is not a regular file."""
+    # From Python 3.12 on, a second name in a separate field can replace the first.
     name, mode = member.orig_filename, member.external_attr >> 16
     if _leaves(name) or _leaves(name := member.filename):
         what = "one that leaves the folder"
     elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         what = "a link or a device"
     elif member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        what = "one that is encrypted or packed in another way"
+        what = "one that is encrypted or compressed in another way"
     else:
         return
     raise DataError(f"{archive.address}: {name!r}", "a file of the archive", what, "Nothing was unpacked.")
 
 
 def _reason(error):
-    """What went wrong on the line, in a few words."""
+    """What went wrong with the connection, in a few words."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP status {error.code} {error.reason}"[:200]
     if isinstance(error, urllib.error.URLError):
         return str(error.reason)
     return str(error)[:200] or type(error).__name__
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that the system takes back when the process ends, however it ends."""
-    with path.open("a") as file:
-        try:
-            try:
-                import fcntl
-            except ImportError:
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise DataError(
-                str(path.parent), "to be alone", "another download into it", "Wait until that one is done."
-            ) from error
-        except OSError:  # a file system without locks
-            pass
-        yield

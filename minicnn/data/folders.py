@@ -1,8 +1,10 @@
-"""Find the images of a folder and their classes, by looking.
+"""Find the images in a folder and their classes.
 
-Two layouts: one folder per class (`train/cats/*.jpg`), or the class in front of each name (`cat.0.jpg`).
-Classes and files are sorted, so that class 0 is the same everywhere.  What is left out gets a line in `notes`.  No
-image is opened here; that is `decoding.py`.  The walk through a folder is `walking.py`, splits are `splits.py`.
+Two layouts are known: one folder per class (`train/cats/*.jpg`), or the class at the start of each file name
+(`cat.0.jpg`).  Classes and files are sorted by name, so class 0 is the same on every machine.  Each kind of file or
+folder that is left out gets a line in `notes`.  No image is opened here; decoding.py does that.
+
+Called by directory.py and minicnn/cli/folders.py.  Read next: walking.py, then splits.py.
 """
 
 import os
@@ -31,8 +33,8 @@ CAMERAS = {"cimg", "dsc", "dscf", "dscn", "imag", "img", "mvi", "pict", "pxl", "
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """Files, their classes, and what the class numbers mean.
+class ImageFiles:
+    """Image files, their class numbers, and the names of the classes.
 
     Attributes
     ----------
@@ -43,7 +45,7 @@ class PictureFiles:
     unlabelled : list of Path
         Images in the folder that belong to no class; they are not in `paths`.
     notes : list of str
-        A line on each kind of file or folder that was left out, and on names that look like a mistake.
+        One line for each kind of file or folder that was left out, and for names that look like a mistake.
     """
 
     paths: list[Path]
@@ -58,46 +60,46 @@ class PictureFiles:
     def __str__(self) -> str:
         return f"Found {len(self)} files belonging to {len(self.class_names)} classes: {', '.join(self.class_names)}"
 
-    def take(self, indices: np.ndarray) -> "PictureFiles":
-        """The files at these places, in this order."""
-        return PictureFiles([self.paths[i] for i in indices], self.labels[indices], self.class_names)
+    def take(self, indices: np.ndarray) -> "ImageFiles":
+        """The files at these indices, in this order."""
+        return ImageFiles([self.paths[i] for i in indices], self.labels[indices], self.class_names)
 
-    def limit(self, per_class: int) -> "PictureFiles":
-        """The first `per_class` files of each class, in the order they are in."""
+    def limit(self, per_class: int) -> "ImageFiles":
+        """The first `per_class` files of each class, in the same order."""
         per_class = check_int(per_class, "limit")
         seen = [np.flatnonzero(self.labels == k)[:per_class] for k in range(len(self.class_names))]
         return self.take(np.sort(np.concatenate(seen)))
 
 
-def find_pictures(
+def find_images(
     folder: str | Path, class_names: Sequence[str] | None = None, leave_out: str | Path | None = None
-) -> PictureFiles:
-    """All images below a folder, with their classes.
+) -> ImageFiles:
+    """Find all images in a folder and its subfolders, with their classes.
 
     Parameters
     ----------
     folder : str or Path
-        Holds one folder per class, or files named ``cat.0.jpg``.  A folder that holds nothing but one such folder
-        stands for it.
+        A folder with one folder per class, or with files named ``cat.0.jpg``.  If it only holds one such folder, that
+        one is used.
     class_names : sequence of str, optional
-        The classes of a trained model.  Those of the folder are matched to them by name; where no name is the same, a
-        plural or a capital makes no difference ("Dogs" is "dog").
+        The classes of a trained model.  The folder's classes are matched to them by name: identical names first, then
+        names that differ only in capitals or a plural s ("Dogs" is "dog").
     leave_out : str or Path, optional
-        A folder of other images that may lie inside.
+        A folder inside `folder` whose images are left out.
 
     Returns
     -------
-    PictureFiles
+    ImageFiles
 
     Raises
     ------
     DataError
-        If the folder is missing, holds no images, one class only, or a class that is not among `class_names`.
+        If the folder is missing, holds no images or only one class, or has a class that is not among `class_names`.
 
     Notes
     -----
-    Left out are hidden files, and folders whose names begin with ``.``, ``__``, ``@``, ``#`` or ``$``, or are those of
-    tools (``Thumbnails``, ``lost+found``).  Links are followed.
+    Hidden files are left out, and so are folders whose names begin with ``.``, ``__``, ``@``, ``#`` or ``$`` or that
+    tools make (``Thumbnails``, ``lost+found``).  Links are followed.
     """
     folder, class_names = (
         check_folder(folder),
@@ -130,13 +132,13 @@ def find_pictures(
     pairs = [
         (path, numbers[name]) for name in sorted(by_class) for path in sorted(by_class[name], key=_walk_order)
     ]
-    return PictureFiles(
+    return ImageFiles(
         [path for path, _ in pairs], np.array([label for _, label in pairs]), names, unlabelled, lines
     )
 
 
 def find_train_and_validation(folder: str | Path) -> tuple[Path, Path | None]:
-    """Where the training images are, and the validation images if the folder holds both.
+    """The folder of the training images, and that of the validation images if `folder` holds both.
 
     Parameters
     ----------
@@ -146,7 +148,8 @@ def find_train_and_validation(folder: str | Path) -> tuple[Path, Path | None]:
     Returns
     -------
     (train, validation)
-        `validation` is None if the folder is not divided, or if that part has no classes (``test`` of a contest).
+        `validation` is None if the folder is not divided, or if its second part has no classes (such as ``test`` of a
+        Kaggle competition).
     """
     folder = _only_folder(check_folder(folder))
     parts = {path: _part(path.name) for path in subfolders(folder)}
@@ -161,13 +164,15 @@ def find_train_and_validation(folder: str | Path) -> tuple[Path, Path | None]:
 
 
 def check_folder(folder: str | Path) -> Path:
-    """`folder` as a Path, if it is there; ``~`` is the user's home.
+    """`folder` as a Path, if there is such a folder; ``~`` is expanded.
 
     Raises
     ------
     ArgumentError, DataError
-        If it is no path, or if there is no such folder.
+        If it is not a path, or if there is no such folder.
     """
+    if isinstance(folder, str) and folder.startswith(("http://", "https://")):
+        raise DataError(folder, "a folder of images", "an address on the web", "Download it first.")
     folder = to_path(folder, "folder")
     if not folder.is_dir():
         what = "a file" if folder.exists() else "nothing there"
@@ -184,8 +189,8 @@ def check_folder(folder: str | Path) -> Path:
     return folder
 
 
-def _only_folder(folder, class_names=(), leave_out=None):
-    """`folder`, or what it holds, as long as that is nothing but one folder with classes of its own."""
+def _only_folder(folder, class_names=(), leave_out=None) -> Path:
+    """`folder`; or, if all that it holds is one folder with classes, that folder, and so on inside it."""
     while True:
         inner = subfolders(folder, leave_out)
         if len(inner) != 1 or not _holds_classes(inner[0]) or walk(folder, deep=False).images:
@@ -193,12 +198,12 @@ def _only_folder(folder, class_names=(), leave_out=None):
         if class_names and _stem(inner[0].name) in map(_stem, class_names):
             return folder
         if _part(inner[0].name) not in (None, _part(folder.name)):
-            return folder  # train/ alone is for find_train_and_validation; training_set/training_set is one
+            return folder  # train/ alone is left to find_train_and_validation; training_set/training_set is entered
         folder = inner[0]
 
 
 def _holds_classes(folder):
-    """Whether a folder holds folders, or files of two classes: then its own name is no class."""
+    """Whether a folder holds folders, or files of two classes; then its own name is not a class."""
     try:
         return bool(subfolders(folder)) or len(_by_name(walk(folder, deep=False).images)[0]) > 1
     except OSError:
@@ -206,13 +211,13 @@ def _holds_classes(folder):
 
 
 def _part(name):
-    """ "train" of Train, "test" of test1; None of any other name."""
+    """ "train" for Train, "test" for test1; None for any other name."""
     name = name.casefold().rstrip("0123456789")
     return name if name in TRAIN_NAMES + VALIDATION_NAMES else None
 
 
 def _by_class(folder, leave_out):
-    """(images by class, images of no class, lines on what was left out)."""
+    """(images by class, images of no class, lines about what was left out)."""
     classes = _class_folders(folder, leave_out)
     listings = {_composed(path.name): walk(path, leave_out=leave_out) for path in classes}
     here = walk(folder, deep=False)
@@ -247,21 +252,22 @@ def _class_folders(folder, leave_out):
 
 
 def _refuse_empty(empty, listings, others):
-    """Refuse a folder of a class that cannot be opened, or without which there is one class."""
+    """Refuse a class folder that cannot be opened, and an empty one if only one other class is left."""
     for path in empty:
         locked = listings[_composed(path.name)].locked
         if locked:
             raise DataError(
-                str(path), "pictures of that class", f"a folder that cannot be opened ({locked[0][1]})"
+                str(path), "images of that class", f"a folder that cannot be opened ({locked[0][1]})"
             )
     if others < 2:
         repair = "Add images, or remove the folder."
-        raise DataError(str(empty[0]), "pictures of that class", "none", repair)
+        raise DataError(str(empty[0]), "images of that class", "none", repair)
 
 
 def _by_name(loose):
-    """Loose images by the class in front of their name, and those whose name has none."""
-    by_class, unlabelled = {}, []
+    """Loose images by the class at the start of their name, and those whose name has no class."""
+    by_class: dict[str, list[Path]] = {}
+    unlabelled = []
     for path in loose:
         match = CLASS_AND_NUMBER.fullmatch(_composed(path.stem))
         if match and match[1].casefold() not in CAMERAS:
@@ -277,8 +283,8 @@ def _counted(paths: Iterable[Path]) -> str:
 
 
 def _nearly_the_same(names):
-    """A line on classes whose names differ in nothing but capitals."""
-    by_letters = {}
+    """A line for each group of classes whose names differ only in capitals."""
+    by_letters: dict[str, list[str]] = {}
     for name in names:
         by_letters.setdefault(name.casefold(), []).append(name)
     return [
@@ -289,15 +295,15 @@ def _nearly_the_same(names):
 
 
 def _walk_order(path):
-    """A folder's own files before those of its subfolders, each by its name, capitals first: as Keras walks."""
+    """Sort as Keras does: a folder's own files before those of its subfolders, by name, capitals first."""
     return path.as_posix().rpartition("/")[::2]
 
 
 def _match(folder, found, class_names):
-    """The model's class number of each name that was found: the same name, or else the only one that is like it."""
+    """The model's class number of each name found: the identical name, or the only similar one."""
     numbers = {}
     for form in (_composed, lambda name: _composed(name).casefold(), _stem):
-        known = {}
+        known: dict[str, list[int]] = {}
         for number, name in enumerate(class_names):
             known.setdefault(form(name), []).append(number)
         for name in found:
@@ -309,13 +315,13 @@ def _match(folder, found, class_names):
             str(folder),
             f"classes among {', '.join(class_names)}",
             shorten(unknown),
-            "Rename the folders or files as the model names them.",
+            "Rename the folders or files to the model's class names.",
         )
     return numbers
 
 
 def _composed(name):
-    """An accent and its letter as one character: some systems store them as two."""
+    """The name with each accented letter as one character; some systems store it as two."""
     return unicodedata.normalize("NFC", name)
 
 

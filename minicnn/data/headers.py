@@ -1,10 +1,10 @@
-"""The headers of image files: which format a file has, how the camera was held, and what Pillow need not see.
+"""Headers of image files: the format, the camera's orientation, and a copy of the file without other metadata.
 
-Pillow warns about damaged metadata, and a warning can be silenced only for the whole process, not for one thread.
-So the metadata is taken out before Pillow opens the file: of it, only the camera's orientation matters here, and
-that is read by a few lines below.  Nothing here decodes pixels.
+Pillow warns about damaged metadata, and a warning can be silenced only for the whole process, not for one thread.  So
+the metadata is removed before Pillow opens the file.  Only the orientation is needed, and the functions below read it.
+No pixels are decoded here.
 
-Called by `decoding.py`.
+Called by decoding.py.
 
 References: Exif 2.32, section 4.6; TIFF 6.0, section 2; PNG (third edition), section 5; ITU-T T.81, annex B.
 """
@@ -13,7 +13,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-# In the order in which they are tried.
+# The first bytes of each format, in the order in which they are tried.
 SIGNATURES = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -28,9 +28,9 @@ SIGNATURES = {
     "PDF": rb"%PDF",
 }
 KINDS = {name: re.compile(signature, re.DOTALL) for name, signature in SIGNATURES.items()}
-MANY = 100_000  # segments or chunks; ordinary files have a few to some thousand
+MANY = 100_000  # the most segments or chunks; ordinary files have at most some thousand
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
-# The tags of a TIFF file that say how its pixels lie, and of these those that hold one number.
+# LAYOUT: the tags of a TIFF file that describe how its pixels are stored.  SINGLE: those of them that hold one number.
 SINGLE = {
     256,
     257,
@@ -76,7 +76,7 @@ SIZES = {
 
 
 def kind(data: bytes) -> str | None:
-    """The format of an image file by its first bytes, whatever its name is.
+    """The format of an image file by its first bytes; its name is ignored.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def kind(data: bytes) -> str | None:
 
 # ------------------------------------------------------------------------------- orientation
 def exif_orientation(block: bytes) -> int:
-    """The orientation that an EXIF block gives, from 1 to 8; 0 where it gives none or is damaged."""
+    """The orientation in an EXIF block, from 1 to 8; 0 if it has none or is damaged."""
     block = block.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None:
@@ -108,13 +108,13 @@ def exif_orientation(block: bytes) -> int:
 
 
 def xmp_orientation(block: bytes) -> int:
-    """The same of an XMP block."""
+    """The orientation in an XMP block, from 1 to 8; 0 if it has none."""
     found = re.search(rb'tiff:Orientation(?:="|>)([1-8])', block)
     return int(found[1]) if found else 0
 
 
 def jpeg_orientation(data: bytes) -> int:
-    """The same of a JPEG file; EXIF comes before XMP."""
+    """The orientation in a JPEG file, from 1 to 8; 0 if it has none.  EXIF takes precedence over XMP."""
     xmp = 0
     for marker, start, end in _segments(data):
         if marker == 0xE1 and data[start + 4 : start + 10] == b"Exif\0\0":
@@ -127,7 +127,7 @@ def jpeg_orientation(data: bytes) -> int:
 
 
 def is_progressive(data: bytes) -> bool:
-    """Whether a JPEG file's decoder must keep all of it in memory before it gives the first pixel."""
+    """Whether a JPEG file is progressive; its decoder keeps the whole image in memory before it returns a pixel."""
     return any(marker == 0xC2 for marker, _, _ in _segments(data))
 
 
@@ -138,7 +138,7 @@ def _segments(data) -> Iterator[tuple[int, int, int]]:
         head = data[place : place + 4]
         if len(head) < 4 or head[0] != 0xFF or head[1] in (0xDA, 0xD9):
             return
-        if head[1] == 0xFF:  # a byte that fills
+        if head[1] == 0xFF:  # a fill byte
             place += 1
             continue
         end = place + 2 + int.from_bytes(head[2:], "big")
@@ -151,7 +151,7 @@ def _segments(data) -> Iterator[tuple[int, int, int]]:
 
 # ------------------------------------------------------------------------------- without metadata
 def without_metadata(data: bytes, kind: str) -> bytes:
-    """An image file without the metadata that Pillow could warn about; its pixels are untouched.
+    """The image file without the metadata that Pillow could warn about; the pixels stay the same.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def without_metadata(data: bytes, kind: str) -> bytes:
 
 
 def _tidy_jpeg(data):
-    """Without EXIF, profiles and comments; JFIF and Adobe's segment say what the colours are."""
+    """Without EXIF, profiles and comments.  The JFIF and Adobe segments stay, because they define the colours."""
     parts, place = [data[:2]], 2
     for marker, start, end in _segments(data):
         if 0xE0 < marker <= 0xEF and marker != 0xEE or marker == 0xFE:
@@ -173,7 +173,7 @@ def _tidy_jpeg(data):
 
 
 def _tidy_png(data):
-    """Without an animation, of which the first frame is shown, and without chunks that say nothing of the pixels."""
+    """Without animation, so that the first frame is decoded, and without chunks that do not affect the pixels."""
     parts, place = [data[:8]], 8
     for _ in range(MANY):
         end = place + 12 + int.from_bytes(data[place : place + 4], "big")
@@ -187,7 +187,7 @@ def _tidy_png(data):
 
 
 def _tidy_tiff(data):
-    """With one directory that holds only tags of LAYOUT, each of which lies within the file."""
+    """With one directory that holds only the tags of LAYOUT; tags that point outside the file are refused."""
     order = "<" if data[:2] == b"II" else ">"
     big = b"+" in data[2:4]
     first, number, entry = (

@@ -1,9 +1,9 @@
-"""Labels of images: class numbers or one row per image, checked when a loader is made.
+"""Check the labels of images and the names of classes when a loader is made.
 
-    (N,)      class numbers 0 ... K - 1, or numbers to be predicted (regression)
-    (N, K)    one-hot rows, shares of classes, or K independent labels per image
+    (N,)      class numbers 0 ... K - 1, or target values (regression)
+    (N, K)    one-hot rows, class probabilities, or K independent labels per image
 
-Called by `loader.py` and `folders.py`.
+Called by loader.py and folders.py.  Whether labels fit the model's loss is checked in training/fit_arguments.py.
 """
 
 from typing import Any
@@ -21,22 +21,22 @@ def check_labels(labels: ArrayLike, count: int, classes: int | None) -> np.ndarr
 
     Parameters
     ----------
-    labels : array (N,) or (N, K) of numbers or truth values
+    labels : array (N,) or (N, K) of numbers or booleans
     count : int
         N, the number of images.
     classes : int, optional
-        The number of classes, if labels name classes.  Whole floats are then class numbers.
+        The number of classes, if labels are classes.  Whole floats are then class numbers.
 
     Returns
     -------
     array
-        Class numbers (N,), int64; or rows (N, classes), float32.  Without `classes`, labels as they are,
-        except that truth values become 0 and 1.
+        Class numbers (N,), int64, or rows (N, classes), float32.  Without `classes`, the labels unchanged, except that
+        booleans become 0 and 1.
 
     Raises
     ------
     ArgumentError
-        For words, objects, None, NaN, and numbers that name no class.
+        For strings, objects, None, NaN, and numbers that are not class numbers.
     ShapeError
         If there is not one label per image.
 
@@ -87,7 +87,7 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def check_class_names(names: Any) -> tuple[str, ...]:
-    """Names of classes as a tuple of different words; one word alone is refused, because its letters would pass.
+    """Class names as a tuple of different strings.  A single string is refused: its letters are not class names.
 
     Raises
     ------

@@ -1,8 +1,10 @@
-"""Batches of images for `Sequential.fit`: shuffled, augmented, scaled.
+"""Batches of images for `Sequential.fit`: shuffled, augmented and scaled.
 
-Images are held as uint8, in memory or in a mapped file of `cache.py`.  A batch becomes float32 only when it is
-requested, on a thread of its own while the network computes (`background.py`).  `ArrayBatches` in training/batches.py
-decides the order of the samples and cuts it into batches.  From a folder to loaders in one call: `directory.py`.
+Images are stored as uint8, in memory or in a mapped file of the cache (cache.py).  A batch becomes float32 only when it
+is requested, on another thread while the network computes (prefetch.py).  `ArrayBatches` in training/batches.py orders
+the samples and divides them into batches.  Files are found and decoded elsewhere: folders.py, reading.py.
+
+Called by directory.py; training/loop.py draws the batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +17,13 @@ from numpy.typing import ArrayLike
 from ..errors import ArgumentError, DataError, check_bool, check_int, check_number
 from ..training.batches import ArrayBatches, shorten
 from .augmentation import Augmentation
-from .background import in_background
-from .cache import PictureCache, as_cache
+from .cache import ImageCache, as_cache
 from .decoding import Preprocessing
-from .folders import PictureFiles
+from .folders import ImageFiles
 from .labels import check_class_names, check_labels, one_hot
 from .mixup import mix
-from .reading import as_preprocessing, load_pictures
+from .prefetch import prefetch
+from .reading import as_preprocessing, load_images
 from .sizes import check_size
 
 WHITE = np.float32(255)
@@ -32,33 +34,34 @@ class Loader(ArrayBatches):
 
     Parameters
     ----------
-    pictures : array (N, H, W, C), uint8
-        As `load_pictures` returns them.
+    images : array (N, H, W, C), uint8
+        As `load_images` returns them.
     labels : array (N,) of class numbers, or (N, K) of rows, optional
-        Without them the loader can only be predicted.
+        A loader without labels can be used for prediction only.
     batch_size : int
     shuffle : bool
-        Train in a new order each epoch.  `evaluate` and `predict` always take the images in their own order.
+        Train in a new order each epoch.  `evaluate` and `predict` always take the images in their original order.
     seed : int or None
-        The order comes from (seed, epoch), augmentation from (seed, epoch, index).  None draws a seed at random;
-        `seed` is then that number.
+        The order depends on (seed, epoch), augmentation on (seed, epoch, index).  None draws a random seed, which is
+        then the attribute `seed`.
     augmentation : Augmentation, optional
     classes : int, optional
-        Give the labels of a batch as one-hot rows of so many classes.
+        The number of classes; the labels of a batch are then one-hot rows.
     names : sequence, optional
-        What to call each image in a message, for example its path.
+        The name of each image for error messages, for example its path.
     mixup : float
-        Above 0, training images and their labels are blended in pairs, with shares drawn from Beta(mixup, mixup).
+        Above 0, training images and their labels are blended in pairs, with weights drawn from Beta(mixup, mixup).
         Labels of more than two classes become rows.
     size : int or (height, width), optional
-        Size of the images in a batch (default: that of the images held).  It may be changed between epochs.
+        Size of the images in a batch (default: that of `images`).  It may be changed between epochs.
     class_names : sequence of str, optional
-        Class k is ``class_names[k]``.  `fit` hands them to the model.
+        Class k is ``class_names[k]``.  `fit` sets them on the model.
     preprocessing : Preprocessing, optional
-        How the images were read from their files.  `fit` hands it to the model, so that prediction does the same.
+        How the images were read from their files.  `fit` sets it on the model, so that prediction reads images in the
+        same way.
     scale : bool, optional
-        True: images leave as float32 in [0, 1].  False: as float32 in 0 ... 255, for a model that begins with a
-        Rescaling layer.  Default: what `preprocessing` says, or True.
+        True gives float32 images in [0, 1].  False gives float32 images in 0 ... 255, for a model that begins with a
+        Rescaling layer.  Default: the setting in `preprocessing`, or True.
 
     Attributes
     ----------
@@ -68,7 +71,7 @@ class Loader(ArrayBatches):
     Raises
     ------
     ArgumentError, ShapeError
-        If the images are not uint8, if there is not one label per image, if labels name no class, or for a setting
+        If the images are not uint8, if there is not one label per image, if a label is not a class, or for a value
         outside its range.
 
     Examples
@@ -81,7 +84,7 @@ class Loader(ArrayBatches):
 
     def __init__(
         self,
-        pictures: np.ndarray,
+        images: np.ndarray,
         labels: ArrayLike | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -96,16 +99,16 @@ class Loader(ArrayBatches):
         preprocessing: Preprocessing | None = None,
         scale: bool | None = None,
     ):
-        images = _check_images(pictures)
+        images = _check_images(images)
         self._class_names = None if class_names is None else check_class_names(class_names)
         self.mixup = check_number(mixup, "Loader mixup", 0)
         self.classes = None if classes is None else check_int(classes, "Loader classes")
-        if self.classes is not None and class_names is not None and self.classes != len(self._class_names):
-            found = f"{self.classes} and {len(self._class_names)} class names"
+        known = None if self._class_names is None else len(self._class_names)
+        if self.classes is not None and known is not None and self.classes != known:
+            found = f"{self.classes} and {known} class names"
             raise ArgumentError("Loader classes", "the number of class names", found, "Leave out classes.")
         if labels is not None:
-            known = self.classes if class_names is None else len(self._class_names)
-            labels = check_labels(labels, len(images), known)
+            labels = check_labels(labels, len(images), self.classes if known is None else known)
         self._check_mixup(labels)
         if not isinstance(augmentation, (Augmentation, type(None))):
             received = repr(augmentation)
@@ -126,54 +129,54 @@ class Loader(ArrayBatches):
     @classmethod
     def from_files(
         cls,
-        files: PictureFiles,
+        files: ImageFiles,
         preprocessing: Preprocessing | int | tuple[int, int],
         *,
-        cache: PictureCache | bool = True,
+        cache: ImageCache | bool | None = True,
         skip_bad: bool = True,
         progress: bool = True,
         **settings: Any,
     ) -> "Loader":
-        """Batches of the images in files, which are decoded once and found in a cache ever after.
+        """Make a loader of image files.  They are decoded once; later calls find them in the cache.
 
         Parameters
         ----------
-        files : PictureFiles
+        files : ImageFiles
         preprocessing : Preprocessing
-            A size alone, int or (height, width), is Preprocessing(height, width).
-        cache : PictureCache or bool
-            Where decoded images are kept: True in the user's cache, False in memory alone.
-        skip_bad, progress : as in `load_pictures`
-            What was left out is in `bad`.
+            A size, int or (height, width), means Preprocessing(height, width).
+        cache : ImageCache or bool
+            Where to keep decoded images: True in the user's cache, False only in memory.
+        skip_bad, progress : as in `load_images`
+            Files that were left out are listed in `bad`.
         batch_size, shuffle, ... : as above
 
         Raises
         ------
         DataError
-            If no file can be read, or, unless they are skipped, if one cannot.
+            If no file can be read; with ``skip_bad=False``, if one file cannot be read.
         """
-        if not isinstance(files, PictureFiles):
-            repair = "Give find_pictures(folder), or call from_directory(folder)."
-            raise ArgumentError("Loader.from_files", "PictureFiles", repr(files), repair)
+        if not isinstance(files, ImageFiles):
+            repair = "Give find_images(folder), or call from_directory(folder)."
+            raise ArgumentError("Loader.from_files", "ImageFiles", repr(files), repair)
         cache = as_cache(cache)
         preprocessing = as_preprocessing(preprocessing)
         settings = {"class_names": files.class_names, **settings}
-        # Settings are checked with a loader of one black image, before thousands are decoded.
+        # A loader of one black image checks the settings before thousands of files are decoded.
         cls(np.zeros((1, 1, 1, 3), np.uint8), [0], preprocessing=preprocessing, **settings)
-        pictures, kept, bad = load_pictures(files.paths, preprocessing, skip_bad, progress, cache)
+        images, kept, bad = load_images(files.paths, preprocessing, skip_bad, progress, cache)
         files = files.take(kept)
-        loader = cls(pictures, files.labels, names=files.paths, preprocessing=preprocessing, **settings)
+        loader = cls(images, files.labels, names=files.paths, preprocessing=preprocessing, **settings)
         loader.bad = bad
         return loader
 
     @property
     def class_names(self) -> list[str] | None:
-        """Class k is ``class_names[k]``; None where nobody said."""
+        """Class k is ``class_names[k]``; None if the names are not known."""
         return None if self._class_names is None else list(self._class_names)
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) of the images in a batch; None: as large as they are held."""
+        """(height, width) of the images in a batch; None means their stored size."""
         return self._size
 
     @size.setter
@@ -192,10 +195,10 @@ class Loader(ArrayBatches):
             yield (x,) if y is None else (x, y)
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[tuple]:
-        return in_background(super().batches(epoch, first))
+        return prefetch(super().batches(epoch, first))
 
-    def in_order(self) -> Iterator[tuple]:
-        return in_background(super().in_order())
+    def unshuffled(self) -> Iterator[tuple]:
+        return prefetch(super().unshuffled())
 
     @property
     def settings(self) -> dict:
@@ -207,16 +210,16 @@ class Loader(ArrayBatches):
             "size": self.size or self.x.shape[1:3],
         }
 
-    def take(self, indices: np.ndarray | slice, epoch: int | None) -> tuple:
-        pictures, y, weight = super().take(indices, epoch)
+    def take(self, indices: Any, epoch: int | None) -> tuple[Any, Any, Any]:
+        images, y, weight = super().take(indices, epoch)
         if self.classes is not None and y is not None and y.ndim == 1:
             y = one_hot(y, self.classes)
         if self.augmentation is not None and epoch is not None:
-            x = self.augmentation(pictures, indices, epoch, self.seed, self.size)
-        elif self.size in (None, pictures.shape[1:3]):
-            return self._mixed(to_float(pictures, self.scale), y, weight, indices, epoch)
+            x = self.augmentation(images, indices, epoch, self.seed, self.size)
+        elif self.size in (None, images.shape[1:3]):
+            return self._mixed(to_float(images, self.scale), y, weight, indices, epoch)
         else:
-            x = Augmentation()(pictures, range(len(pictures)), size=self.size)  # nothing but the size changes
+            x = Augmentation()(images, range(len(images)), size=self.size)  # only the size changes
         if not self.scale:
             x *= WHITE
         return self._mixed(x, y, weight, indices, epoch)
@@ -232,7 +235,7 @@ class Loader(ArrayBatches):
         return x, y, weight
 
     def _check_mixup(self, labels):
-        """Refuse mixup where labels cannot be blended; class numbers above 1 become rows if the classes are known."""
+        """Refuse mixup if the labels cannot be blended; class numbers above 1 become rows if the classes are known."""
         if not self.mixup or self.classes is not None:
             return
         if labels is None:
@@ -246,7 +249,7 @@ class Loader(ArrayBatches):
             self.classes = len(self._class_names)
 
     def _set_preprocessing(self, preprocessing, scale):
-        """`preprocessing` and `scale`, each completed by the other and by the size of the batches."""
+        """Set `preprocessing` and `scale`; each completes the other, and `size` completes `preprocessing`."""
         if not isinstance(preprocessing, (Preprocessing, type(None))):
             received = repr(preprocessing)
             raise ArgumentError(
@@ -263,25 +266,25 @@ class Loader(ArrayBatches):
         self.preprocessing = preprocessing
 
 
-def to_float(pictures: np.ndarray, scale: bool = True) -> np.ndarray:
+def to_float(images: np.ndarray, scale: bool = True) -> np.ndarray:
     """uint8 images as float32: in [0, 1], or with ``scale=False`` in 0 ... 255.
 
     Raises
     ------
     ArgumentError
-        If the images are not uint8; those that are floats already are not scaled twice.
+        If the images are not uint8; images that are already floats are not scaled again.
 
     Examples
     --------
     >>> to_float(np.array([0, 255], np.uint8))
     array([0., 1.], dtype=float32)
     """
-    pictures = np.asarray(pictures)
-    if pictures.dtype != np.uint8:
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
         raise ArgumentError(
-            "to_float", "uint8 images", str(pictures.dtype), "Give images as they were decoded."
+            "to_float", "uint8 images", str(images.dtype), "Give images as they were decoded."
         )
-    images = pictures.astype(np.float32)
+    images = images.astype(np.float32)
     return images / WHITE if check_bool(scale, "scale") else images
 
 
@@ -289,5 +292,5 @@ def _check_images(images):
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 4:
         found = f"{images.dtype} {images.shape}"
-        raise ArgumentError("Loader pictures", "uint8 of shape (N, H, W, C)", found, "Use load_pictures.")
+        raise ArgumentError("Loader images", "uint8 of shape (N, H, W, C)", found, "Use load_images.")
     return images

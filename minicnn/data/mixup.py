@@ -1,6 +1,7 @@
-"""Mixup: each image of a batch is blended with the one before it, and so are their labels.
+"""Mixup: blend each image of a batch, and its label, with the image and label before it.
 
-Training on blends of two images and their labels makes predictions less over-confident.  Called by `loader.py`.
+Training on blends of two images and their labels makes predictions less over-confident.  Called by loader.py; other
+random changes of images are in augmentation.py.
 """
 
 from collections.abc import Sequence
@@ -11,27 +12,33 @@ from ..errors import ArgumentError
 
 
 def mix(
-    x: np.ndarray, y: np.ndarray, indices: Sequence[int], epoch: int, seed: int, alpha: float
+    x: np.ndarray,
+    y: np.ndarray,
+    indices: Sequence[int] | np.ndarray,
+    epoch: int,
+    seed: int,
+    alpha: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """x[n] = share[n] x[n] + (1 - share[n]) x[n - 1], and y alike; share[n] is drawn from Beta(alpha, alpha).
+    """x[n] = share[n] x[n] + (1 - share[n]) x[n - 1], and likewise y, with share[n] from Beta(alpha, alpha).
 
-    The first image is blended with the last.  A share depends on (seed, epoch, index) alone; the partner follows from
-    the order of the epoch, which (seed, epoch) decides.
+    The first image is blended with the last one.  The share depends only on (seed, epoch, index).  The partner depends
+    on the order of the epoch, and so on (seed, epoch).
 
     Parameters
     ----------
     x : array (N, H, W, C), float32
-        Blended in place, because a batch is large; the caller does not use it again.
+        Blended in place, because a batch is large; the caller must not use it again.
     y : array (N,) of 0 and 1, or (N, K)
     indices : sequence of int (N,)
-        Each image's number in the whole set.
+        Each image's index in the data set.
     epoch, seed : int
     alpha : float, above 0
-        If small, most images are left almost as they are.  0.2 is usual.
+        The smaller it is, the less most images change.  0.2 is common.
 
     Returns
     -------
-    (x, y) : y is a new array, float32
+    (x, y)
+        y is a new float32 array.
 
     Raises
     ------
@@ -62,9 +69,12 @@ def mix(
 
 
 def _blend(values, share):
-    """Each row with the one before it, in place: from the last to the first, so that each meets the other unblended."""
+    """Blend each row with the row before it, in place.
+
+    The loop runs from the last row to the first, so that the row before is still unblended.
+    """
     last = values[-1:].copy()
-    for n in range(len(values) - 1, -1, -1):  # one image at a time stays in the cache
+    for n in range(len(values) - 1, -1, -1):  # one image at a time fits into the processor's cache
         before = values[n - 1 : n] if n else last
         values[n] *= share[n]
         values[n] += (1 - share[n]) * before[0]

@@ -1,16 +1,16 @@
-"""Any of Pillow's images, and any array that can be one, as RGB of 8 bits per colour.
+"""Convert Pillow's images of any mode, and arrays, to RGB with 8 bits per colour.
 
-Transparent parts become white.  `decode` in decoding.py says what grey values of more than 8 bits mean.  Called by
-`decoding.py`; `pixels.py` takes RGB images from here to arrays.
+Transparent parts become white.  The documentation of `decode` in decoding.py explains grey values of more than 8 bits.
+Called by decoding.py.  Read next: pixels.py, which gives the pixels of an RGB image as an array.
 """
 
 import numpy as np
 from PIL import Image
 
 from ..errors import DataError
-from .pixels import words
+from .pixels import packed_rgb
 
-BLOCK = 1 << 20  # pixels that are converted at a time
+BLOCK = 1 << 20  # pixels that are converted at once
 
 
 def to_words(image: Image.Image, kind: str) -> np.ndarray:
@@ -19,42 +19,42 @@ def to_words(image: Image.Image, kind: str) -> np.ndarray:
     Parameters
     ----------
     image : PIL.Image.Image
-        Loaded.
+        An image whose pixels are loaded.
     kind : str
-        Its format: in some of them whole numbers always have 16 bits.
+        Its format.  In PNG, PPM and JPEG 2000 whole numbers of more than 8 bits have 16.
 
     Returns
     -------
     array (H, W), uint32
-        Red in the lowest byte, then green and blue; not to be written to.
+        Red in the lowest byte, then green and blue.  It is not writable.
     """
     if image.mode.startswith(("I", "F")):  # grey of 16 bits or more
         image = _eight_bits(image, kind)
     if image.mode == "RGB" and not image.has_transparency_data:
-        return words(image)
-    # A block of rows at a time: a conversion makes several copies.
+        return packed_rgb(image)
+    # A block of rows at a time, because a conversion makes several copies.
     height, width = image.height, image.width
     out = np.empty((height, width), "<u4")
     rows = max(BLOCK // width, 1)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         block = image if rows >= height else image.crop((0, top, width, bottom))
-        out[top:bottom] = words(_rgb(block))
+        out[top:bottom] = packed_rgb(_rgb(block))
     out.flags.writeable = False
     return out
 
 
 def _rgb(image):
-    """Any of Pillow's modes of 8 bits as RGB."""
+    """An image of any mode of 8 bits as RGB."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+    return image if image.mode == "RGB" else image.convert("RGB")  # `convert` always copies
 
 
 def _eight_bits(image, kind):
-    """Grey of 16 bits, 32 bits or floats as grey of 8 bits; `decode` says what the values are shares of."""
+    """Grey of 16 bits, 32 bits or floats as grey of 8 bits, with the white that `decode` documents."""
     values = np.asarray(image)
     sixteen = image.mode.startswith("I;16") or (image.mode == "I" and kind in ("PNG", "PPM", "JPEG 2000"))
     white = 65535 if sixteen else _white(values)
@@ -68,7 +68,7 @@ def _eight_bits(image, kind):
 
 
 def _white(values):
-    """What white is, in an image that does not say it."""
+    """The value of white in an image whose format does not define it."""
     whole = values.dtype.kind in "iu"
     finite = values if whole else values[np.isfinite(values)]
     if not whole and finite.size and finite.max() <= 1:
@@ -80,12 +80,12 @@ def _white(values):
 
 
 def from_array(array: np.ndarray) -> Image.Image:
-    """An array as one of Pillow's images.
+    """An array as a Pillow image.
 
     Parameters
     ----------
     array : array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-        Whole numbers from 0 to 255, or floats of which none is above 1, or floats from 0 to 255.
+        Whole numbers from 0 to 255, or floats from 0 to 255; if no float is above 1, white is 1.
 
     Raises
     ------

@@ -1,8 +1,10 @@
-"""The pixels of one of Pillow's images as an array, where it can be had without a copy.
+"""The pixels of a Pillow image as an array, without a copy if possible.
 
-Pillow keeps a colour image as words of 32 bits, and from 11.2 on says where they lie, by Arrow's C data interface:
-two numbers to follow and no library to import.  Pillow before that, and images that it keeps in several pieces, are
-copied.  Called by `modes.py`; the words are what `resizing.py` reads.
+Pillow stores a colour image as 32-bit words.  From version 11.2 on, it gives their address through Arrow's C data
+interface, which needs no library.  With an older Pillow, and for large images that Pillow stores in several blocks, the
+pixels are copied.
+
+Called by modes.py; resizing.py reads the words.
 
 References: Apache Arrow, "The Arrow C data interface" (ArrowArray).
 """
@@ -13,22 +15,22 @@ import numpy as np
 from PIL import Image
 
 
-def words(image: Image.Image) -> np.ndarray:
+def packed_rgb(image: Image.Image) -> np.ndarray:
     """The pixels of an RGB image.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Of mode RGB.
+        An image of mode RGB.
 
     Returns
     -------
     array (H, W), uint32
-        Red in the lowest byte, then green and blue; not to be written to.
+        Red in the lowest byte, then green and blue.  It is not writable.
 
     Examples
     --------
-    >>> [hex(word) for word in words(Image.new("RGB", (2, 1), (1, 2, 3)))[0] & 0xFFFFFF]
+    >>> [hex(word) for word in packed_rgb(Image.new("RGB", (2, 1), (1, 2, 3)))[0] & 0xFFFFFF]
     ['0x30201', '0x30201']
     """
     try:
@@ -55,11 +57,11 @@ _content.restype, _content.argtypes = ctypes.POINTER(_Array), (ctypes.py_object,
 
 
 def _shared(image):
-    """Pillow's own memory: a list of four bytes per pixel, whose one child is the bytes."""
+    """Pillow's own memory.  Its Arrow array is a list of four bytes per pixel, and its only child holds the bytes."""
     _, owner = image.__arrow_c_array__()
     array = _content(owner, b"arrow_array").contents
     if array.n_children != 1 or array.offset or array.length != image.width * image.height:
         raise ValueError("not one word per pixel")
     memory = (ctypes.c_uint32 * array.length).from_address(array.children[0].contents.buffers[1])
-    memory.owner = owner  # for as long as the array lives
+    memory.owner = owner  # keeps the pixels alive as long as the array
     return memory

@@ -1,15 +1,14 @@
-"""Images brought to another size with an antialiased bilinear filter: each new pixel is a weighted mean of old ones.
+"""Resize an image with an antialiased bilinear filter: each output pixel is a weighted mean of input pixels.
 
-When an image shrinks, the weights fall along a straight line from the middle of the new pixel to that of its
-neighbours, so that every old pixel counts; when it grows, the two nearest old ones are blended.  It is
-done down the columns, then along the rows.  It is Pillow's `BILINEAR` to two levels of 255, several times as fast,
-and does not change with Pillow's version.
+If the image shrinks, the weights decrease linearly from the centre of the output pixel to the centres of its
+neighbours, so every input pixel has an influence.  If it grows, the two nearest input pixels are blended.  The columns
+are resized first, then the rows.  The result differs from Pillow's `BILINEAR` by at most two levels of 255, takes a
+fraction of the time, and does not change with Pillow's version.
 
-The idea: three colours travel in one 64-bit word, 21 bits each.  A colour has 8 bits and the weights of a mean are
-whole numbers that add up to 2^13, so that no colour's sum reaches the next one's bits, and one multiplication
-serves all three.
+Three colours share one 64-bit word, 21 bits each.  A colour has 8 bits, and the integer weights of a mean add up to
+2^13.  So no sum overflows into the next colour, and one multiplication handles all three.
 
-Called by `decoding.py`.
+Called by decoding.py.  The resizing of augmented images is in warp.py.
 """
 
 from functools import lru_cache
@@ -18,26 +17,26 @@ import numpy as np
 
 from ..runtime.compiling import njit
 
-FIELD = 21  # bits of a word that belong to a colour
+FIELD = 21  # bits per colour in a word
 WEIGHT = 13  # bits of the weights; 8 + 13 = 21
-ONES = 1 | 1 << FIELD | 1 << 2 * FIELD  # times a number: that number in each colour
-HALF = np.uint64(ONES << WEIGHT - 1)  # so that what is cut off is rounded
+ONES = 1 | 1 << FIELD | 1 << 2 * FIELD  # multiplied by a number, it puts that number into each colour
+HALF = np.uint64(ONES << WEIGHT - 1)  # added before the shift, so that it rounds
 BYTES = np.uint64(ONES * 255)
-CACHED = 8192  # pixels; weights for longer sides, up to a megabyte, are not kept
+CACHED = 8192  # pixels; the weights for longer sides take up to a megabyte and are not cached
 
 
 def resize(
     pixels: np.ndarray, height: int, width: int, extent: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """An image of another size.
+    """Resize an image.
 
     Parameters
     ----------
     pixels : array (H, W), uint32
-        Red in the lowest byte, then green and blue; the highest is not looked at.
+        Red in the lowest byte, then green and blue; the highest byte is ignored.
     height, width : int
     extent : (float, float), optional
-        Only the part above and left of this (row, column) is shown, which need not be whole; else (H, W).
+        The part to show: from (0, 0) to this (row, column), which may be fractional (default: (H, W)).
 
     Returns
     -------
@@ -56,20 +55,21 @@ def resize(
 
 
 def means(old: int, extent: float, new: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which old pixels each new one is the mean of, along one axis.
+    """The input pixels of each output pixel along one axis, and their weights.
 
     Parameters
     ----------
     old, new : int
-        Pixels.
+        Number of input and of output pixels.
     extent : float
-        How much of the old ones is shown.
+        The part of the input to show, in pixels.
 
     Returns
     -------
     first : array (new,), int64
+        The first input pixel of each output pixel.
     weights : array (new, K), uint64
-        Of the pixels `first` ... `first + K - 1`; each row adds up to 2^13.
+        The weights of the input pixels `first` ... `first + K - 1`; each row adds up to 2^13.
     """
     return _cached_means(old, extent, new) if old <= CACHED else _means_of_axis(old, extent, new)
 
@@ -109,7 +109,7 @@ def _resize(pixels, first_row, row_weights, first_column, column_weights, out):
 
 @njit(cache=True, nogil=True)
 def _add(row, weight, line):
-    """line += weight * row, its colours spread over the word."""
+    """line += weight * row, with 21 bits per colour."""
     for w in range(len(line)):
         pixel = np.uint64(row[w])
         spread = (

@@ -1,6 +1,6 @@
-"""The size of images, as arguments give it: one number for square images, or (height, width).
+"""Check an argument that is an image size: one number for square images, or (height, width).
 
-Called by `loader.py`, `augmentation.py` and `directory.py`.
+Called by loader.py, augmentation.py, reading.py and directory.py.  `Preprocessing` in decoding.py also limits the size.
 """
 
 from typing import Any

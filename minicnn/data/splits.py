@@ -1,27 +1,29 @@
-"""Divide a list of files into a part to train on and a part to validate on, before any of them is read.
+"""Divide a list of files into a training set and a validation set, before any file is read.
 
-Called by `directory.py` and examples/catdog.py.  The list itself comes from `folders.py`.
+Called by directory.py and minicnn/cli/folders.py.  folders.py makes the list.  Arrays are divided elsewhere:
+`validation_split` of `Sequential.fit`, in training/fit_arguments.py.
 """
 
 import numpy as np
 
 from ..errors import DataError, check_int, check_number
-from .folders import PictureFiles
+from .folders import ImageFiles
 
 
-def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureFiles, PictureFiles]:
-    """Divide files at random, each class by itself, so that both parts have the same shares of classes.
+def split(files: ImageFiles, fraction: float, seed: int = 0) -> tuple[ImageFiles, ImageFiles]:
+    """Divide files at random, class by class, so that each class has the same share in both parts.
 
     Parameters
     ----------
-    files : PictureFiles
+    files : ImageFiles
     fraction : float in (0, 1)
-        The second part's share; it gets at least one file of each class.
+        The share of the validation set, which gets at least one file per class.
     seed : int
 
     Returns
     -------
-    (training, validation) : two PictureFiles, in the order of `files`
+    (training, validation)
+        Two ImageFiles, in the order of `files`.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureF
     Examples
     --------
     >>> from pathlib import Path
-    >>> files = PictureFiles([Path(f"{n}.jpg") for n in range(10)], np.array([0] * 5 + [1] * 5), ["cat", "dog"])
+    >>> files = ImageFiles([Path(f"{n}.jpg") for n in range(10)], np.array([0] * 5 + [1] * 5), ["cat", "dog"])
     >>> training, validation = split(files, 0.2)
     >>> len(training), len(validation), validation.labels
     (8, 2, array([0, 1]))
@@ -44,7 +46,7 @@ def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureF
         if len(members) < 2:
             raise DataError(
                 name,
-                "at least 2 pictures, one to train on and one to validate on",
+                "at least 2 images, one to train on and one to validate on",
                 str(len(members)),
                 "Add images.",
             )
@@ -53,25 +55,26 @@ def split(files: PictureFiles, fraction: float, seed: int = 0) -> tuple[PictureF
     return files.take(np.flatnonzero(~chosen)), files.take(np.flatnonzero(chosen))
 
 
-def keras_split(files: PictureFiles, fraction: float, seed: int) -> tuple[PictureFiles, PictureFiles]:
-    """The very split of Keras's image_dataset_from_directory(validation_split=fraction, seed=seed).
+def keras_split(files: ImageFiles, fraction: float, seed: int) -> tuple[ImageFiles, ImageFiles]:
+    """The same split as Keras's image_dataset_from_directory(validation_split=fraction, seed=seed).
 
-    Files are shuffled with NumPy's RandomState(seed); the last int(fraction * N) are for validation.
+    The files are shuffled with NumPy's RandomState(seed), and the last int(fraction * N) are for validation.
 
     Parameters
     ----------
-    files : PictureFiles
+    files : ImageFiles
     fraction : float in (0, 1)
     seed : int
 
     Returns
     -------
-    (training, validation) : two PictureFiles, in Keras's order
+    (training, validation)
+        Two ImageFiles, in Keras's order.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> files = PictureFiles([Path(f"{n}.jpg") for n in range(5)], np.array([0, 0, 0, 1, 1]), ["cat", "dog"])
+    >>> files = ImageFiles([Path(f"{n}.jpg") for n in range(5)], np.array([0, 0, 0, 1, 1]), ["cat", "dog"])
     >>> training, validation = keras_split(files, 0.4, seed=123)
     >>> [path.name for path in validation.paths]
     ['0.jpg', '2.jpg']

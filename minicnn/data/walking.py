@@ -1,7 +1,7 @@
-"""Walk through a folder: the images in it, and a line on everything that is left out.
+"""Walk through a folder: list its images, and record what is left out.
 
-Hidden files, and folders that tools of an operating system or a file server make, are passed over.  Links are
-followed.  No image is opened here: its ending tells.  Called by `folders.py`.
+Hidden files are skipped, and so are folders that operating systems and file servers make.  Links are followed.  Images
+are recognised by their file name extension; no file is opened here.  Called by folders.py, which finds the classes.
 """
 
 import os
@@ -19,24 +19,24 @@ ENDINGS = {
     ".tiff",
 }  # fmt: skip
 WHERE_PILLOW_CAN = {".avif": "avif", ".j2k": "jpg_2000", ".jp2": "jpg_2000", ".webp": "webp"}
-WITH_A_PLUGIN = {".heic", ".heif"}  # once pillow_heif.register_heif_opener() was called
+WITH_A_PLUGIN = {".heic", ".heif"}  # after pillow_heif.register_heif_opener() was called
 HIDDEN_FOLDERS = (".", "__", "@", "#", "$")  # first letters: .git, __MACOSX, @eaDir, #recycle, $RECYCLE.BIN
 TOOL_FOLDERS = {"lost+found", "system volume information", "thumbnails"}
 
 
 @dataclass
 class Listing:
-    """What a walk found.
+    """The result of a walk.
 
     Attributes
     ----------
     images : list of Path
     others : Counter
-        How many files of other kinds there are, by ending.
+        The number of files of other kinds, by extension.
     dead : list of Path
-        Links to nothing.
+        Links to files that do not exist.
     locked : list of (Path, str)
-        Folders that cannot be opened, and why.
+        Folders that cannot be opened, and the reason.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -46,13 +46,13 @@ class Listing:
 
 
 def image_endings() -> set[str]:
-    """Endings of files that Pillow, as it is installed here, can read."""
+    """The extensions of files that the installed Pillow can read."""
     plugins = {ending for ending in WITH_A_PLUGIN if ending in Image.EXTENSION}
     return ENDINGS | plugins | {ending for ending, name in WHERE_PILLOW_CAN.items() if _can(name)}
 
 
 def walk(folder: Path, deep: bool = True, leave_out: Path | None = None) -> Listing:
-    """The visible files of a folder and, if `deep`, of its subfolders.
+    """List the visible files of a folder and, if `deep`, of its subfolders.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def walk(folder: Path, deep: bool = True, leave_out: Path | None = None) -> List
             with os.scandir(here) as scan:
                 entries = list(scan)
         except OSError as error:
-            listing.locked.append((Path(here), error.strerror))
+            listing.locked.append((Path(here), error.strerror or str(error)))
             continue
         for entry in entries:
             if entry.is_dir():
@@ -83,7 +83,7 @@ def walk(folder: Path, deep: bool = True, leave_out: Path | None = None) -> List
 
 def subfolders(folder: Path, leave_out: Path | None = None) -> list[Path]:
     """The visible folders in a folder, sorted by name."""
-    with os.scandir(folder) as scan:  # iterdir would ask the system about each of many thousand files
+    with os.scandir(folder) as scan:  # with iterdir, each of thousands of files would need a system call
         found = [Path(entry.path) for entry in scan if entry.is_dir() and not is_tool_folder(entry.name)]
     if leave_out is not None:
         found = [path for path in found if path.resolve() != leave_out.resolve()]
@@ -91,12 +91,12 @@ def subfolders(folder: Path, leave_out: Path | None = None) -> list[Path]:
 
 
 def is_tool_folder(name: str) -> bool:
-    """Whether a folder's name says that tools made it, or that it is hidden."""
+    """Whether a folder is hidden or made by a tool, by its name."""
     return name.startswith(HIDDEN_FOLDERS) or name.casefold() in TOOL_FOLDERS
 
 
 def notes(listings: Iterable[Listing]) -> list[str]:
-    """A line each on files of other kinds, links to nothing, and folders that cannot be opened."""
+    """Lines about files of other kinds, links to nothing, and folders that cannot be opened."""
     listings = list(listings)
     others = sum((listing.others for listing in listings), Counter())
     dead = [str(path) for listing in listings for path in listing.dead]
@@ -115,12 +115,12 @@ def notes(listings: Iterable[Listing]) -> list[str]:
 def _can(name):
     try:
         return bool(features.check(name))
-    except ValueError:  # a Pillow that has not heard of it
+    except ValueError:  # this Pillow does not know the format
         return False
 
 
 def _is_new(entry, entered, leave_out):
-    """Whether a folder is to be entered; a link may lead to where the walk has been, or to a folder around it."""
+    """Whether to enter a folder: not if a link leads to a folder that was entered, or to a parent of one."""
     if leave_out is None and not entry.is_symlink():
         return True
     real = os.path.realpath(entry.path)

@@ -1,54 +1,54 @@
-"""Pictures through affine maps, colours and holes, from bytes to float32: the loops over pixels of `augmentation.py`.
+"""The loops over pixels of augmentation.py: an affine map, colours and a hole, from uint8 to float32.
 
-A picture's pixels are packed into one 32-bit word each, with a border that repeats the last row and column, so that
-a position takes four loads and no question whether it is at the edge.  A row at a time, positions, loads and
-blending are loops of their own, since the compiler makes vectors of a loop that does one thing.
+Each pixel is packed into one 32-bit word.  The last row and column are stored twice, so that interpolation always loads
+four words and needs no check at the edge.  For each row, positions, loads and blending are separate loops, because the
+compiler vectorizes a loop that does one thing.
 
-The loops are serial and hold no lock of Python's.  A batch is cut among Python threads by `augmentation.py`, not by
-numba's prange, because batches are made while the network computes: numba's simplest pool of threads ends the process
-when two Python threads enter it, so that a parallel loop would have to wait for each kernel of the network, and each
-kernel for it.  A picture's pixels depend on nothing outside of it, so any number of threads gives the same bits.
+The loops are serial and release Python's global lock.  augmentation.py divides a batch among Python threads; numba's
+prange is not used, because batches are made while the network computes.  numba's simplest thread pool ends the process
+if two Python threads enter it, so a parallel loop and the network's kernels would have to wait for each other.  An
+image's result depends only on that image, so it is bit-identical for any number of threads.
 """
 
 import numpy as np
 
 from ..runtime.compiling import njit
 
-GROUP = 3  # channels that share a word
-LANES = 16  # values in the widest vector: rows are computed in whole vectors
-HOLE = np.float32(0.5)  # the grey that a cut-out square is filled with
+GROUP = 3  # channels per word
+LANES = 16  # values in the widest vector register; rows are padded to whole vectors
+HOLE = np.float32(0.5)  # the grey of the cutout square
 
 
 @njit(cache=True, nogil=True)
-def warp(pictures, matrices, colours, holes, out):
-    """out[n, h, w] = colour(pictures[n] at matrices[n] @ (h, w, 1)), bilinear, then its hole.
+def warp(images, matrices, colours, holes, out):
+    """out[n, h, w] = colour(images[n] at matrices[n] @ (h, w, 1)), bilinear, then its hole.
 
     Parameters
     ----------
-    pictures : array (N, H, W, C), uint8
+    images : array (N, H, W, C), uint8
     matrices : array (N, 2, 3), float64
-        From (row, column, 1) of the output to (row, column) of the picture; outside lies the nearest pixel.
+        From (row, column, 1) of the output to (row, column) of the image.  Positions outside take the nearest pixel.
     colours : array (N, 3), float32
-        Factors of brightness, contrast and saturation; 1 changes nothing.  The last two need C = 3.
+        Factors of brightness, contrast and saturation; 1 means no change.  The last two need C = 3.
     holes : array (N, 4), int64
-        Top, bottom, left and right of a square that becomes grey; empty where top = bottom.
+        Top, bottom, left and right of a square that becomes grey; there is none if top = bottom.
     out : array (N, OH, OW, C), float32
-        Written, in [0, 1].
+        The result, in [0, 1].
     """
-    _, H, W, C = pictures.shape
+    _, H, W, C = images.shape
     _, OH, OW, _ = out.shape
     words = np.empty((H + 1) * (W + 1), np.uint32)
     wide = -(-OW // LANES) * LANES
     places, corners = np.empty(wide, np.uint32), np.empty((4, wide), np.uint32)
     shares, colour = np.empty((2, wide), np.float32), np.empty((GROUP, wide), np.float32)
     greys = np.empty(wide, np.float32)
-    for n in range(len(pictures)):
+    for n in range(len(images)):
         brightness, contrast, saturation = colours[n]
         scale = brightness / np.float32(255)
         greys[:] = 0
         for first in range(0, C, GROUP):
             count = min(GROUP, C - first)
-            _pack(pictures[n].reshape(-1), C, first, count, H, W, words)
+            _pack(images[n].reshape(-1), C, first, count, H, W, words)
             for h in range(OH):
                 _positions(matrices[n], h, H, W, places, shares[0], shares[1])
                 _load(words, places, W, corners[0], corners[1], corners[2], corners[3])
@@ -65,11 +65,11 @@ def warp(pictures, matrices, colours, holes, out):
 
 
 @njit(cache=True, nogil=True)
-def _pack(picture, C, first, count, H, W, words):
-    """`count` channels of each pixel in one word; the last column and row are there twice."""
+def _pack(image, C, first, count, H, W, words):
+    """Pack `count` channels of each pixel into one word; the last column and row are stored twice."""
     for h in range(H):
-        row, line = words[h * (W + 1) : (h + 1) * (W + 1)], picture[h * W * C : (h + 1) * W * C]
-        if C == 3:  # with the distance known, it becomes vectors
+        row, line = words[h * (W + 1) : (h + 1) * (W + 1)], image[h * W * C : (h + 1) * W * C]
+        if C == 3:  # the compiler vectorizes this loop, because its stride is known
             for w in range(W):
                 i = np.uintp(3 * w)
                 green, blue = np.uint32(line[i + np.uintp(1)]), np.uint32(line[i + np.uintp(2)])
@@ -85,7 +85,7 @@ def _pack(picture, C, first, count, H, W, words):
 
 @njit(cache=True, nogil=True)
 def _positions(matrix, h, H, W, places, down, across):
-    """Where each pixel of row h comes from: its word, and how far it lies below and right of that."""
+    """For each pixel of row h: the word of its top left corner, and its distances below and to the right of it."""
     y, y_step = matrix[0, 0] * h + matrix[0, 2], matrix[0, 1]
     x, x_step = matrix[1, 0] * h + matrix[1, 2], matrix[1, 1]
     lowest, rightmost, next_row = H - 1.0, W - 1.0, np.int32(W + 1)
@@ -108,7 +108,7 @@ def _load(words, places, W, top_left, top_right, bottom_left, bottom_right):
 
 @njit(cache=True, nogil=True)
 def _blend(top_left, top_right, bottom_left, bottom_right, down, across, scale, colour):
-    """The packed channels between their four corners, times `scale`."""
+    """Interpolate the packed channels between four corners, and multiply by `scale`."""
     one = np.float32(1)
     for c in range(GROUP):
         shift, out = np.uint32(8 * c), colour[c]
@@ -141,7 +141,7 @@ def _add_grey(red, green, blue, total):
 
 @njit(cache=True, nogil=True)
 def _grey(red, green, blue):
-    """How bright a colour looks (ITU-R BT.601)."""
+    """The perceived brightness of a colour (ITU-R BT.601)."""
     return np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
 
 
@@ -159,12 +159,12 @@ def _store(colour, first, count, out):
 
 
 @njit(cache=True, nogil=True)
-def _finish(picture, contrast, rest):
-    """Contrast about the mean grey, then everything cut to [0, 1]."""
+def _finish(image, contrast, rest):
+    """Change the contrast about the mean grey, and clip to [0, 1]."""
     zero, one = np.float32(0), np.float32(1)
     if contrast == one:
-        for i in range(len(picture)):
-            picture[i] = min(max(picture[i], zero), one)
+        for i in range(len(image)):
+            image[i] = min(max(image[i], zero), one)
     else:
-        for i in range(len(picture)):
-            picture[i] = min(max(contrast * picture[i] + rest, zero), one)
+        for i in range(len(image)):
+            image[i] = min(max(contrast * image[i] + rest, zero), one)

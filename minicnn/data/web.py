@@ -1,10 +1,10 @@
-"""Ask a web server that cannot be trusted for a file, with limits on what it may say instead.
+"""Request a file from an untrusted web server, with limits on time and on bytes that are not content.
 
-Python's HTTP client waits 30 seconds for each byte, and reads what comes before and after the content without an end:
-a server that sends "100 Continue", redirections or trailers for ever would hold it for ever.  Here the whole way from
-one block of content to the next may take 30 seconds and a megabyte.
+Python's HTTP client waits up to 30 seconds for each byte and reads headers and trailers without a limit.  A server that
+sends "100 Continue", redirections or trailers endlessly would block it forever.  Here at most 30 seconds and one
+megabyte may pass between two blocks of content.
 
-Called by `download.py`.
+Called by download.py, which repeats failed requests.
 """
 
 import http.client
@@ -19,41 +19,41 @@ from functools import partial
 
 from ..errors import DataError
 
-SECONDS = 30.0  # between two blocks of content
-BYTES = 1 << 20  # that are no content
-# What may be over in a second; a full disk is an OSError too, and not among these.
+SECONDS = 30.0  # the most time between two blocks of content
+BYTES = 1 << 20  # the most bytes between two blocks of content
+# Errors of the connection, after which a new attempt makes sense.  Other OSErrors, such as a full disk, are not in it.
 ON_THE_LINE = (
     urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError,
 )  # fmt: skip
 
 
 class Clock:
-    """The time and the bytes that are left before content must come."""
+    """The time and the bytes that are left until the next block of content must arrive."""
 
     def __init__(self):
         self.restart()
 
     def restart(self) -> None:
-        """Content has come."""
+        """Start again, because content has arrived."""
         self.end, self.bytes = time.monotonic() + SECONDS, BYTES
 
 
 @contextmanager
 def open_address(address: str, start: int = 0) -> Iterator[tuple[http.client.HTTPResponse, Clock]]:
-    """The server's answer, and the clock to restart with each block that is read of it.
+    """Open an address: yields the server's response, and the clock to restart after each block that is read.
 
     Parameters
     ----------
     address : str
     start : int
-        How many bytes are there already; the rest is asked for.
+        The number of bytes that are already there; only the rest is requested.
 
     Raises
     ------
     DataError
-        If the answer is none that can be understood, such as a redirection to a broken address.
+        If the response cannot be used, for example a redirection to an invalid address.
     URLError, HTTPException, ConnectionError, TimeoutError, SSLError
-        Of which the next attempt may know nothing; also while the answer is read.
+        If the connection fails, also while the response is read.  A new attempt may succeed.
     """
     clock = Clock()
     request = urllib.request.Request(address, headers={"User-Agent": "minicnn"})
@@ -63,7 +63,7 @@ def open_address(address: str, start: int = 0) -> Iterator[tuple[http.client.HTT
         response = urllib.request.build_opener(_Http(clock), _Https(clock)).open(request, timeout=SECONDS)
     except ON_THE_LINE:
         raise
-    except Exception as error:  # ValueError, UnicodeError, OverflowError: whatever a broken address gives
+    except Exception as error:  # an invalid address raises ValueError, UnicodeError or OverflowError
         raise DataError(
             address, "the archive", f"an answer that cannot be followed ({str(error)[:200]})",
             "Check the address, or try another day.",
@@ -73,7 +73,7 @@ def open_address(address: str, start: int = 0) -> Iterator[tuple[http.client.HTT
 
 
 def to_number(text: str | None) -> int | None:
-    """A length as a server gives it; None where it gives none.
+    """A length that a server sent; None if it is not a number.
 
     Examples
     --------
@@ -82,11 +82,11 @@ def to_number(text: str | None) -> int | None:
     """
     if text is None or not (text.isascii() and text.isdecimal()):
         return None
-    return int(text[:20])  # a hundred million terabytes, where it was longer
+    return int(text[:20])  # of a longer number, 20 digits are large enough
 
 
 class _Raw(io.RawIOBase):
-    """The bytes of a connection, under a clock."""
+    """The bytes of a connection, limited by a clock."""
 
     def __init__(self, connection, clock):
         self._connection, self._clock = connection, clock
@@ -119,7 +119,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Http(urllib.request.HTTPHandler):
-    """Connections under a clock."""
+    """HTTP connections that are limited by a clock."""
 
     def __init__(self, clock):
         super().__init__()
@@ -130,7 +130,7 @@ class _Http(urllib.request.HTTPHandler):
 
 
 class _Https(urllib.request.HTTPSHandler):
-    """Encrypted connections under a clock."""
+    """HTTPS connections that are limited by a clock."""
 
     def __init__(self, clock):
         super().__init__()

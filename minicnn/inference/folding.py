@@ -1,16 +1,16 @@
-"""Prediction without batch normalisation and input scaling: both go into the weights of a neighbouring layer.
+"""Folding: merges batch normalisation and rescaling into the weights of a neighbouring layer, for faster prediction.
 
-When a network only predicts, BatchNormalization multiplies each channel by a fixed number and adds another:
+In prediction, BatchNormalization multiplies each channel by a constant and adds another:
 
     scale = gamma / sqrt(moving_variance + epsilon)        shift = beta - scale * moving_mean
     scale * (x @ weight + bias) + shift  =  x @ (weight * scale) + (bias * scale + shift)
 
-A convolution or dense layer before it can do that at no cost.  In the same way a Rescaling goes into the layer after:
+A convolution or dense layer before it can do that at no cost.  Likewise, a Rescaling merges into the layer after it:
 
     (x * scale + offset) @ weight + bias  =  x @ (scale * weight) + (bias + offset @ weight)
 
-`fold_batchnorm` gives a new model; the one it was made from stays as it is, can be trained further and folded again.
-Use it to take a model elsewhere; `Predictor` in predictor.py folds, too.
+`fold_batchnorm` returns a new model, for prediction; the original is unchanged, and can be trained further and folded
+again.  `Predictor` in predictor.py folds by itself; fold a model yourself to export it.
 """
 
 import copy
@@ -38,22 +38,22 @@ AVERAGES = (AveragePool2D, GlobalAveragePool2D)
 
 
 def fold_batchnorm(model: Sequential) -> Sequential:
-    """A model with the same predictions to rounding, and fewer layers.
+    """A model with fewer layers and the same predictions, up to rounding.
 
-    A BatchNormalization goes into the Conv2D, DepthwiseConv2D, SeparableConv2D or Dense before it, also when
-    pooling stands between them; past a MaxPool2D only if no channel's scale is below 0, which would turn
-    the largest value into the smallest.  A Rescaling goes into the Conv2D or Dense after it; past padding only without
-    an offset, because the padding is not shifted.  Where there is no such layer, they stay.
+    A BatchNormalization is merged into the Conv2D, DepthwiseConv2D, SeparableConv2D or Dense before it, even with a
+    pool in between.  Across a MaxPool2D this needs scales of at least 0 in every channel, because a negative scale
+    turns the largest value into the smallest.  A Rescaling is merged into the Conv2D or Dense after it.  If the Conv2D
+    pads, this needs an offset of 0, because the padding is not shifted.  A layer that cannot be merged stays.
 
     Parameters
     ----------
     model : Sequential, built
-        It is not changed, and shares no array with the result.
+        Model to fold; it is not changed, and shares no array with the result.
 
     Returns
     -------
     Sequential
-        Built with the present weights, for prediction.  An activation inside a layer becomes a layer of its own.
+        A model for prediction with the current weights.  An activation inside a layer becomes a layer of its own.
 
     Examples
     --------
@@ -67,76 +67,77 @@ def fold_batchnorm(model: Sequential) -> Sequential:
     folded._build(model.input_shape, None, model.dtype)
     folded.set_weights(weights)
     folded.class_names, folded.preprocessing = model.class_names, model.preprocessing
+    folded.tta, folded.temperature = model.tta, model.temperature
     return folded
 
 
 def _fold(layers: Sequence[Layer]) -> tuple[list[Layer], list[np.ndarray]]:
-    """New layers for a chain, and the values of their parameters in order."""
+    """The folded layers for a row of layers, and the values of their parameters in order."""
     made: list[tuple[Layer, list[np.ndarray]]] = []
     for layer in layers:
         values = [parameter.value for parameter in layer.parameters]
         if type(layer) is Residual:
-            (chain, inside), (shortcut, beside) = _fold(layer.layers), _fold(layer.shortcut)
-            made.append((Residual(chain, shortcut), inside + beside))
+            (main, main_values), (shortcut, shortcut_values) = _fold(layer.layers), _fold(layer.shortcut)
+            made.append((Residual(main, shortcut), main_values + shortcut_values))
             continue
         if type(layer) is BatchNormalization:
             scale, shift = _scale_and_shift(layer)
-            if (place := _host(made, scale)) is not None:
-                made[place] = _scaled(*made[place], scale, shift)
+            if (index := _index_of_host(made, scale)) is not None:
+                made[index] = _with_scaled_output(*made[index], scale, shift)
                 continue
-        if not type(layer).__module__.startswith("minicnn."):  # a user's own may keep more than its config
+        if not type(layer).__module__.startswith("minicnn."):  # a user's layer may hold more than its config
             made.append((copy.deepcopy(layer), values))
             continue
-        linear, activation = _apart(layer)
-        if made and type(made[-1][0]) is Rescaling and _takes_scaling(linear, made[-1][0]):
-            linear, values = _rescaled(linear, values, made.pop()[0])
+        linear, activation = _without_activation(layer)
+        if made and type(made[-1][0]) is Rescaling and _can_host_rescaling(linear, made[-1][0]):
+            linear, values = _with_scaled_input(linear, values, made.pop()[0])
         made.append((linear, values))
         if activation is not None:
             made.append((activation, []))
     return [layer for layer, _ in made], [value for _, values in made for value in values]
 
 
-def _apart(layer):
-    """A new layer without its activation, and the activation."""
+def _without_activation(layer):
+    """A new layer without the activation, and the activation."""
     if layer.activation is None:
         return type(layer)(**layer.config), None
     return type(layer)(**layer.config | {"activation": None}), copy.deepcopy(layer.activation)
 
 
 def _scale_and_shift(layer):
-    """What a normalisation does to each channel, in float64."""
+    """The scale and the shift that a normalisation applies to each channel, in float64."""
     gamma, beta, mean, variance = (parameter.value.astype("float64") for parameter in layer.parameters)
     scale = gamma / np.sqrt(variance + layer.epsilon)
     return scale, beta - scale * mean
 
 
-def _host(made, scale):
-    """The place of the layer that can scale its outputs instead; None if there is none."""
-    for place in reversed(range(len(made))):
-        layer = made[place][0]
-        if type(layer) in HOSTS:  # not a subclass, which may do something else with its weights
-            return place
+def _index_of_host(made, scale):
+    """The index of the layer into which a normalisation with this scale can be merged; None if there is none."""
+    for index in reversed(range(len(made))):
+        layer = made[index][0]
+        if type(layer) in HOSTS:  # not a subclass, which may use its weights in another way
+            return index
         if not (type(layer) in AVERAGES or (type(layer) is MaxPool2D and (scale >= 0).all())):
             return None
     return None
 
 
-def _scaled(layer, values, scale, shift):
-    """The layer with a bias, and its values: those of the last weights and the bias are new."""
+def _with_scaled_output(layer, values, scale, shift):
+    """The layer with a bias, and its values, such that its outputs are scaled and shifted."""
     *before, weight, bias = values if layer.use_bias else [*values, np.zeros(len(scale))]
     by = scale.reshape(weight.shape[2:]) if isinstance(layer, DepthwiseConv2D) else scale
     return type(layer)(**layer.config | {"use_bias": True}), [*before, weight * by, bias * scale + shift]
 
 
-def _takes_scaling(layer, rescaling):
-    """Whether the layer can scale and shift its input by its weights."""
+def _can_host_rescaling(layer, rescaling):
+    """Whether the Rescaling before the layer can be merged into its weights."""
     if type(layer) is Dense:
         return True
     return type(layer) is Conv2D and (layer.padding == "valid" or not np.any(rescaling.offset))
 
 
-def _rescaled(layer, values, rescaling):
-    """The layer with a bias, and its values, behind an input that is not rescaled any more."""
+def _with_scaled_input(layer, values, rescaling):
+    """The layer with a bias, and its values, such that it takes the input before the Rescaling."""
     weight, bias = values if layer.use_bias else [*values, np.zeros(values[0].shape[-1])]
     C = weight.shape[-2]
     scale, offset = (np.broadcast_to(np.float64(value), C) for value in (rescaling.scale, rescaling.offset))

@@ -1,8 +1,9 @@
-"""Faster repeated prediction, from arrays or from image files: work that depends only on the weights is done once.
+"""Predictor: faster repeated prediction for image files and arrays; work that needs only the weights is done once.
 
-`Sequential.predict` takes the weights as they are at that moment, and packs them for its kernels in every call, which
-training needs.  A Predictor folds normalisations (folding.py) and packs weights (kernels/fast/convolution/prepared.py)
-when it is made.  It also turns an image file into the model's input, and the outputs into labels.
+A Predictor folds batch normalisation (folding.py) and packs the weights (kernels/fast/convolution/packed_weights.py)
+when it is made.  `Sequential.predict` packs the current weights in every call, because training changes them.  A
+Predictor also turns an image file into an input of the model, and the outputs into labels.  It does not train.  Used by
+the command line and by applications; read folding.py next.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,34 +13,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import ArgumentError, StateError
+from ..errors import ArgumentError, StateError, check_bool
 from ..fusion import Branches, Fused, Plan
 from ..layers import Conv2D, SeparableConv2D
 from ..model import Sequential
 from ..saving.loading import load_model
 from .folding import fold_batchnorm
+from .tta import predict_with_tta
 
 
 class Predictor:
-    """The same predictions as the model's, to rounding; called with images, labels.
+    """Makes the predictions of a model, up to rounding, and labels images: ``predictor("cat.jpg")``.
 
     Parameters
     ----------
     model : Sequential, built, or path of a model file
-        Its weights are copied: training it further changes nothing here.
+        Model to predict with.  Its weights are copied, so training it further does not change the Predictor.
     custom_objects : as in `load_model`
+    tta : bool, optional
+        Whether labels and probabilities are means over each image and its mirror image, at twice the cost (default:
+        `model.tta`).
 
     Raises
     ------
     ArgumentError
-        For anything else.
+        If `model` is neither a Sequential nor a path.
     ModelFileError
         If the file is missing or damaged.
 
     Notes
     -----
-    Holds the weights once more, and those of 3x3 convolutions transformed, at most four times as large.  Any number of
-    threads may use one Predictor.
+    A Predictor holds a copy of the weights; the packed weights of 3x3 convolutions take at most four times their size.
+    Any number of threads may use one Predictor.
 
     Examples
     --------
@@ -54,16 +59,22 @@ class Predictor:
     ['cat', 'dog']
     """
 
-    def __init__(self, model: Sequential | str | Path, custom_objects: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        model: Sequential | str | Path,
+        custom_objects: Mapping[str, Any] | None = None,
+        tta: bool | None = None,
+    ):
         if isinstance(model, (str, Path)):
             model = load_model(model, custom_objects=custom_objects)
         if not isinstance(model, Sequential):
             raise ArgumentError("Predictor", "a Sequential or the path of a model file", repr(model))
         self._model = fold_batchnorm(model)
         self._meaning = model.meaning()
+        self.tta = model.tta if tta is None else check_bool(tta, "Predictor tta")
         self.class_names, self.preprocessing = model.class_names, model.preprocessing
-        for layer in _singles(self._model.plan):
-            if type(layer) in (Conv2D, SeparableConv2D) and hasattr(layer.kernels, "prepare"):
+        for layer in _single_layers(self._model.plan):
+            if type(layer) in (Conv2D, SeparableConv2D) and hasattr(layer.kernels, "pack_weights"):
                 layer.pack()
 
     def __call__(self, images: Any) -> dict[str, float] | list[dict[str, float]]:
@@ -76,41 +87,41 @@ class Predictor:
         Returns
         -------
         dict from class name to probability, or a list of these
-            A model without class names numbers them: "0", "1", ...
+            If the model has no class names, the classes are called "0", "1", ...
 
         Raises
         ------
         DataError
-            If an image cannot be read; it is named.
+            If an image cannot be read; the image is named.
         StateError
-            If the model does not say how a file becomes an input (`model.preprocessing`), or predicts no classes.
+            If the model has no preprocessing (`model.preprocessing`), or does not predict classes.
         """
         several = isinstance(images, (list, tuple))
         inputs = [self._decode(image) for image in (images if several else [images])]
         if not inputs:
             return []
-        answers = [self._label(row) for row in self.probabilities(np.stack(inputs))]
-        return answers if several else answers[0]
+        labels = [self._label(row) for row in self.probabilities(np.stack(inputs))]
+        return labels if several else labels[0]
 
     def predict(self, x: ArrayLike, batch_size: int | None = None) -> np.ndarray:
-        """As `Sequential.predict`."""
+        """The same as `Sequential.predict`."""
         return self._model.predict(x, batch_size)
 
     def predict_classes(self, x: ArrayLike, batch_size: int | None = None) -> np.ndarray:
-        """As `Sequential.predict_classes`."""
-        return self._meaning.classes(self.predict(x, batch_size))
+        """The same as `Sequential.predict_classes`, with test-time augmentation if `tta` is set."""
+        return self._meaning.classes(predict_with_tta(self, x, batch_size=batch_size))
 
     def probabilities(self, x: ArrayLike, batch_size: int | None = None) -> np.ndarray:
-        """Each class's probability (N, K), also where the network has one output for two classes."""
-        p = self._meaning.probabilities(self.predict(x, batch_size))
+        """The probability of each class (N, K), even if the network has one output for two classes."""
+        p = self._meaning.probabilities(predict_with_tta(self, x, batch_size=batch_size))
         return np.hstack([1 - p, p]) if self._meaning.kind == "probability" else p
 
     def _decode(self, image):
-        from .. import data  # here, because it imports Pillow, which arrays do not need
+        from .. import data  # imported here, because it imports Pillow, which arrays do not need
 
         if self.preprocessing is None:
             raise StateError(
-                "Predictor", "a model that says how a file becomes an input", "one without preprocessing",
+                "Predictor", "a model with preprocessing", "a model without preprocessing",
                 "Set model.preprocessing = data.Preprocessing(height, width) before saving it.",
             )  # fmt: skip
         return data.decode(image, data.Preprocessing.of(self))
@@ -124,12 +135,12 @@ class Predictor:
         return {name: float(p) for name, p in zip(names, row, strict=True)}
 
 
-def _singles(plan: Plan) -> Iterator[Any]:
-    """Every single layer that a plan walks through in prediction."""
+def _single_layers(plan: Plan) -> Iterator[Any]:
+    """Every single layer of a plan for prediction, including those in fused layers and branches."""
     for step in plan.prediction:
         for layer in step.layers if isinstance(step, Fused) and not isinstance(step, Branches) else [step]:
             if isinstance(layer, Branches):
                 for inner in layer.plans:
-                    yield from _singles(inner)
+                    yield from _single_layers(inner)
             else:
                 yield layer

@@ -1,13 +1,13 @@
-"""Dilated convolution from an ordinary one: the image is split into interleaved sub-images, and each is convolved.
+"""Dilated convolution by ordinary convolutions: split the image into interleaved sub-images and convolve each.
 
     y[n, oh, ow] = sum over kh, kw of x[n, oh + kh*DH, ow + kw*DW] * weight[kh, kw]
 
-Output row oh only reads input rows oh, oh + DH, oh + 2*DH, ...: those that leave the same remainder when divided by
-DH.  The rows and columns of one pair of remainders form a sub-image, in which the kernel's values are neighbours.
-DH*DW ordinary convolutions of sub-images give every output exactly once.  No zeros are put into the kernel, so an
-infinity or NaN reaches the same outputs as in the definition.
+Output row oh reads only the input rows oh, oh + DH, oh + 2*DH, ..., which leave the same remainder when divided by
+DH.  The rows and columns of one pair of remainders form a sub-image, in which the values that a window reads are
+neighbours.  DH*DW ordinary convolutions of sub-images give every output exactly once.  The kernel is not filled up
+with zeros, so an infinity or NaN reaches the same outputs as in the definition.
 Reference: Yu and Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions".
-Called by `im2col.py` and `fast/__init__.py`, each with its own convolutions; `reference.py` has the definition.
+Called by `im2col.py` and `fast/__init__.py`, each with its own convolutions.  The definition is in `reference.py`.
 """
 
 from collections.abc import Callable
@@ -25,13 +25,13 @@ def dilated(convolve: Callable, differentiate: Callable) -> tuple[Callable, Call
     Parameters
     ----------
     convolve, differentiate : functions
-        conv2d_forward and conv2d_backward of the set, or depthwise_conv2d_forward and depthwise_conv2d_backward.
+        The set's conv2d_forward and conv2d_backward, or depthwise_conv2d_forward and depthwise_conv2d_backward.
     """
 
     def forward(
         x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, padding: Padding, dilation: Pair
     ) -> np.ndarray:
-        """A convolution with stride 1 whose window takes one value in `dilation`."""
+        """A convolution with stride 1 whose window reads every DH-th row and DW-th column."""
         x = _pad(x, padding)
         KH, KW = effective_kernel(weight.shape[:2], dilation)
         size = x.shape[1] - KH + 1, x.shape[2] - KW + 1
@@ -52,7 +52,7 @@ def dilated(convolve: Callable, differentiate: Callable) -> tuple[Callable, Call
         need_dx: bool = True,
         need_dweight: bool = True,
     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-        """dx, dweight and dbias; the sums of the sub-images are added in a fixed order."""
+        """dx, dweight and dbias; the sums over the sub-images are added in a fixed order."""
         (top, _), (left, _) = padding
         _, H, W, _ = x.shape
         x = _pad(x, padding)
@@ -71,7 +71,7 @@ def dilated(convolve: Callable, differentiate: Callable) -> tuple[Callable, Call
 
 
 def _sub_images(size, dilation):
-    """Pairs of indices (of y, of the padded x), one for each pair of remainders that has outputs."""
+    """Pairs of indices (into y, into the padded x), one for each pair of remainders that has outputs."""
     for row in range(min(dilation[0], size[0])):
         for column in range(min(dilation[1], size[1])):
             index = slice(None), slice(row, None, dilation[0]), slice(column, None, dilation[1])

@@ -1,14 +1,14 @@
-"""The error function, which NumPy does not have; for GELU in layers/activations.py."""
+"""The error function, which NumPy does not have.  Called by GELU in layers/activations.py."""
 
 import math
 
 import numpy as np
 
-from ..runtime.compiling import njit, plain
+from ..runtime.compiling import as_contiguous, njit
 
 
 def erf(x: np.ndarray) -> np.ndarray:
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, for every value.
+    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, element by element.
 
     Examples
     --------
@@ -16,7 +16,7 @@ def erf(x: np.ndarray) -> np.ndarray:
     array([0.      , 0.842701])
     """
     y = np.empty_like(x, order="C")
-    _erf(plain(x).reshape(-1), y.reshape(-1))
+    _erf(as_contiguous(x).reshape(-1), y.reshape(-1))
     return y
 
 

@@ -1,6 +1,6 @@
-"""Where windows lie on an image: int-or-pair options, padding, and the one output-size formula.
+"""Window geometry: int-or-pair options, padding, and the output-size formula.
 
-Convolution and pooling layers call this once, when they are built; kernels receive numbers only.
+Convolution and pooling layers call this once, when they are built; kernels receive only the resulting numbers.
 Read `reference.py` next.
 """
 
@@ -20,8 +20,9 @@ def pair(value: int | Sequence[int], where: str, least: int = 1) -> Pair:
     ----------
     value : int or two ints, each at least `least`
     where : str
-        The option's name, for the message.
+        Name of the option, for the error message.
     least : int
+        The smallest value allowed.
 
     Raises
     ------
@@ -40,17 +41,18 @@ def pair(value: int | Sequence[int], where: str, least: int = 1) -> Pair:
 
 
 def check_padding(padding: str | int | Sequence, where: str) -> str | Padding:
-    """`padding` in its simplest written form: "valid", "same" or ((top, bottom), (left, right)).
+    """`padding` in canonical form: "valid", "same" or ((top, bottom), (left, right)).
 
     Parameters
     ----------
     padding : "valid", "same", an int, (height, width), or ((top, bottom), (left, right))
     where : str
+        Name of the option, for the error message.
 
     Raises
     ------
     ArgumentError
-        If it is none of these.
+        If `padding` is none of these.
 
     Examples
     --------
@@ -97,7 +99,7 @@ def output_size(size: int, kernel: int, stride: int, before: int, after: int) ->
 
 
 def output_sizes(x_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding: Padding) -> Pair:
-    """(OH, OW) of a batch (N, H, W, C) under windows whose padding is known in numbers.
+    """(OH, OW) for a batch (N, H, W, C), with the padding given in numbers.
 
     Examples
     --------
@@ -112,7 +114,7 @@ def output_sizes(x_shape: tuple[int, ...], kernel: Pair, strides: Pair, padding:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> Pair:
-    """The padding (before, after) that makes ceil(size / stride) windows; an odd one goes after.
+    """The padding (before, after) that gives ceil(size / stride) windows; if the total is odd, `after` is larger by 1.
 
     Examples
     --------
@@ -132,9 +134,9 @@ def place_windows(
     where: str,
     dilation: Pair = (1, 1),
 ) -> tuple[Padding, Pair]:
-    """The padding in numbers and the output's height and width.
+    """The padding in numbers, and the height and width of the output.
 
-    All of it follows from the effective kernel, as in Keras: a dilated kernel is as large as what it covers.
+    As in Keras, both follow from the effective kernel: a dilated kernel counts with the size that it covers.
 
     Parameters
     ----------
@@ -142,9 +144,9 @@ def place_windows(
     kernel, strides : pairs, at least 1
     padding : as `check_padding` returns it
     where : str
-        The layer's name, for the message.
+        Name of the layer, for the error message.
     dilation : pair, at least 1
-        Distance between the values that a window takes.
+        Distance between the values that a window reads.
 
     Returns
     -------
@@ -154,7 +156,7 @@ def place_windows(
     Raises
     ------
     ShapeError
-        If the input is no image, or smaller than the window.
+        If the input is not an image, or is smaller than the window.
 
     Examples
     --------

@@ -1,24 +1,25 @@
-"""The textbook route: copy every window into a row (im2col), then one matrix product does it all.
+"""The textbook algorithm: copy every window into a row (im2col), then compute one matrix product.
 
     columns[(n, oh, ow), (kh, kw, c)] = x[n, oh*SH + kh, ow*SW + kw, c]
     y = columns @ weight + bias             (N*OH*OW, KH*KW*C) @ (KH*KW*C, OC)
     dweight = columns^T @ dy
     dx = col2im(dy @ weight^T)              col2im adds each value back to where im2col read it
 
-Columns are made for a block of pictures at a time, so that they stay in the processor's cache and
-memory stays bounded; backward makes them again rather than keep them.  The numba loops are serial on
-purpose: the product's threads own the cores, and a second pool of threads that wakes between two
-products made each step up to ten times slower.  Definitions: `reference.py`.
+Columns are made for a block of images at a time, so that they stay in the processor's cache and
+memory stays bounded.  Backward computes them again instead of caching them.  The numba loops are serial on
+purpose: NumPy's product already uses all cores, and a second thread pool that wakes between two
+products made each step up to ten times slower.  The definitions are in `reference.py`; read `fast/__init__.py` next.
 """
 
 import numpy as np
 
-from ..runtime.compiling import njit, plain
+from ..runtime.compiling import as_contiguous, njit
 from .dilation import dilated
 from .geometry import Padding, Pair, output_sizes
 from .reference import (
     adam_step,
     add,
+    argmax_dtype,
     batchnorm_backward,
     batchnorm_forward,
     batchnorm_inference,
@@ -30,7 +31,6 @@ from .reference import (
     relu_forward,
     sgd_step,
     underflow_is_zero,
-    winner_dtype,
 )
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
     "relu_backward", "relu_forward", "sgd_step",
 ]  # fmt: skip
 
-COLUMN_BYTES = 4 << 20  # a block's columns: larger ones leave the cache, much smaller ones starve the product
+COLUMN_BYTES = 4 << 20  # of one block: more would not fit in the cache, much less makes the product slow
 
 
 # ------------------------------------------------------------------------------- convolution
@@ -51,7 +51,7 @@ def conv2d_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
 ) -> np.ndarray:
     """y = im2col(x) @ weight + bias; the equation is in `reference.conv2d_forward`."""
-    x = plain(x)
+    x = as_contiguous(x)
     KH, KW, C, OC = weight.shape
     OH, OW = output_sizes(x.shape, (KH, KW), strides, padding)
     y = np.empty((len(x), OH, OW, OC), x.dtype)
@@ -75,7 +75,7 @@ def conv2d_backward(
     need_dweight: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """dweight = im2col(x)^T @ dy,  dx = col2im(dy @ weight^T),  dbias = the sum of dy."""
-    x = plain(x)
+    x = as_contiguous(x)
     KH, KW, C, OC = weight.shape
     _, OH, OW, _ = dy.shape
     matrix = weight.reshape(KH * KW * C, OC)
@@ -94,7 +94,7 @@ def conv2d_backward(
 
 @njit(cache=True, nogil=True)
 def im2col(x, columns, strides, padding):
-    """Copy each window into columns (N, OH, OW, KH, KW, C); a window's part in the padding is 0."""
+    """Copy each window into columns (N, OH, OW, KH, KW, C); positions in the padding are 0."""
     N, H, W, C = x.shape
     _, OH, OW, KH, KW, _ = columns.shape
     (SH, SW), ((top, _), (left, _)) = strides, padding
@@ -115,7 +115,7 @@ def im2col(x, columns, strides, padding):
 
 @njit(cache=True, nogil=True)
 def col2im(columns, dx, strides, padding):
-    """The transpose of im2col: add each value of columns to dx, where im2col had read it."""
+    """The transpose of im2col: add each value of columns to dx at the place where im2col read it."""
     N, H, W, C = dx.shape
     _, OH, OW, KH, KW, _ = columns.shape
     (SH, SW), ((top, _), (left, _)) = strides, padding
@@ -132,10 +132,10 @@ def col2im(columns, dx, strides, padding):
 
 
 def _blocks(x, OH, OW, KH, KW):
-    """Pairs (slice of pictures, columns to fill), over the whole batch; the columns are one buffer."""
+    """Pairs (slice of images, columns to fill) that cover the batch; all columns share one buffer."""
     N, C = len(x), x.shape[3]
-    picture = OH * OW * KH * KW * C
-    size = max(1, min(N, COLUMN_BYTES // max(picture * x.itemsize, 1)))
+    image = OH * OW * KH * KW * C
+    size = max(1, min(N, COLUMN_BYTES // max(image * x.itemsize, 1)))
     columns = np.empty((size, OH, OW, KH, KW, C), x.dtype)
     for start in range(0, N, size):
         block = slice(start, min(start + size, N))
@@ -143,18 +143,18 @@ def _blocks(x, OH, OW, KH, KW):
 
 
 def _rows(columns):
-    """(n, OH, OW, KH, KW, C) -> (n*OH*OW, KH*KW*C), the same memory."""
+    """(n, OH, OW, KH, KW, C) -> (n*OH*OW, KH*KW*C), as a view."""
     n, OH, OW, KH, KW, C = columns.shape
     return columns.reshape(n * OH * OW, KH * KW * C)
 
 
 # --------------------------------------------------------------------- depthwise convolution
-# A product of matrices has nothing to gain here, since each channel has a sum of its own: plain loops.
+# Plain loops: each channel is summed by itself, so a matrix product would gain nothing.
 def depthwise_conv2d_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, strides: Pair, padding: Padding
 ) -> np.ndarray:
     """The equation is in `reference.depthwise_conv2d_forward`."""
-    x, weight = a_filter_a_channel(x, weight)
+    x, weight = expand_depth_multiplier(x, weight)
     y = np.zeros((len(x), *output_sizes(x.shape, weight.shape[:2], strides, padding), x.shape[3]), x.dtype)
     _depthwise_forward(np.pad(x, ((0, 0), *padding, (0, 0))), weight, y, strides)
     if bias is not None:
@@ -172,25 +172,25 @@ def depthwise_conv2d_backward(
     need_dweight: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """The equations are in `reference.depthwise_conv2d_backward`."""
-    dy, (x, single) = plain(dy), a_filter_a_channel(x, weight)
+    dy, (x, per_channel_weight) = as_contiguous(dy), expand_depth_multiplier(x, weight)
     x_padded = np.pad(x, ((0, 0), *padding, (0, 0)))
-    dx_padded, dweight = np.zeros_like(x_padded), np.zeros_like(single)
-    _depthwise_backward(dy, x_padded, single, dx_padded, dweight, strides)
+    dx_padded, dweight = np.zeros_like(x_padded), np.zeros_like(per_channel_weight)
+    _depthwise_backward(dy, x_padded, per_channel_weight, dx_padded, dweight, strides)
     (top, _), (left, _) = padding
     dx = dx_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
-    dx = a_sum_a_channel(dx, weight) if need_dx else None
+    dx = reduce_depth_multiplier(dx, weight) if need_dx else None
     return (dx, dweight.reshape(weight.shape), dy.sum((0, 1, 2))) if need_dweight else (dx, None, None)
 
 
-def a_filter_a_channel(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same with one filter a channel: x (N, H, W, C*M), each channel M times, and weight (KH, KW, C*M)."""
+def expand_depth_multiplier(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rewrite M filters per channel as one: x (N, H, W, C*M) has each channel M times, weight is (KH, KW, C*M)."""
     KH, KW, C, M = weight.shape
-    x = plain(x) if M == 1 else np.repeat(x, M, axis=3)
-    return x, plain(weight).reshape(KH, KW, C * M)
+    x = as_contiguous(x) if M == 1 else np.repeat(x, M, axis=3)
+    return x, as_contiguous(weight).reshape(KH, KW, C * M)
 
 
-def a_sum_a_channel(dx: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The way back for dx: (N, H, W, C*M) -> (N, H, W, C), the M copies of each channel added."""
+def reduce_depth_multiplier(dx: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Undo `expand_depth_multiplier` for dx: (N, H, W, C*M) -> (N, H, W, C), adding the M copies of each channel."""
     M = weight.shape[3]
     return dx if M == 1 else dx.reshape(*dx.shape[:3], -1, M).sum(-1)
 
@@ -234,16 +234,16 @@ dilated_depthwise_conv2d_forward, dilated_depthwise_conv2d_backward = dilated(
 def maxpool2d_forward(
     x: np.ndarray, pool: Pair, strides: Pair, padding: Padding
 ) -> tuple[np.ndarray, np.ndarray]:
-    """y = the largest value of each window, winner = where it stood; see `reference`."""
+    """y = the largest value of each window, argmax = its position in the window; see `reference`."""
     OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.empty((len(x), OH, OW, x.shape[3]), x.dtype)
-    winner = np.empty(y.shape, winner_dtype(pool))
-    _maxpool2d_forward(plain(x), y, winner, pool, strides, padding)
-    return y, winner
+    argmax = np.empty(y.shape, argmax_dtype(pool))
+    _maxpool2d_forward(as_contiguous(x), y, argmax, pool, strides, padding)
+    return y, argmax
 
 
 @njit(cache=True, nogil=True)
-def _maxpool2d_forward(x, y, winner, pool, strides, padding):
+def _maxpool2d_forward(x, y, argmax, pool, strides, padding):
     _, H, W, C = x.shape
     N, OH, OW, _ = y.shape
     (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
@@ -257,32 +257,32 @@ def _maxpool2d_forward(x, y, winner, pool, strides, padding):
                         w = ow * SW + kw - left
                         if not (0 <= h < H and 0 <= w < W):
                             continue
-                        at = kh * KW + kw
+                        position = kh * KW + kw
                         if first:
                             for c in range(C):
                                 y[n, oh, ow, c] = x[n, h, w, c]
-                                winner[n, oh, ow, c] = at
+                                argmax[n, oh, ow, c] = position
                             first = False
                         else:
                             for c in range(C):
                                 value, best = x[n, h, w, c], y[n, oh, ow, c]
-                                # a NaN, which alone differs from itself, beats a number
+                                # a NaN counts as larger than a number; only a NaN differs from itself
                                 larger = (value > best) | ((value != value) & (best == best))
                                 y[n, oh, ow, c] = value if larger else best
-                                winner[n, oh, ow, c] = at if larger else winner[n, oh, ow, c]
+                                argmax[n, oh, ow, c] = position if larger else argmax[n, oh, ow, c]
 
 
 def maxpool2d_backward(
-    dy: np.ndarray, winner: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
+    dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
 ) -> np.ndarray:
-    """dx[winner of the window] += dy."""
+    """dx[argmax of the window] += dy."""
     dx = np.zeros(x_shape, dy.dtype)
-    _maxpool2d_backward(plain(dy), winner, dx, pool, strides, padding)
+    _maxpool2d_backward(as_contiguous(dy), argmax, dx, pool, strides, padding)
     return dx
 
 
 @njit(cache=True, nogil=True)
-def _maxpool2d_backward(dy, winner, dx, pool, strides, padding):
+def _maxpool2d_backward(dy, argmax, dx, pool, strides, padding):
     _, H, W, C = dx.shape
     N, OH, OW, _ = dy.shape
     (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
@@ -294,18 +294,18 @@ def _maxpool2d_backward(dy, winner, dx, pool, strides, padding):
                     for kw in range(KW):
                         w = ow * SW + kw - left
                         if 0 <= h < H and 0 <= w < W:
-                            at = kh * KW + kw
-                            for c in range(C):  # a choice rather than an index, so that it runs in vectors
+                            position = kh * KW + kw
+                            for c in range(C):  # select instead of indexing, so that the loop is vectorised
                                 dx[n, h, w, c] += (
-                                    dy[n, oh, ow, c] if winner[n, oh, ow, c] == at else dy.dtype.type(0)
+                                    dy[n, oh, ow, c] if argmax[n, oh, ow, c] == position else dy.dtype.type(0)
                                 )
 
 
 def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Padding) -> np.ndarray:
-    """y = the mean of each window over its positions on the picture."""
+    """y = the mean of each window over its positions inside the image."""
     OH, OW = output_sizes(x.shape, pool, strides, padding)
     y = np.zeros((len(x), OH, OW, x.shape[3]), x.dtype)
-    _averagepool2d_forward(plain(x), y, pool, strides, padding)
+    _averagepool2d_forward(as_contiguous(x), y, pool, strides, padding)
     return y
 
 
@@ -314,7 +314,7 @@ def averagepool2d_backward(
 ) -> np.ndarray:
     """dx[window] += dy / count."""
     dx = np.zeros(x_shape, dy.dtype)
-    _averagepool2d_backward(plain(dy), dx, pool, strides, padding)
+    _averagepool2d_backward(as_contiguous(dy), dx, pool, strides, padding)
     return dx
 
 
@@ -324,7 +324,7 @@ def _averagepool2d_forward(x, y, pool, strides, padding):
     for n in range(N):
         for oh in range(OH):
             for ow in range(OW):
-                (h0, h1), (w0, w1) = _on_picture(oh, ow, x.shape, pool, strides, padding)
+                (h0, h1), (w0, w1) = _on_image(oh, ow, x.shape, pool, strides, padding)
                 for h in range(h0, h1):
                     for w in range(w0, w1):
                         for c in range(C):
@@ -339,7 +339,7 @@ def _averagepool2d_backward(dy, dx, pool, strides, padding):
     for n in range(N):
         for oh in range(OH):
             for ow in range(OW):
-                (h0, h1), (w0, w1) = _on_picture(oh, ow, dx.shape, pool, strides, padding)
+                (h0, h1), (w0, w1) = _on_image(oh, ow, dx.shape, pool, strides, padding)
                 for h in range(h0, h1):
                     for w in range(w0, w1):
                         for c in range(C):
@@ -347,8 +347,8 @@ def _averagepool2d_backward(dy, dx, pool, strides, padding):
 
 
 @njit(cache=True, nogil=True)
-def _on_picture(oh, ow, x_shape, pool, strides, padding):
-    """The rows and columns of window (oh, ow) that lie on the picture, each as (first, one past the last)."""
+def _on_image(oh, ow, x_shape, pool, strides, padding):
+    """The rows and columns of window (oh, ow) that lie inside the image, each as (first, one past the last)."""
     _, H, W, _ = x_shape
     (KH, KW), (SH, SW), ((top, _), (left, _)) = pool, strides, padding
     h, w = oh * SH - top, ow * SW - left

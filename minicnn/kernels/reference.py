@@ -1,7 +1,7 @@
-"""The definitions: each operation as its equation says, in plain Python loops and NumPy.
+"""The definitions: each operation straight from its equation, in plain Python loops and NumPy.
 
-Slow on purpose, and the judge of every other kernel set.  Read it first; then `im2col.py`, which
-computes the same with one matrix product.  Shapes and axis letters: the package's docstring.
+Slow on purpose: the tests check every other kernel set against this one.  Shapes and axis letters are in the
+package's docstring.  Read this file first, then `im2col.py`, which computes the same with one matrix product.
 """
 
 import functools
@@ -13,18 +13,18 @@ from .geometry import Padding, Pair, effective_kernel
 
 
 def underflow_is_zero(function: Callable) -> Callable:
-    """`function`, in which a product too small for its type is 0 without an error, whatever `np.seterr` says.
+    """`function` with NumPy's underflow errors turned off: a product too small for its type becomes 0.
 
-    Such products are ordinary: a small gradient times a small weight.  An overflow is still reported as the user
-    asked.
+    Such products are ordinary, for example a small gradient times a small weight.  Overflow is still reported as
+    `np.seterr` says.
     """
 
     @functools.wraps(function)
-    def quiet(*arguments, **options):
+    def wrapper(*arguments, **options):
         with np.errstate(under="ignore"):
             return function(*arguments, **options)
 
-    return quiet
+    return wrapper
 
 
 # ------------------------------------------------------------------------------- convolution
@@ -64,13 +64,13 @@ def conv2d_backward(
     need_dweight: bool = True,
     dilation: Pair = (1, 1),
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Each output passes its gradient to the window it saw and to the weights it used.
+    """Each output passes its gradient to the window it read and to the weights it used.
 
     dweight[:, :, :, oc] += window * dy[n, oh, ow, oc]
     dx[window]           += sum over oc of weight[:, :, :, oc] * dy[n, oh, ow, oc]
     dbias[oc]             = sum over n, oh, ow of dy[n, oh, ow, oc]
 
-    Cost: as forward, once for dweight and once for dx.
+    Cost: that of forward, once for dweight and once for dx.
     """
     x_padded = _pad(x, padding)
     dx_padded = np.zeros_like(x_padded)
@@ -97,7 +97,7 @@ def depthwise_conv2d_forward(
 ) -> np.ndarray:
     """y[n, oh, ow, c*M+m] = sum over kh, kw of x[n, h, w, c] * weight[kh, kw, c, m] + bias[c*M+m].
 
-    h and w are those of `conv2d_forward`.  Each channel meets M filters of its own; channels do not mix.
+    h and w are those of `conv2d_forward`.  Each channel has M filters of its own; channels do not mix.
     Cost: N*OH*OW*KH*KW*C*M multiply-adds.
     """
     x = _pad(x, padding)
@@ -121,7 +121,7 @@ def depthwise_conv2d_backward(
     need_dweight: bool = True,
     dilation: Pair = (1, 1),
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """As `conv2d_backward`, a channel at a time.
+    """As `conv2d_backward`, for each channel by itself.
 
     dweight[:, :, c, m] += window[:, :, c] * dy[n, oh, ow, c*M + m]
     dx[window of c]     += sum over m of weight[:, :, c, m] * dy[n, oh, ow, c*M + m]
@@ -145,7 +145,7 @@ def depthwise_conv2d_backward(
 def dilated_conv2d_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, padding: Padding, dilation: Pair
 ) -> np.ndarray:
-    """The equation of `conv2d_forward` with stride 1: the window takes one value in DH and DW."""
+    """The equation of `conv2d_forward` with stride 1: the window reads every DH-th row and DW-th column."""
     return conv2d_forward(x, weight, bias, (1, 1), padding, dilation)
 
 
@@ -186,32 +186,33 @@ def dilated_depthwise_conv2d_backward(
 def maxpool2d_forward(
     x: np.ndarray, pool: Pair, strides: Pair, padding: Padding
 ) -> tuple[np.ndarray, np.ndarray]:
-    """y = the largest value of each window, a channel at a time; winner = where it stood, kh*KW + kw.
+    """y = the largest value of each window and channel; argmax = its position in the window, kh*KW + kw.
 
-    A tie goes to the first in row-major order; a NaN beats every number; padding never wins.
+    Of equal values the first in row-major order is taken.  NaN counts as larger than any number.  Padding is never
+    taken.
     """
     x = _pad(x, padding, value=-np.inf)
     inside = _inside(x.shape, padding)
     OH, OW = _windows(x, pool, strides)
     C = x.shape[3]
     y = np.empty((len(x), OH, OW, C), x.dtype)
-    winner = np.empty(y.shape, winner_dtype(pool))
+    argmax = np.empty(y.shape, argmax_dtype(pool))
     for n, oh, ow in np.ndindex(y.shape[:3]):
         window = _window(x[n], oh, ow, pool, strides).reshape(-1, C)  # (KH, KW, C) -> (KH*KW, C)
-        seen = np.flatnonzero(_window(inside, oh, ow, pool, strides))
-        # argmax gives the first maximum, and a NaN if there is one
-        winner[n, oh, ow] = seen[np.argmax(window[seen], axis=0)]
-        y[n, oh, ow] = window[winner[n, oh, ow], np.arange(C)]
-    return y, winner
+        inside_window = np.flatnonzero(_window(inside, oh, ow, pool, strides))
+        # np.argmax gives the first maximum, or the first NaN if there is one
+        argmax[n, oh, ow] = inside_window[np.argmax(window[inside_window], axis=0)]
+        y[n, oh, ow] = window[argmax[n, oh, ow], np.arange(C)]
+    return y, argmax
 
 
 def maxpool2d_backward(
-    dy: np.ndarray, winner: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
+    dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
 ) -> np.ndarray:
-    """dx[winner of the window] += dy; every other position of the window gets nothing."""
+    """dx[argmax of the window] += dy; every other position of the window gets nothing."""
     dx = np.zeros(_padded_shape(x_shape, padding), dy.dtype)
     for n, oh, ow, c in np.ndindex(dy.shape):
-        kh, kw = divmod(int(winner[n, oh, ow, c]), pool[1])
+        kh, kw = divmod(int(argmax[n, oh, ow, c]), pool[1])
         dx[n, oh * strides[0] + kh, ow * strides[1] + kw, c] += dy[n, oh, ow, c]
     return _crop(dx, padding)
 
@@ -233,7 +234,7 @@ def averagepool2d_forward(x: np.ndarray, pool: Pair, strides: Pair, padding: Pad
 def averagepool2d_backward(
     dy: np.ndarray, x_shape: tuple[int, ...], pool: Pair, strides: Pair, padding: Padding
 ) -> np.ndarray:
-    """dx[window] += dy / count: each position of the window has the same share."""
+    """dx[window] += dy / count: each position of the window gets the same share."""
     dx = np.zeros(_padded_shape(x_shape, padding), dy.dtype)
     inside = _inside(dx.shape, padding)
     for n, oh, ow in np.ndindex(dy.shape[:3]):
@@ -243,8 +244,8 @@ def averagepool2d_backward(
     return _crop(dx, padding)
 
 
-def winner_dtype(pool: Pair) -> type[np.integer]:
-    """One byte a winner where the window has at most 256 positions."""
+def argmax_dtype(pool: Pair) -> type[np.integer]:
+    """The integer type of max indices: one byte each if the window has at most 256 positions."""
     return np.uint8 if pool[0] * pool[1] <= 256 else np.int32
 
 
@@ -266,7 +267,7 @@ def dense_backward(
 
 
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """y = a + b: where two ways through the network meet."""
+    """y = a + b: the sum of a branch and its shortcut."""
     return a + b
 
 
@@ -285,9 +286,10 @@ def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
 def batchnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and variance of each channel over the batch, and y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with each channel's mean and variance over the batch.
 
-    The variance is divided by the number of values.  Sums run in float64: a batch has millions of values.
+    The variance is the sum of squares divided by n, not n - 1.  Sums are in float64, because a batch has millions of
+    values.
     """
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes, dtype="float64").astype(x.dtype)
@@ -299,7 +301,7 @@ def batchnorm_forward(
 def batchnorm_inference(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
 ) -> np.ndarray:
-    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with statistics from elsewhere."""
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the given mean and variance."""
     return (x - mean) * (gamma / np.sqrt(variance + epsilon)) + beta
 
 
@@ -313,15 +315,15 @@ def batchnorm_backward(
     epsilon: float,
     need_dx: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """Gradients of `batchnorm_forward`, whose mean and variance x moves too.
+    """Gradients of `batchnorm_forward`, whose mean and variance depend on x.
 
-    With deviation = sqrt(variance + epsilon), z = (x - mean) / deviation, and n values a channel:
+    With deviation = sqrt(variance + epsilon), z = (x - mean) / deviation, and n values per channel:
 
     dbeta  = sum of dy
     dgamma = sum of dy z
     dx     = gamma / deviation (dy - dbeta / n - z dgamma / n)
 
-    The last two terms are what goes back through the mean and the variance.
+    The last two terms are the gradient through the mean and the variance.
     """
     axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
     deviation = np.sqrt(variance + epsilon)
@@ -360,7 +362,7 @@ def batchnorm_inference_backward(
     return dx, dgamma, dy.sum(axes, dtype="float64").astype(x.dtype)
 
 
-# --------------------------------------------------------------------------- optimiser steps
+# --------------------------------------------------------------------------- optimizer steps
 def largest(array: np.ndarray) -> float:
     """The largest absolute value; NaN if any value is NaN, 0 for an empty array."""
     return float(np.abs(array).max(initial=0))
@@ -399,14 +401,14 @@ def adam_step(
 
 # ----------------------------------------------------------------------------------- windows
 def _windows(x_padded, kernel, strides, dilation=(1, 1)):
-    """(OH, OW): how many windows fit on an image that is padded already."""
+    """(OH, OW): how many windows fit on an image that is already padded."""
     _, H, W, _ = x_padded.shape
     KH, KW = effective_kernel(kernel, dilation)
     return (H - KH) // strides[0] + 1, (W - KW) // strides[1] + 1
 
 
 def _window(image, oh, ow, kernel, strides, dilation=(1, 1)):
-    """The view of `image` that output (oh, ow) looks at: one value in `dilation`."""
+    """The part of `image` that output (oh, ow) reads, as a view; `dilation` is its step."""
     top, left = oh * strides[0], ow * strides[1]
     KH, KW = effective_kernel(kernel, dilation)
     return image[top : top + KH : dilation[0], left : left + KW : dilation[1]]
@@ -428,7 +430,7 @@ def _padded_shape(x_shape, padding):
 
 
 def _inside(padded_shape, padding):
-    """(H, W) of a padded picture: True on the picture, False on the padding."""
+    """A mask (H, W) of a padded image: True on the image, False on the padding."""
     inside = np.zeros(padded_shape[1:3], bool)
     _crop(inside[None, :, :, None], padding)[:] = True
     return inside

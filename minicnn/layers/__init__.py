@@ -1,7 +1,7 @@
-"""What a network is made of; one file per family, forward and backward side by side.
+"""The layers of a network; one file per family, with forward and backward next to each other.
 
-`base.py` states the contract of a layer; read it first, then `dense.py`, the smallest layer with weights,
-and `convolution.py`.  Layers never loop over pixels: they call their kernel set.
+`base.py` states the contract of a layer; read it first, then `dense.py`, the smallest layer with weights, and
+`convolution.py`.  Layers never loop over pixels: they call their kernel set, and the loops are in kernels/.
 """
 
 from .activations import ELU, GELU, Activation, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh

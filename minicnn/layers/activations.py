@@ -1,7 +1,8 @@
-"""Activations: one function for every value, or for every row; without them a network is one matrix.
+"""Activation layers: ReLU and its relatives, which act on every value, and Softmax, which acts on every row.
 
-ReLU has kernels, because every large array passes through it.  The others are written here with NumPy.
-`find_activation` turns the names that other layers take (`Dense(8, "relu")`) into these layers.
+Without activations, a network would be one linear function.  ReLU calls its kernels (kernels/), because large arrays
+pass through it; the others are written here in NumPy.  `find_activation` turns the names that other layers take
+(`Dense(8, "relu")`) into these layers; weighted.py calls it.
 """
 
 import math
@@ -16,7 +17,7 @@ from .cache import Cache, make_cache, open_cache
 
 
 class Elementwise(Layer):
-    """The base of y = f(x) for every value; a subclass defines `function` and `slope`."""
+    """The base class of y = f(x) for every value; a subclass defines `function` and `slope`."""
 
     def function(self, x: np.ndarray) -> np.ndarray:
         """f(x)."""
@@ -43,20 +44,21 @@ class Elementwise(Layer):
 class ReLU(Layer):
     """y = max(x, 0);  dx = dy where y > 0, else 0.
 
-    With the options, x below 0 becomes negative_slope * x, and y is cut at max_value, where the slope is 0 again.
+    With the options, x below 0 becomes negative_slope * x, and y is limited to max_value, above which the slope is 0.
 
-    The slope at 0 is taken as 0, as in Keras.  The cache holds y, which the next layer holds anyway.
+    The slope at 0 is 0, as in Keras.  The cache holds y, which costs no memory because the next layer holds it anyway.
 
     Parameters
     ----------
     max_value : float above 0, optional
-        ``ReLU(max_value=6)`` is ReLU6.
+        The largest output (default: no limit).  ``ReLU(max_value=6)`` is ReLU6.
     negative_slope : float, at least 0
+        The slope for x below 0.
 
     Raises
     ------
     ArgumentError
-        For an option outside its range.
+        If an option is outside its range.
 
     Examples
     --------
@@ -71,7 +73,7 @@ class ReLU(Layer):
 
     @property
     def plain(self) -> bool:
-        """Whether it is max(x, 0) and nothing else."""
+        """Whether the layer is exactly max(x, 0)."""
         return self.max_value is None and self.negative_slope == 0
 
     def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
@@ -91,11 +93,11 @@ class ReLU(Layer):
     def backward(
         self, dy: np.ndarray, cache: Cache, need_dx: bool = True, need_dweight: bool = True
     ) -> np.ndarray:
-        dy, kept = open_cache(self, dy, cache)
+        dy, cached = open_cache(self, dy, cache)
         if self.plain:
-            return self.kernels.relu_backward(dy, kept)
-        dx = np.where(kept > 0, dy, dy * np.asarray(self.negative_slope, dy.dtype))
-        return dx if self.max_value is None else np.where(kept < self.max_value, dx, np.zeros((), dy.dtype))
+            return self.kernels.relu_backward(dy, cached)
+        dx = np.where(cached > 0, dy, dy * np.asarray(self.negative_slope, dy.dtype))
+        return dx if self.max_value is None else np.where(cached < self.max_value, dx, np.zeros((), dy.dtype))
 
 
 class LeakyReLU(Elementwise):
@@ -108,7 +110,7 @@ class LeakyReLU(Elementwise):
     Raises
     ------
     ArgumentError
-        For a negative slope below 0.
+        If the negative slope is below 0.
 
     Examples
     --------
@@ -184,6 +186,7 @@ class GELU(Elementwise):
     Parameters
     ----------
     approximate : bool
+        Whether to use the approximation with tanh.
 
     References
     ----------
@@ -211,7 +214,7 @@ class GELU(Elementwise):
     def _distribution(self, x):
         if self.approximate:
             return (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
-        from ..kernels.erf import erf  # here, because it imports numba, which takes a second
+        from ..kernels.erf import erf  # imported here, because importing numba takes a second
 
         return (1 + erf(x / math.sqrt(2))) / 2
 
@@ -254,7 +257,7 @@ class Softmax(Layer):
     Raises
     ------
     ShapeError
-        When built for fewer than two values: the softmax of one value is always 1.
+        If it is built for fewer than two values: the softmax of one value is always 1.
 
     Examples
     --------
@@ -271,7 +274,7 @@ class Softmax(Layer):
         if input_shape[0] < 2:
             raise ShapeError(
                 "Softmax", "at least 2 values, one per class", "1, whose softmax is always 1",
-                "Use Dense(2) before it, or Sigmoid() in its place.",
+                "Use Dense(2) before it, or replace it by Sigmoid().",
             )  # fmt: skip
         return input_shape
 
@@ -303,7 +306,7 @@ BY_NAME = {
 
 
 def find_activation(activation: Any, where: str) -> Layer | None:
-    """The layer of that name; an activation layer as it is; None for None and "linear".
+    """The activation layer for a name or a layer; None for None and "linear".
 
     Raises
     ------
@@ -340,7 +343,7 @@ def Activation(activation: str | Layer) -> Layer:  # noqa: N802 - Keras's name
     Raises
     ------
     ArgumentError
-        For a name that is not known.
+        If the name is unknown.
 
     Examples
     --------
@@ -349,5 +352,10 @@ def Activation(activation: str | Layer) -> Layer:  # noqa: N802 - Keras's name
     """
     layer = find_activation(activation, "Activation")
     if layer is None:
-        raise ArgumentError("Activation", ", ".join(BY_NAME), repr(activation), "Leave a linear one out.")
+        raise ArgumentError(
+            "Activation",
+            ", ".join(BY_NAME),
+            repr(activation),
+            "Leave out a linear activation: it does nothing.",
+        )
     return layer

@@ -1,12 +1,13 @@
-"""The contract of a layer: build, forward, backward, and the parameters it owns.
+"""The contract of a layer: build, forward, backward, and the parameters that it owns.
 
-    build(input_shape, rng, dtype) -> output_shape    shapes without the batch axis; creates weights that are missing
-    forward(x, training=False) -> y, cache             the output, and what backward needs; nothing is kept on the layer
-    backward(dy, cache) -> dx                          writes .grad of trainable parameters, and changes nothing else
-    updates(cache) -> list of functions                what a training step changes beside the trainable weights
+    build(input_shape, rng, dtype) -> output_shape    shapes have no batch axis; missing weights are created
+    forward(x, training=False) -> y, cache            the output, and what backward needs; the layer is not changed
+    backward(dy, cache) -> dx                         writes .grad of trainable parameters and changes nothing else
+    updates(cache) -> list of functions               what a training step changes besides the trainable weights
 
-`training` changes behaviour only (dropout, batch statistics): there is a backward pass for prediction, too.
-`Sequential` in model.py calls these in order; every other file of this folder implements them.  Read `dense.py` next.
+`training` only switches behaviour (dropout, batch statistics); prediction has a backward pass, too.  chain.py and
+fusion.py call these methods for `Sequential`; the other files of this folder implement them.  No layer is defined here.
+Read `dense.py` next.
 """
 
 import inspect
@@ -25,11 +26,8 @@ from .parameter import Parameter, Shape, assign
 
 Generator = np.random.Generator
 FLOATS = np.dtype("float32"), np.dtype("float64")  # in the byte order of the machine
-HARMLESS = {
-    "data_format": "channels_last",
-    "groups": 1,
-    "axis": -1,
-}  # Keras's arguments that say what is so anyway
+# Arguments of Keras that are accepted with the only value that this library supports.
+HARMLESS = {"data_format": "channels_last", "groups": 1, "axis": -1}
 HINTS = {
     "input_shape": "Put Input(shape) before the first layer, or call model.build(shape).",
     "input_dim": "Put Input((features,)) before the first layer, or call model.build((features,)).",
@@ -40,10 +38,10 @@ HINTS = {
 
 
 class LayerType(type):
-    """The class of layer classes: checks the arguments of a constructor, and seals the layer that it made.
+    """The metaclass of layers: it checks the arguments of a constructor, and seals the new layer.
 
-    Every layer takes ``name=`` and ``trainable=`` beside its own arguments, so they are handled here, once.  A sealed
-    layer refuses attributes that it does not have (`layer.trainabel = False`); layers that users write are not sealed.
+    Every layer takes ``name=`` and ``trainable=`` in addition to its own arguments; both are handled here.  A sealed
+    layer refuses unknown attributes (`layer.trainabel = False`); layers that users write are not sealed.
     """
 
     def __call__(cls, *arguments: Any, name: str | None = None, trainable: bool = True, **settings: Any):
@@ -69,28 +67,29 @@ class LayerType(type):
 
 
 class Layer(metaclass=LayerType):
-    """The base of every layer.
+    """The base class of all layers.
 
     Attributes
     ----------
     name : str
-        The class in lower case; a model adds a number when it builds the layer for the first time.
+        The class name in lower case; a model adds a number when it builds the layer for the first time.
     parameters : list of Parameter
-        In a fixed order; empty before build and in layers without weights.
+        The parameters in a fixed order; empty before build and in layers without weights.
     trainable : bool
         False freezes the layer: no gradient is computed for its parameters, BatchNormalization behaves as in
         prediction, and the flag is saved with the model.
     kernels : module
-        The kernel set that a layer alone computes with; a model computes with its own.
+        The kernel set of the layer when it is used alone; a model uses its own kernel set.
     config : dict
-        The constructor's arguments.
+        The arguments of the constructor.
     rng : numpy.random.Generator or None
-        Only in layers that are random in training.
+        The random generator; only in layers that are random in training.
 
     Notes
     -----
-    To write a layer, subclass this class and define `forward` and `backward`; `build` too if it has weights or changes
-    the shape.  Store each constructor argument under its own name, and `config`, saving and loading follow.
+    To write a layer, subclass this class and define `forward` and `backward`; define `build`, too, if the layer has
+    weights or changes the shape.  Store each argument of the constructor under its own name; then `config`, saving and
+    loading work.
 
     Examples
     --------
@@ -115,31 +114,31 @@ class Layer(metaclass=LayerType):
 
     # ------------------------------------------------------------------------------- the contract
     def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
-        """Create the weights that are missing and return the output's shape.
+        """Create the weights that are missing and return the shape of the output.
 
-        A layer that has weights already keeps them: in a second model, and for images of another size.
+        A layer that already has weights keeps them, also in a second model and for images of another size.
 
         Parameters
         ----------
         input_shape : tuple of int
-            Without the batch axis: (H, W, C) or (features,).
+            Shape of one sample, (H, W, C) or (features,).
         rng : numpy.random.Generator or None
-            None creates parameters that have a shape and no value.
+            Generator of the random weights.  None creates parameters that have a shape but no value.
         dtype : "float32" or "float64"
 
         Raises
         ------
         ShapeError
-            If the layer cannot work on that shape, or has weights for another.
+            If the layer cannot process that shape, or has weights for another shape.
         """
         return self.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The output's shape for one sample; nothing is created or changed."""
+        """The shape of the output for one sample; nothing is created or changed."""
         return input_shape
 
     def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
-        """y for a batch x, and what backward needs."""
+        """y for a batch x, and the cache: what backward needs."""
         raise NotImplementedError
 
     def backward(
@@ -150,40 +149,42 @@ class Layer(metaclass=LayerType):
         Parameters
         ----------
         dy : array like y
-        cache : as `forward` returned it with y
+            Gradient of the loss with respect to y.
+        cache : tuple
+            The cache that `forward` returned with y.
         need_dx : bool
-            False lets a layer with weights skip dx and return None.
+            If False, a layer with weights may skip dx and return None.
         need_dweight : bool
-            False computes and writes no gradient of weights.
+            If False, no gradient of weights is computed or written.
 
         Raises
         ------
         StateError
-            If the cache is of another layer.
+            If the cache belongs to another layer.
         ShapeError
-            If dy does not have y's shape.
+            If dy does not have the shape of y.
         """
         raise NotImplementedError
 
     def updates(self, cache: Cache) -> list[Callable[[], None]]:
-        """What a training step does to the layer beside the weights: functions, to be called once, after the step."""
+        """Functions that update what gradients do not train, such as moving statistics; call each once after a step."""
         return []
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        """Multiplications with an addition in one sample's forward pass; 0 where they do not count."""
+        """The number of multiply-adds in the forward pass of one sample; 0 where it is negligible."""
         return 0
 
     def trace(self, x: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """y in prediction, and every output inside the layer by its name; "" is y itself."""
+        """y in prediction, and every output inside the layer by its name; the name "" is y itself."""
         y, _ = run_forward(self, x, False)
         return y, {"": y}
 
     def trace_forward(self, x: np.ndarray) -> tuple[np.ndarray, Cache]:
-        """`forward` in prediction, with a cache for `trace_backward`."""
+        """The same as `forward` in prediction; the cache is for `trace_backward`."""
         return run_forward(self, x, False)
 
     def trace_backward(self, dy: np.ndarray, cache: Cache) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """dx, and the gradient at each output that `trace` names; no gradient of weights is written."""
+        """dx, and the gradient at each output that `trace` names; gradients of weights are not written."""
         return run_backward(self, dy, cache, True, False), {"": dy}
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -220,12 +221,12 @@ class Layer(metaclass=LayerType):
 
     @property
     def learns(self) -> bool:
-        """Whether training changes any of its parameters."""
+        """Whether training changes any parameter of this layer."""
         return True in [parameter.trainable for parameter in self.parameters]
 
     @property
     def branches(self) -> Sequence[tuple[str, Sequence["Layer"]]]:
-        """The layers that this one is made of, as (prefix of their names, layers in a row)."""
+        """The layers inside this layer, per branch: (prefix of their names, layers in a row)."""
         return ()
 
     @property
@@ -243,12 +244,12 @@ class Layer(metaclass=LayerType):
 
     @property
     def config(self) -> dict:
-        """The constructor's arguments, by name.
+        """The arguments of the constructor, by name.
 
         Raises
         ------
         ArgumentError
-            If an argument is not stored under its name; then the layer could not be made again.
+            If an argument is not stored under its name; without it the layer could not be made again.
         """
         config = {}
         for name, argument in list(inspect.signature(type(self).__init__).parameters.items())[1:]:
@@ -264,9 +265,9 @@ class Layer(metaclass=LayerType):
 
     @property
     def state(self) -> dict:
-        """What an interrupted training needs beside the parameters to resume; JSON can hold it.
+        """What an interrupted training run needs to resume, in addition to the parameters; JSON can represent it.
 
-        To restore a layer, set its parameters first, then this.
+        To restore a layer, set its parameters first, then its state.
         """
         return {} if self.rng is None else {"rng": self.rng.bit_generator.state}
 
@@ -276,11 +277,11 @@ class Layer(metaclass=LayerType):
             self.rng.bit_generator.state = state["rng"]
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the parameters' values, in their order."""
+        """Copies of the values of the parameters, in their order."""
         return [parameter.value.copy() for parameter in self.parameters]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Set the parameters' values; if a shape or the number differs, ShapeError is raised and nothing is changed."""
+        """Set the values of the parameters; raise ShapeError and change nothing if their number or a shape differs."""
         assign(self.name, self.parameters, weights)
 
     # ------------------------------------------------------------------------- for the layer files
@@ -294,11 +295,13 @@ class Layer(metaclass=LayerType):
         trainable: bool = True,
         regularizer: Any = None,
     ) -> Parameter:
-        """The parameter of that name: the one that exists, if it fits, or a new one."""
+        """The parameter of that name: the existing one, if it fits, or a new one."""
         made = self._parameters.get(name)
         if any(size < 1 for size in shape):
             raise ShapeError(
-                type(self).__name__, "an input whose sizes are above 0", f"one for a {name} of shape {shape}"
+                type(self).__name__,
+                "an input with sizes above 0",
+                f"an input that needs a {name} of shape {shape}",
             )
         if made is None:
             made = Parameter(name, shape, None, trainable, regularizer, dtype)
@@ -306,13 +309,13 @@ class Layer(metaclass=LayerType):
             self._parameters[name] = made
         elif made.shape != tuple(shape):
             raise ShapeError(
-                type(self).__name__, f"an input for its {name} of shape {made.shape}",
-                f"one that needs shape {tuple(shape)}",
-                "The layer has weights already. Make a new layer for this input.",
+                type(self).__name__, f"an input that fits its {name} of shape {made.shape}",
+                f"an input that needs a {name} of shape {tuple(shape)}",
+                "The layer already has weights. Make a new layer for this input.",
             )  # fmt: skip
         elif made.dtype != np.dtype(dtype):
             raise ArgumentError(
-                made.name, f"a model of {made.dtype}, as the layer's weights are", str(np.dtype(dtype)),
+                made.name, f"a model of {made.dtype}, like the layer's weights", str(np.dtype(dtype)),
                 f'Build the model with dtype="{made.dtype}".',
             )  # fmt: skip
         if made.value is None and rng is not None:
@@ -321,14 +324,22 @@ class Layer(metaclass=LayerType):
         return made
 
     def as_input(self, x: np.ndarray, axes: int | None = None, channels: int | None = None) -> np.ndarray:
-        """x as the kernels take it: an array of the layer's type, with that many axes, the last of that size.
+        """x as the kernels take it: an array of the layer's type.
+
+        Parameters
+        ----------
+        x : array-like
+        axes : int, optional
+            Number of axes that x must have.
+        channels : int, optional
+            Size that the last axis must have.
 
         Raises
         ------
         ShapeError, ArgumentError
         """
         dtype = next(iter(self._parameters.values())).dtype if self._parameters else None
-        if (  # as nearly always, and quick: small networks spend their time here
+        if (  # the usual case, checked first because small networks spend much of their time here
             type(x) is np.ndarray
             and x.size
             and (x.dtype == dtype if dtype else x.dtype in FLOATS)
@@ -351,7 +362,7 @@ class Layer(metaclass=LayerType):
         return x
 
     def write(self, parameter: Parameter | None, gradient: np.ndarray | None) -> None:
-        """Let a trainable parameter have its gradient."""
+        """Store the gradient of a trainable parameter."""
         if parameter is not None and gradient is not None and parameter.trainable:
             parameter.grad = gradient
 
@@ -360,7 +371,7 @@ class Layer(metaclass=LayerType):
         missing = [parameter for parameter in self._parameters.values() if parameter._value is None]
         if missing or not self._parameters:
             raise StateError(
-                f"{self!r}", "a layer with weights", "one that is not built",
+                f"{self!r}", "a layer with weights", "a layer that is not built",
                 "Call build(input_shape, rng), or put it into a model and build that.",
             )  # fmt: skip
 
@@ -373,11 +384,11 @@ class Layer(metaclass=LayerType):
         ):
             if name in self.__dict__:
                 raise UnknownAttributeError(
-                    f"{type(self).__name__}.{name}", "to stay as the constructor set it", repr(value),
+                    f"{type(self).__name__}.{name}", "the value that the constructor set", repr(value),
                     "Make a new layer.",
                 )  # fmt: skip
             raise UnknownAttributeError(
-                type(self).__name__, "an attribute that it has, such as trainable or name", name
+                type(self).__name__, "an existing attribute, such as trainable or name", name
             )
         super().__setattr__(name, value)
 
@@ -395,12 +406,12 @@ class Layer(metaclass=LayerType):
 
 
 def run_forward(layer: Any, x: np.ndarray, training: bool) -> tuple[np.ndarray, Cache]:
-    """`layer.forward`, whose answer must be a pair: an array of two samples would unpack as one."""
+    """`layer.forward`, with a check that it returns a pair: an array of two samples would also unpack into two."""
     result = layer.forward(x, training)
     if type(result) is not tuple or len(result) != 2:
         raise StateError(
             f"{type(layer).__name__}.forward", "a pair (y, cache)", type(result).__name__,
-            "Return y and what backward needs; None if it needs nothing.",
+            "Return y and what backward needs, or None if it needs nothing.",
         )  # fmt: skip
     return result
 
@@ -408,7 +419,7 @@ def run_forward(layer: Any, x: np.ndarray, training: bool) -> tuple[np.ndarray, 
 def run_backward(
     layer: Any, dy: np.ndarray, cache: Cache, need_dx: bool, need_dweight: bool
 ) -> np.ndarray | None:
-    """`layer.backward`; a layer that a user wrote may leave out the two arguments that only save work."""
+    """`layer.backward`; a user's layer may lack the arguments need_dx and need_dweight, which only save work."""
     if type(layer).__module__.startswith("minicnn.") or "need_dx" in _arguments(type(layer).backward):
         return layer.backward(dy, cache, need_dx, need_dweight)
     return layer.backward(dy, cache)
@@ -419,7 +430,7 @@ def _arguments(function):
 
 
 def snake_case(name: str) -> str:
-    """The class name as a layer name.
+    """The layer name for a class name.
 
     Examples
     --------

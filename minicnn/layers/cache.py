@@ -1,11 +1,11 @@
-"""The cache: what a forward pass hands to the backward pass of the same layer.
+"""The cache: what the forward pass of a layer hands to its backward pass.
 
     y, cache = layer.forward(x)
     dx = layer.backward(dy, cache)
 
-A cache is an ordinary tuple.  It knows which layer made it and what shape y had, so that `open_cache` can refuse, in
-one place, a cache of another layer and a gradient that does not fit: the compiled loops behind it trust shapes.
-Called by every layer of this folder and by the steps of fusion.py.
+A cache is a tuple.  It holds the layer that made it and the shape of y, so that `open_cache` can refuse the cache of
+another layer and a gradient of another shape; the compiled kernels do not check shapes.  What a cache holds besides is
+up to each layer.  Called by every layer of this folder and by the fused layers of fusion.py.
 """
 
 from typing import Any
@@ -18,19 +18,19 @@ Cache = tuple
 
 
 def make_cache(owner: Any, y: np.ndarray, *values: Any) -> Cache:
-    """The cache of `owner`'s forward pass that gave y; `values` are what its backward pass needs."""
+    """The cache of a forward pass of `owner` that returned y; `values` are what the backward pass needs."""
     return owner, y.shape, y.dtype, values
 
 
 def open_cache(owner: Any, dy: np.ndarray, cache: Cache) -> tuple:
-    """(dy, *values) of a cache that `make_cache` made for this owner.
+    """(dy, *values) for a cache that `make_cache` made for this owner.
 
     Raises
     ------
     StateError
-        If it is no cache, or the cache of another layer.
+        If it is not a cache, or is the cache of another layer.
     ShapeError
-        If dy does not have the shape of the y that the forward pass gave.
+        If dy does not have the shape of y from the forward pass.
     """
     if type(cache) is not tuple or len(cache) != 4 or cache[0] is not owner:
         found = "the cache of another layer" if type(cache) is tuple else repr(type(cache).__name__)
@@ -44,6 +44,6 @@ def open_cache(owner: Any, dy: np.ndarray, cache: Cache) -> tuple:
     if dy.shape != shape:
         raise ShapeError(
             f"{owner!r}.backward", f"a gradient of shape {shape}, like the output", str(dy.shape),
-            "Give the gradient for the batch that this cache is of.",
+            "Give the gradient for the batch from which this cache comes.",
         )  # fmt: skip
     return dy, *values

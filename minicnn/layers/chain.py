@@ -1,6 +1,7 @@
-"""Layers in a row: the checks, names, shapes and traces that a model and a layer made of layers have in common.
+"""Layers in a row: checks, names, shapes and traces, for a model and for layers that contain layers.
 
-Called by `Sequential` in model.py and by `Residual` in residual.py.
+Called by architecture.py and tracing.py for `Sequential`, and by `Residual`.  Forward and backward of a row are in
+fusion.py and residual.py.  Read residual.py next.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from .parameter import Parameter, Shape
 
 
 def walk(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """Every layer, each followed by those inside it.
+    """Every layer, each followed by the layers inside it.
 
     Examples
     --------
@@ -29,7 +30,7 @@ def walk(layers: Sequence[Layer]) -> Iterator[Layer]:
 
 
 def check_layers(layers: Sequence[Layer], where: str) -> tuple[Layer, ...]:
-    """The layers as a tuple, if all are layers and none appears twice, not even inside another.
+    """The layers as a tuple, if all entries are layers and none appears twice, not even inside another layer.
 
     Raises
     ------
@@ -47,17 +48,19 @@ def check_layers(layers: Sequence[Layer], where: str) -> tuple[Layer, ...]:
     every = [id(layer) for layer in walk(layers)]
     every += [id(layer.activation) for layer in walk(layers) if layer.activation is not None]
     if len(set(every)) < len(every):
-        raise ArgumentError(where, "every layer once", "one object twice", "Make a new layer for each place.")
+        raise ArgumentError(
+            where, "every layer only once", "one object twice", "Make a new layer for each position."
+        )
     return layers
 
 
 def place_names(layers: Sequence[Layer], prefix: str = "") -> list[str]:
-    """A name for each layer of a row: the one that its user gave, or its class with a number.
+    """A name for each layer of a row: the name that the user gave, or the class name with a number.
 
     Raises
     ------
     ArgumentError
-        If two have the same name.
+        If two layers have the same name.
     """
     counts: dict[str, int] = {}
     names = []
@@ -74,7 +77,7 @@ def place_names(layers: Sequence[Layer], prefix: str = "") -> list[str]:
 
 
 def named_layers(layers: Sequence[Layer], prefix: str = "") -> dict[str, Layer]:
-    """Every layer by its path, such as "residual_1/conv2d_1", each followed by those inside it."""
+    """Every layer by its path, such as "residual_1/conv2d_1", each followed by the layers inside it."""
     named = {}
     for name, layer in zip(place_names(layers, prefix), layers, strict=True):
         named[name] = layer
@@ -93,7 +96,7 @@ def named_parameters(layers: Sequence[Layer], prefix: str = "") -> dict[str, Par
 
 
 def build_chain(layers: Sequence[Layer], shape: Shape, rng: Generator | None, dtype: Any) -> list[Shape]:
-    """Build the layers, each for what the one before gives.
+    """Build the layers, each for the output shape of the layer before it.
 
     Parameters
     ----------
@@ -103,12 +106,12 @@ def build_chain(layers: Sequence[Layer], shape: Shape, rng: Generator | None, dt
     Returns
     -------
     list of tuple of int
-        Each layer's output shape.
+        The output shape of each layer.
 
     Raises
     ------
     ShapeError
-        Naming the layer that cannot work on what the one before gives.
+        If a layer cannot process the output of the layer before it; the layer is named.
     """
     shapes = []
     for number, layer in enumerate(layers, 1):
@@ -120,16 +123,16 @@ def build_chain(layers: Sequence[Layer], shape: Shape, rng: Generator | None, dt
             raise error.within(f"layer {number}:") from None
         if not isinstance(shape, tuple):
             raise ShapeError(
-                f"layer {number}: {type(layer).__name__}.build", "a tuple, the output's shape", repr(shape)
+                f"layer {number}: {type(layer).__name__}.build", "the output shape as a tuple", repr(shape)
             )
         shapes.append(shape)
     return shapes
 
 
 def shapes_of(layers: Sequence[Layer], shape: Shape) -> list[Shape]:
-    """Each layer's output shape; nothing is created.
+    """The output shape of each layer; nothing is created.
 
-    A layer that only defines `build` is asked that way, which creates nothing where the weights exist.
+    A layer that only defines `build` is built again for its shape, which creates nothing because its weights exist.
     """
     shapes = []
     for number, layer in enumerate(layers, 1):
@@ -149,7 +152,7 @@ def shapes_of(layers: Sequence[Layer], shape: Shape) -> list[Shape]:
 
 
 def assign_names(layers: Sequence[Layer]) -> None:
-    """Let layers and parameters that have no name of a model yet have theirs; a second model changes none."""
+    """Name the layers and parameters that no model has named yet; a second model does not rename them."""
     for path, layer in named_layers(layers).items():
         if layer._name is None:
             layer._name = path.rpartition("/")[2]
@@ -161,7 +164,7 @@ def assign_names(layers: Sequence[Layer]) -> None:
 def trace_chain(
     layers: Sequence[Layer], x: np.ndarray, prefix: str = ""
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The last output in prediction, and every layer's output by its path."""
+    """The last output in prediction, and the output of every layer by its path."""
     named = {}
     for name, layer in zip(place_names(layers, prefix), layers, strict=True):
         x, outputs = layer.trace(x)
@@ -172,7 +175,7 @@ def trace_chain(
 def trace_chain_backward(
     layers: Sequence[Layer], dy: np.ndarray, caches: Sequence, prefix: str = ""
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """dx of the first layer, and the gradient at every layer's output by its path."""
+    """dx of the first layer, and the gradient at the output of every layer by its path."""
     named = {}
     for name, layer, cache in reversed(list(zip(place_names(layers, prefix), layers, caches, strict=True))):
         dy, gradients = layer.trace_backward(dy, cache)
@@ -181,5 +184,5 @@ def trace_chain_backward(
 
 
 def join(name: str, inner: str) -> str:
-    """The path of an output inside a layer; "" is the layer's own output."""
+    """The path of an output inside a layer; the name "" is the output of the layer itself."""
     return f"{name}/{inner}" if inner else name

@@ -1,7 +1,7 @@
-"""Conv2D: slide small filters over the image; each output is one filter's match at one place.
+"""Conv2D: two-dimensional convolution; each output says how well one filter matches the image at one position.
 
-The arithmetic is in `kernels/` (start with `kernels/reference.py`); here are its shapes and weights.  `Convolution` is
-what it shares with its relatives in depthwise.py.
+Here are its shapes and weights; the arithmetic is in `kernels/`: read `kernels/reference.py` next.  `Convolution` has
+what Conv2D shares with the layers of depthwise.py.
 """
 
 import math
@@ -24,15 +24,15 @@ ONE = (1, 1)
 def padding_of(
     size: Pair, kernel: Pair, strides: Pair, padding: str | Padding, dilation: Pair, where: str
 ) -> Padding:
-    """The zeros to add on each side of an image of that height and width, ((top, bottom), (left, right))."""
+    """The numbers of zeros to add on each side of an image of that height and width, ((top, bottom), (left, right))."""
     return place_windows((*size, 1), kernel, strides, padding, where, dilation)[0]
 
 
 class Convolution(WeightedSum):
-    """Where the windows lie on the image; a subclass adds its weights and its sum."""
+    """The base class of convolutions: options and the position of the windows; a subclass adds weights and sums."""
 
     axes = 4
-    packed: Any = None  # in a Predictor: the weights as its kernels read them
+    packed: Any = None  # packed weights, only in the layers of a Predictor
 
     def __init__(
         self,
@@ -57,25 +57,25 @@ class Convolution(WeightedSum):
             )  # fmt: skip
 
     def output_size(self, input_shape: Shape) -> tuple[int, int]:
-        """Output height and width."""
+        """The height and width of the output."""
         return place_windows(
             input_shape, self.kernel_size, self.strides, self.padding, type(self).__name__, self.dilation_rate
         )[1]
 
     def pads(self, x: np.ndarray) -> Padding:
-        """The zeros to add on each side of a batch x."""
+        """The numbers of zeros to add on each side of a batch x."""
         return padding_of(
             x.shape[1:3], self.kernel_size, self.strides, self.padding, self.dilation_rate, type(self).__name__
         )  # fmt: skip
 
     def arguments(self, x: np.ndarray) -> tuple:
-        """What the forward kernels of this layer take after x: weight, bias or None, strides, zeros on each side."""
+        """The arguments of the forward kernels after x: weight, bias or None, strides, zeros on each side."""
         weight = self.weight.value if self.packed is None else self.packed
         return weight, self.bias_value, self.strides, self.pads(x)
 
     def pack(self) -> None:
-        """Let prediction use weights that are packed for the kernels, as they are now; see inference/predictor.py."""
-        self.__dict__["packed"] = self.kernels.prepare(self.weight.value, self.bias_value)
+        """Pack the current weights for the kernels, and use them in prediction; see inference/predictor.py."""
+        self.__dict__["packed"] = self.kernels.pack_weights(self.weight.value, self.bias_value)
 
 
 class Conv2D(Convolution):
@@ -83,7 +83,7 @@ class Conv2D(Convolution):
 
     y[n, oh, ow, oc] = sum over kh, kw, c of x[n, oh*SH + kh*DH, ow*SW + kw*DW, c] * weight[kh, kw, c, oc] + bias[oc]
 
-    Backward, each product above differentiated by its other factor:
+    Backward, from differentiating each product above with respect to one factor:
 
     dx[n, oh*SH + kh*DH, ow*SW + kw*DW, c] += dy[n, oh, ow, oc] * weight[kh, kw, c, oc]
     dweight[kh, kw, c, oc] = sum over n, oh, ow of x[n, oh*SH + kh*DH, ow*SW + kw*DW, c] * dy[n, oh, ow, oc]
@@ -96,29 +96,31 @@ class Conv2D(Convolution):
     kernel_size : int or (KH, KW)
     strides : int or (SH, SW)
     padding : "valid", "same", int, (height, width) or ((top, bottom), (left, right))
-        "valid" adds nothing, "same" gives ceil(size / stride) outputs, numbers are zeros added on each side.
+        "valid" adds no zeros, "same" gives ceil(size / stride) outputs, and numbers are the zeros added on each side.
     activation : str or Layer, optional
-        Applied to the sum, such as "relu"; see `Activation` for the names.
+        Activation of the sum, such as "relu"; `Activation` lists the names.
     use_bias : bool
+        Whether the layer has a bias.
     kernel_initializer : "glorot_uniform", "he_normal", "zeros" or "ones"
+        Initial values of the weight.
     dilation_rate : int or (DH, DW)
-        The distance between the pixels that a filter looks at; above 1 only with strides of 1.
+        Distance between neighbouring pixels under a filter; above 1 only with strides of 1.
     kernel_regularizer : "l1", "l2", L1, L2 or L1L2, optional
-        A penalty on large weights, added to the loss.
+        Penalty on large weights, added to the loss.
 
     Raises
     ------
     ArgumentError
-        For an option outside its range.
+        If an option is outside its range.
 
     Notes
     -----
     Forward: OH*OW*KH*KW*C*OC multiply-adds per image; backward twice that.  The cache holds x.
 
-    The fast kernels use Winograd's algorithm for 3x3 kernels: in float32 their sums agree with the definition to 4e-6
-    of the largest output.  Outputs of equal windows are exactly equal in regions that are constant, but may differ in
-    their last bits at the edges of such regions, where a max pool may then take another of the equal values.  One value
-    of 1e26 rounds away ordinary values of the same 6x6 patch.  kernels="im2col" has the definition's sums.
+    The fast kernels use Winograd's algorithm for 3x3 kernels.  In float32, their sums agree with the definition to 4e-6
+    of the largest output.  Equal windows give exactly equal outputs inside constant regions; at the edges of such
+    regions the outputs may differ in their last bits, and a max pool may then choose another of the equal values.  A
+    value of 1e26 rounds away ordinary values in the same 6x6 patch.  kernels="im2col" computes the definition's sums.
 
     References
     ----------

@@ -1,4 +1,8 @@
-"""Dense: every output is a weighted sum of every input.  The smallest layer with weights; next: convolution.py."""
+"""Dense: every output is a weighted sum of all inputs.
+
+The smallest layer with weights.  Bias, activation, forward and backward are in weighted.py, which it derives from; the
+arithmetic is in kernels/.  Read weighted.py next, then convolution.py.
+"""
 
 from typing import Any
 
@@ -18,22 +22,24 @@ class Dense(WeightedSum):
     Parameters
     ----------
     units : int
-        How many values come out; at least 1.
+        Number of outputs; at least 1.
     activation : str or Layer, optional
-        Applied to the sum, such as "relu"; see `Activation` for the names.
+        Activation of the sum, such as "relu"; `Activation` lists the names.
     use_bias : bool
+        Whether the layer has a bias.
     kernel_initializer : "glorot_uniform", "he_normal", "zeros" or "ones"
+        Initial values of the weight.
     kernel_regularizer : "l1", "l2", L1, L2 or L1L2, optional
-        A penalty on large weights, added to the loss.
+        Penalty on large weights, added to the loss.
 
     Raises
     ------
     ArgumentError
-        For an option outside its range.
+        If an option is outside its range.
 
     Notes
     -----
-    in*units multiply-adds per sample forward, twice that backward.  The cache holds x.
+    Forward: features*units multiply-adds per sample; backward twice that.  The cache holds x.
 
     Examples
     --------

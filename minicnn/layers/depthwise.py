@@ -1,7 +1,8 @@
-"""Convolutions of one channel at a time, and the pair that replaces a whole convolution at a fraction of its cost.
+"""DepthwiseConv2D, which convolves each channel alone, and SeparableConv2D, which then mixes the channels.
 
-DepthwiseConv2D looks at each channel alone; in SeparableConv2D a 1x1 convolution then mixes the channels.
-The arithmetic is in `kernels/`; read convolution.py first.
+SeparableConv2D is a depthwise convolution and a 1x1 convolution; together they replace an ordinary convolution at a
+fraction of its cost.  Here are shapes, weights and the order of the two; the arithmetic is in `kernels/`.  Read
+convolution.py first.
 """
 
 import math
@@ -21,7 +22,7 @@ NO_PADDING = ((0, 0), (0, 0))
 
 
 class DepthwiseConv2D(Convolution):
-    """Convolution of each channel with filters of its own; channels do not mix.
+    """Convolution of each channel with its own filters; channels do not mix.
 
     y[n, oh, ow, c*M + m] = bias[c*M + m]
                             + sum over kh, kw of x[n, oh*SH + kh*DH, ow*SW + kw*DW, c] * weight[kh, kw, c, m]
@@ -43,7 +44,7 @@ class DepthwiseConv2D(Convolution):
     Raises
     ------
     ArgumentError
-        For an option outside its range.
+        If an option is outside its range.
 
     Notes
     -----
@@ -115,15 +116,17 @@ class SeparableConv2D(Convolution):
     ----------
     filters : int
         OC, the number of output channels; at least 1.
-    kernel_size, strides, padding, depth_multiplier, dilation_rate : of the depthwise convolution
+    kernel_size, strides, padding, depth_multiplier, dilation_rate : as in `DepthwiseConv2D`
+        Options of the depthwise convolution.
     activation, use_bias : as in `Conv2D`
+        Activation and bias of the 1x1 convolution.
     depthwise_initializer, pointwise_initializer : as in `DepthwiseConv2D`
     depthwise_regularizer, pointwise_regularizer : as `kernel_regularizer` in `Conv2D`
 
     Raises
     ------
     ArgumentError
-        For an option outside its range.
+        If an option is outside its range.
 
     Notes
     -----
@@ -187,12 +190,12 @@ class SeparableConv2D(Convolution):
         return *self.output_size(input_shape), self.filters
 
     def arguments(self, x: np.ndarray) -> tuple:
-        """What a kernel for both halves takes after x: their weights, bias or None, strides, zeros on each side."""
+        """The arguments of a kernel for both halves after x: weights, bias or None, strides, zeros on each side."""
         pointwise_weight = self.pointwise_weight.value if self.packed is None else self.packed
         return self.depthwise_weight.value, pointwise_weight, self.bias_value, self.strides, self.pads(x)
 
     def pack(self) -> None:
-        self.__dict__["packed"] = self.kernels.prepare(self.pointwise_weight.value, self.bias_value)
+        self.__dict__["packed"] = self.kernels.pack_weights(self.pointwise_weight.value, self.bias_value)
 
     def halves(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The outputs of both halves, before the activation."""

@@ -1,7 +1,7 @@
-"""A layer as JSON can hold it, and back: its class and its config, with the layers inside it likewise.
+"""Layers as dictionaries for JSON, and back: the class and the config of a layer and of the layers inside it.
 
-Called by saving/model_file.py.  Only the classes of `minicnn.layers`, and those that the caller hands over, are ever
-made: nothing in a file names code to import.
+Weights are not included; saving/model_file.py stores them and calls these functions.  `make_layer` only makes classes
+of `minicnn.layers` and classes that the caller passes in: a file cannot name code to import.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from .parameter import Parameter
 
 
 def describe(layer: Layer) -> dict:
-    """{"class": name, "config": arguments}, and "name" and "trainable" where they are not the default.
+    """{"class": name, "config": arguments}, and "name" and "trainable" if they are not the default.
 
     Raises
     ------
     ArgumentError
-        If the layer could not be made again from that.
+        If an argument of the constructor is not stored on the layer, so that it could not be made again.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def describe(layer: Layer) -> dict:
     """
     entry = {
         "class": type(layer).__name__,
-        "config": {key: _plain(value) for key, value in layer.config.items()},
+        "config": {key: _to_json(value) for key, value in layer.config.items()},
     }
     if layer._named:
         entry["name"] = layer._name
@@ -40,18 +40,18 @@ def describe(layer: Layer) -> dict:
 
 
 def make_layer(entry: dict, custom: Mapping[str, type] | None = None) -> Layer:
-    """The layer that `describe` described, not yet built.
+    """A new layer from a dictionary of `describe`; it is not built.
 
     Parameters
     ----------
     entry : dict
     custom : dict from name to Layer class, optional
-        Layers that are not minicnn's; they come before minicnn's own.
+        The user's own layers; they take precedence over minicnn's.
 
     Raises
     ------
     ArgumentError
-        For a class that there is not, or arguments that its constructor refuses.
+        If the class does not exist, or its constructor refuses the arguments.
     """
     name = entry["class"]
     made = (custom or {}).get(name)
@@ -60,9 +60,9 @@ def make_layer(entry: dict, custom: Mapping[str, type] | None = None) -> Layer:
     if not isinstance(made, type) or not issubclass(made, Layer) or made in (Layer, Parameter):
         raise ArgumentError(
             "layer class", "one of minicnn.layers", repr(name),
-            f"If it is a layer of your own, give custom_objects={{{name!r}: the class}}; or upgrade minicnn.",
+            f"For a layer of your own, pass custom_objects={{{name!r}: the class}}. Otherwise, upgrade minicnn.",
         )  # fmt: skip
-    layer = made(**{key: _value(value, custom) for key, value in entry["config"].items()})
+    layer = made(**{key: _from_json(value, custom) for key, value in entry["config"].items()})
     if "name" in entry:
         layer.name = entry["name"]
     if not entry.get("trainable", True):
@@ -70,17 +70,17 @@ def make_layer(entry: dict, custom: Mapping[str, type] | None = None) -> Layer:
     return layer
 
 
-def _plain(value: Any) -> Any:
-    """Layers and regularizers become dictionaries."""
+def _to_json(value: Any) -> Any:
+    """The value with layers and regularizers replaced by dictionaries."""
     if isinstance(value, Layer):
         return describe(value)
     if isinstance(value, Regularizer):
         return value.config
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return [_to_json(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _value(value: Any, custom: Mapping[str, type] | None) -> Any:
-    """Dictionaries become layers, and lists tuples, as the constructors take them."""
+def _from_json(value: Any, custom: Mapping[str, type] | None) -> Any:
+    """The value with dictionaries of layers replaced by layers, and lists by tuples, as the constructors take them."""
     if isinstance(value, dict):
         return make_layer(value, custom) if "class" in value else value
-    return tuple(_value(item, custom) for item in value) if isinstance(value, list) else value
+    return tuple(_from_json(item, custom) for item in value) if isinstance(value, list) else value

@@ -1,4 +1,7 @@
-"""Dropout: in training, set random values to zero, so that no feature relies on one other feature."""
+"""Dropout: in training, random values are set to zero, so that no feature can rely on one other feature.
+
+In prediction the layer does nothing.  Read base.py first: `updates` there explains how the random generator advances.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,25 +22,25 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float in [0, 1)
-        The share of values that becomes zero.
+        Fraction of the values that become zero.
     noise_shape : sequence of None or int, optional
-        The mask's shape, the batch axis first: None takes x's size, 1 shares one value along the axis, another number
-        must be x's size.  (None, 1, 1, None) drops whole channels, and (None, 1, 1, 1), last among a Residual's
-        layers, is stochastic depth.
+        Shape of the mask, batch axis first.  None takes the size of x, 1 shares one value along the axis, and any other
+        number must equal the size of x.  (None, 1, 1, None) drops whole channels.  (None, 1, 1, 1) in the last layer of
+        a Residual is stochastic depth.
     seed : int, optional
-        For masks of its own; by default they follow from the model's seed.
+        Seed of the masks (default: derived from the seed of the model).
 
     Raises
     ------
     ArgumentError
-        For a rate outside [0, 1), or another noise_shape.
+        If the rate is outside [0, 1), or noise_shape is not a sequence of None and whole numbers.
     ShapeError
-        By `build`, for a noise_shape that does not fit.
+        If noise_shape does not fit; raised by `build`.
 
     Notes
     -----
-    The mask comes from the layer's own generator.  `forward` does not move it: the same mask is drawn until a training
-    step has ended, which then calls what `updates` returns.
+    The mask comes from the generator of the layer.  `forward` does not advance the generator, so it returns the same
+    mask until a training step ends and calls the functions that `updates` returns.
 
     References
     ----------
@@ -86,8 +89,8 @@ class Dropout(Layer):
             or any(n not in (None, 1, size) for n, size in zip(noise[1:], input_shape, strict=True))
         ):
             raise ShapeError(
-                "Dropout noise_shape", f"{1 + len(input_shape)} axes, the batch's first, that fit {input_shape}",
-                repr(noise), "Give None or 1 for each.",
+                "Dropout noise_shape", f"{1 + len(input_shape)} axes, batch axis first, that fit {input_shape}",
+                repr(noise), "Give None or 1 for each axis.",
             )  # fmt: skip
         return input_shape
 

@@ -1,4 +1,7 @@
-"""Flatten: an image becomes a vector; the step from convolutions to dense layers."""
+"""Flatten: reshapes an image into a vector, between convolutions and dense layers.
+
+GlobalAveragePool2D in pooling.py is the alternative that accepts images of any size.
+"""
 
 import math
 
@@ -9,9 +12,9 @@ from .cache import Cache, make_cache, open_cache
 
 
 class Flatten(Layer):
-    """(N, H, W, C) -> (N, H*W*C), channels last and fastest, as NumPy and Keras lay them out.
+    """(N, H, W, C) -> (N, H*W*C), in the memory order of NumPy and Keras: the channel varies fastest.
 
-    Costs nothing; the cache holds the shape alone.
+    It copies nothing; the cache holds only the shape.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""BatchNormalization: each channel gets mean 0 and variance 1 over the batch, then a learned scale and shift.
+"""BatchNormalization: gives each channel mean 0 and variance 1 over the batch, then a learned scale and shift.
 
-Training normalises with the batch's own statistics, prediction with their moving averages, so that a prediction does
-not depend on what else is in the batch.  The arithmetic is in `kernels/`; `inference/folding.py` removes the layer from
-a network that only predicts.
+Training normalises with the statistics of the batch.  Prediction uses their moving averages, so that it does not depend
+on the other samples in the batch.  The arithmetic is in `kernels/`.  Read inference/folding.py next: it removes the
+layer from a network that only predicts.
 """
 
 from collections.abc import Callable
@@ -31,30 +31,30 @@ class BatchNormalization(Layer):
     Parameters
     ----------
     momentum : float in [0, 1)
-        How much of a moving average stays at each step.
+        Fraction of a moving average that remains in each training step.
     epsilon : float, above 0
-        Keeps a channel that never changes from dividing by zero.
+        Number added to the variance, which prevents a division by zero in a constant channel.
 
     Raises
     ------
     ArgumentError
-        For an option outside its range.
+        If an option is outside its range.
 
     Notes
     -----
-    A training step moves the averages once: a = share * batch + (1 - share) * a.  They start at mean 0 and variance 1.
-    With a momentum of 0.99, 22 % of that arbitrary start would remain after 150 steps, so it is removed by bias
-    correction, as in Adam: share = (1 - momentum) / (1 - momentum^step).  The first batch is taken whole, and
-    validation can be trusted from the first epoch.  Averages that were assigned or loaded count as measured, unless
-    they are 0 and 1, and move as in Keras, with share = 1 - momentum.
+    A training step updates the averages once: a = share * batch + (1 - share) * a.  They start at mean 0 and variance
+    1.  With a momentum of 0.99, 22 % of that arbitrary start would remain after 150 steps, so it is removed by bias
+    correction, as in Adam: share = (1 - momentum) / (1 - momentum^step).  After the first step the averages are the
+    statistics of the first batch, so validation is meaningful from the first epoch.  Averages that were assigned or
+    loaded are taken as valid statistics, unless they are 0 and 1; they move as in Keras, with share = 1 - momentum.
 
-    An average of 0.99 lies about 100 steps behind the weights; 0.9 follows closer, and suits short epochs.  The
-    variance is that of the batch itself (divided by its size), as in Keras.
+    With a momentum of 0.99 the averages lag about 100 steps behind the weights; 0.9 follows them more closely and suits
+    short epochs.  The variance of a batch is divided by the number of values, as in Keras.
 
-    A batch with one value per channel (a single sample after a Dense) is its own mean: y = beta, dx = 0, and nothing
-    before the layer learns from it, as in Keras.  Use batches of several samples there.
+    In a batch with one value per channel (a single sample after a Dense), the value is its own mean: y = beta and
+    dx = 0, so layers before this one are not trained, as in Keras.  Use batches of several samples there.
 
-    Differences from the mean beyond 1e19 in float32 (1e154 in float64) make the variance infinite; y is then beta.
+    Differences from the mean above 1e19 in float32 (1e154 in float64) make the variance infinite; then y is beta.
 
     The layer is frozen by `trainable = False`, or when neither gamma nor beta is trainable.
 
@@ -77,8 +77,8 @@ class BatchNormalization(Layer):
         super().__init__()
         self.momentum = check_number(momentum, "BatchNormalization momentum", 0, below=1)
         self.epsilon = check_number(epsilon, "BatchNormalization epsilon", above=0)
-        # The share of the start, 0 and 1, that is still in the averages; an array, so that a model's copy of the
-        # layer shares it.
+        # The fraction of the initial values 0 and 1 that is still in the averages.  It is an array, so that the copy of
+        # the layer in the execution plan shares it.
         self._unmeasured = np.ones(())
 
     def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
@@ -91,7 +91,7 @@ class BatchNormalization(Layer):
 
     @property
     def inference_arguments(self) -> tuple:
-        """What prediction's kernels take after x: gamma, beta, moving mean, moving variance, epsilon."""
+        """The arguments of the kernels for prediction after x: gamma, beta, moving mean, moving variance, epsilon."""
         return *(parameter.value for parameter in self._parameters.values()), self.epsilon
 
     def forward(self, x: np.ndarray, training: bool = False) -> tuple[np.ndarray, Cache]:
@@ -122,7 +122,7 @@ class BatchNormalization(Layer):
     def inference_backward(
         self, dy: np.ndarray, x: np.ndarray, need_dx: bool, need_dweight: bool
     ) -> np.ndarray | None:
-        """`backward` through the moving averages; the step that is fused with a ReLU calls it, too."""
+        """`backward` with the moving averages as constants; fusion.FusedNormReLU calls it, too."""
         gamma, _, mean, variance, epsilon = self.inference_arguments
         dx, dgamma, dbeta = self.kernels.batchnorm_inference_backward(
             dy, x, gamma, mean, variance, epsilon, need_dx, need_dweight and self.learns
@@ -136,21 +136,20 @@ class BatchNormalization(Layer):
         return [] if mean is None else [partial(self.update_moving_statistics, mean, variance)]
 
     def update_moving_statistics(self, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Let the moving averages take their share of a batch's statistics."""
+        """Update the moving averages with the statistics of a batch."""
         moving = self.moving_mean, self.moving_variance
         if self._set_from_outside():
             self._unmeasured[...] = 0
         unmeasured = float(self._unmeasured) * self.momentum
         share = (1 - self.momentum) / (1 - unmeasured)
         for parameter, batch in zip(moving, (mean, variance), strict=True):
-            parameter.value = (
-                1 - share
-            ) * parameter.value + share * batch  # a new array: others may be predicting
+            # A new array, because another thread may be predicting with the old one.
+            parameter.value = (1 - share) * parameter.value + share * batch
             parameter.assigned = False
         self._unmeasured[...] = unmeasured
 
     def _set_from_outside(self):
-        """Whether the averages are a measurement that this layer did not make."""
+        """Whether the averages are valid statistics that did not come from training steps of this layer."""
         mean, variance = self.moving_mean, self.moving_variance
         if not mean.value.any() and (variance.value == 1).all():
             return False

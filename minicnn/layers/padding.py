@@ -1,4 +1,7 @@
-"""ZeroPadding2D: a border of zeros around the image, for networks that pad before a convolution or a pool."""
+"""ZeroPadding2D: adds a border of zeros around the image, for networks that pad before a convolution or a pool.
+
+Most networks do not need it: Conv2D and the pools have an argument `padding` of their own.
+"""
 
 from collections.abc import Sequence
 
@@ -16,11 +19,12 @@ class ZeroPadding2D(Layer):
     Parameters
     ----------
     padding : int, (height, width) or ((top, bottom), (left, right))
+        Numbers of zeros to add on each side.
 
     Raises
     ------
     ArgumentError
-        For anything else.
+        If `padding` is none of these.
 
     Examples
     --------

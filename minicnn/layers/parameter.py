@@ -1,7 +1,7 @@
-"""Parameter: a named array that belongs to a layer, and its gradient.
+"""Parameter: a named array of a layer, such as a weight, and its gradient.
 
-Whatever is assigned is checked and copied here, because the compiled loops trust shapes.  Made by `Layer.parameter`,
-moved by the optimizers.  Read `base.py` next.
+Every assigned value is checked and copied here, because the compiled kernels do not check shapes.  `Layer.parameter`
+creates parameters; the optimizers update them in place.  Read `base.py` next.
 """
 
 from collections.abc import Sequence
@@ -15,38 +15,40 @@ Shape = tuple[int, ...]
 
 
 class Parameter:
-    """A named array that belongs to a layer, and the gradient of the loss with respect to it.
+    """A named array of a layer, and the gradient of the loss with respect to it.
 
     Parameters
     ----------
     name : str
-        ``"weight"`` in a layer alone, ``"conv2d_1/weight"`` once the layer has been built in a model.
+        ``"weight"`` in a layer alone, ``"conv2d_1/weight"`` after the layer has been built in a model.
     shape : tuple of int
     value : array or None
-        None where only the shape is known yet.
+        Initial value; None if only the shape is known.
     trainable : bool
-        False for a statistic that the layer keeps up to date itself, such as a moving mean: it is saved and loaded
-        like any other parameter, has no gradient, and is never trainable, whatever is set later.
+        False for a statistic that the layer updates itself, such as a moving mean.  It is saved and loaded like any
+        other parameter, but has no gradient, and can never become trainable.
     regularizer : Regularizer, optional
-        A penalty on large values (regularizers.py), added to the loss in training.
+        Penalty on large values (regularizers.py), added to the loss in training.
+    dtype : dtype, optional
+        Type of the values (default: that of the first value).
 
     Attributes
     ----------
     value : ndarray or None
-        Assigning checks the shape, casts to `dtype` and copies.
+        The values.  Assigning checks the shape, casts to `dtype` and copies.
     grad : ndarray or None
-        Same shape as `value`; written by `backward`.
+        The gradient, of the same shape as `value`; written by `backward`.
     trainable : bool
-        Whether training changes it; may be set.
+        Whether training changes the parameter; may be set.
     assigned : bool
-        Whether `value` was assigned since the layer created or last updated it.
+        Whether `value` was assigned after the layer created or last updated it.
 
     Raises
     ------
     ShapeError
-        For a value of another shape.
+        If a value has another shape.
     ArgumentError
-        For a value that holds no numbers.
+        If a value does not hold numbers.
 
     Examples
     --------
@@ -85,7 +87,7 @@ class Parameter:
         self._value, self.assigned = value, True
 
     def checked(self, value: Any) -> np.ndarray:
-        """A copy of `value` as this parameter can hold it; nothing is changed.
+        """A copy of `value` in the type of this parameter, after checks; nothing is changed.
 
         Raises
         ------
@@ -96,11 +98,14 @@ class Parameter:
             raise ArgumentError(self.name, "an array of numbers", f"{array.dtype} of shape {array.shape}")
         if array.shape != self.shape:
             raise ShapeError(
-                self.name, f"a value of shape {self.shape}", str(array.shape), "Take weights that fit it."
+                self.name,
+                f"a value of shape {self.shape}",
+                f"shape {array.shape}",
+                "Assign an array of that shape.",
             )
-        kept = array.dtype if array.dtype in ("float32", "float64") else np.dtype("float64")
+        dtype = array.dtype if array.dtype in ("float32", "float64") else np.dtype("float64")
         with np.errstate(over="ignore", under="ignore"):
-            return np.array(array, self.dtype or kept, order="C")
+            return np.array(array, self.dtype or dtype, order="C")
 
     @property
     def trainable(self) -> bool:
@@ -115,22 +120,24 @@ class Parameter:
 
 
 def assign(where: str, parameters: Sequence[Parameter], weights: Sequence[np.ndarray]) -> None:
-    """Give the parameters these values, all or none.
+    """Assign a value to each parameter, or change nothing.
 
     Raises
     ------
     ShapeError, ArgumentError
-        If their number or a shape differs, or one holds no numbers; then nothing is changed.
+        If the number of arrays or a shape differs, or an array does not hold numbers; then nothing is changed.
     """
     if isinstance(weights, (str, bytes, dict)) or not hasattr(weights, "__iter__"):
-        raise ArgumentError(where, "a list of arrays", repr(type(weights).__name__), "Take get_weights().")
+        raise ArgumentError(
+            where, "a list of arrays", repr(type(weights).__name__), "Give a list like that of get_weights()."
+        )
     weights = list(weights)
     if len(weights) != len(parameters):
         raise ShapeError(
             where,
             f"{len(parameters)} arrays",
             str(len(weights)),
-            "Take weights from a model of the same layers.",
+            "Take the weights from a model with the same layers.",
         )
     values = [parameter.checked(weight) for parameter, weight in zip(parameters, weights, strict=True)]
     for parameter, value in zip(parameters, values, strict=True):

@@ -1,6 +1,7 @@
-"""Pooling: each window of the image becomes one value, so that later layers see further and cost less.
+"""Pooling: each window of the image becomes one value, so that later layers see a larger area and cost less.
 
-The arithmetic is in `kernels/`; the two global ones are a NumPy line each and live here.
+The arithmetic is in `kernels/`, except for the two global pools, which are one line of NumPy each.  Read convolution.py
+first: it explains windows, strides and padding.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from .convolution import ONE, padding_of
 
 
 class _Pool2D(Layer):
-    """What the two windowed poolings share: their options and shapes."""
+    """The base class of MaxPool2D and AveragePool2D: options and shapes."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class _Pool2D(Layer):
         return *size, input_shape[2]
 
     def checked(self, x: np.ndarray) -> tuple[np.ndarray, Padding]:
-        """x, and the zeros to add on each side of it."""
+        """x as an array, and the numbers of padding rows and columns to add on each side."""
         x = self.as_input(x, 4)
         where = type(self).__name__
         pads = padding_of(x.shape[1:3], self.pool_size, self.strides, self.padding, ONE, where)
@@ -51,18 +52,20 @@ class _Pool2D(Layer):
 class MaxPool2D(_Pool2D):
     """y = the largest value of each window, per channel.
 
-    Backward: dx[the window's argmax] += dy.  A tie goes to the first in row-major order.
+    Backward: dx[argmax of the window] += dy.  In a tie, the first position in row-major order is the argmax.
 
     Parameters
     ----------
     pool_size : int or (KH, KW)
+        Height and width of the window.
     strides : int, (SH, SW) or None
-        None means `pool_size`: windows that do not overlap.
-    padding : as in `Conv2D`; the padding is never the largest
+        Distance between windows; None means `pool_size`, so that windows do not overlap.
+    padding : as in `Conv2D`
+        Padding never counts as the largest value.
 
     Notes
     -----
-    The cache holds one byte per window: which position was the largest.
+    The cache holds one byte per window and channel: the argmax.
 
     Examples
     --------
@@ -114,7 +117,7 @@ class AveragePool2D(_Pool2D):
 
 
 class _GlobalPool2D(Layer):
-    """What the two global poolings share: (N, H, W, C) -> (N, C)."""
+    """The base class of the two global pools: (N, H, W, C) -> (N, C)."""
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 3:
@@ -153,7 +156,7 @@ class GlobalAveragePool2D(_GlobalPool2D):
 class GlobalMaxPool2D(_GlobalPool2D):
     """y[n, c] = the largest of x[n, :, :, c];  dx[n, argmax, c] = dy[n, c], and 0 elsewhere.
 
-    A tie goes to the first in row-major order.
+    In a tie, the first position in row-major order is the argmax.
 
     Examples
     --------

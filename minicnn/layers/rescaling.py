@@ -1,6 +1,7 @@
-"""Rescaling: input scaling as the first layer of a network, so that it is saved with the weights.
+"""Rescaling: scales the input, as the first layer of a network, so that the scaling is saved with the weights.
 
-`inference/folding.py` removes the layer from a network that only predicts, where a convolution can take it over.
+It has no parameters to train.  Read inference/folding.py next: in a network that only predicts, it merges this layer
+into the convolution or dense layer after it.
 """
 
 from collections.abc import Sequence
@@ -18,15 +19,15 @@ class Rescaling(Layer):
     Parameters
     ----------
     scale, offset : float, or a sequence with one number per channel
-        ``Rescaling(1 / 255)`` turns bytes into [0, 1]; ``Rescaling(1 / 127.5, -1)`` into [-1, 1].  For a mean and a
-        standard deviation per channel, scale = 1 / deviation and offset = -mean / deviation.
+        ``Rescaling(1 / 255)`` maps bytes to [0, 1]; ``Rescaling(1 / 127.5, -1)`` maps them to [-1, 1].  To normalise
+        with a mean and a standard deviation per channel, use scale = 1 / deviation and offset = -mean / deviation.
 
     Raises
     ------
     ArgumentError
-        For anything that is not a finite number.
+        If a number is not finite, or is not a number.
     ShapeError
-        By `build`, if the images have another number of channels.
+        If the images have another number of channels; raised by `build`.
 
     Examples
     --------
@@ -64,5 +65,5 @@ def _numbers(value, where):
     if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1 and len(value):
         return tuple(check_number(number, where) for number in value)
     if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
-        raise ArgumentError(where, "a number, or one per channel", repr(value))
+        raise ArgumentError(where, "a number, or one number per channel", repr(value))
     return check_number(value.item() if isinstance(value, np.ndarray) else value, where)

@@ -1,6 +1,8 @@
-"""Residual: layers that learn a difference, because their input is added to their output.
+"""Residual: adds the input of some layers to their output, so that the layers learn the difference.
 
-The gradient flows back through both branches, and the shortcut loses nothing: that is why deep networks train.
+The gradient flows back through both branches, and the shortcut passes it on undiminished; that makes deep networks
+trainable.  In a model, the branches run through the execution plan of fusion.py; `forward` here serves a layer that is
+used alone, and traces.  The helpers for layers in a row are in chain.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +23,8 @@ class Residual(Layer):
     ----------
     layers : sequence of Layer, at least one
     shortcut : sequence of Layer
-        Empty: x itself is added.  Where the layers change the shape, layers that change x in the same way, such as
-        ``[Conv2D(filters, 1, strides=2)]``.
+        Layers of the shortcut (default: none, so that x itself is added).  If `layers` change the shape, the shortcut
+        must change it in the same way, for example with ``[Conv2D(filters, 1, strides=2)]``.
 
     Raises
     ------
@@ -31,7 +33,7 @@ class Residual(Layer):
 
     Notes
     -----
-    The parameters are those of `layers`, then those of `shortcut`; their names begin with this layer's:
+    The parameters are those of `layers`, then those of `shortcut`.  Their names begin with the name of this layer:
     "residual_1/conv2d_1/weight", "residual_1/shortcut_conv2d_1/weight".
 
     References
@@ -53,7 +55,7 @@ class Residual(Layer):
         self.layers = check_layers(layers, "Residual layers")
         self.shortcut = check_layers(shortcut, "Residual shortcut")
         if not self.layers:
-            raise ArgumentError("Residual layers", "at least one", "none", "Give for example [ReLU()].")
+            raise ArgumentError("Residual layers", "at least one layer", "none", "Give for example [ReLU()].")
         check_layers([*self.layers, *self.shortcut], "Residual")
 
     @property
@@ -79,7 +81,7 @@ class Residual(Layer):
         if ends[0] != ends[1]:
             raise ShapeError(
                 "Residual", "two branches that produce the same shape",
-                f"{ends[0]} from the layers, {ends[1]} from the shortcut", f"Give a shortcut that ends in {ends[0]}.",
+                f"{ends[0]} from the layers, {ends[1]} from the shortcut", f"Give a shortcut that produces {ends[0]}.",
             )  # fmt: skip
         return ends[0]
 
@@ -154,14 +156,14 @@ class Residual(Layer):
             layer.state = state[place]
 
     def _places(self):
-        """Each layer with its number among all, as text; names may differ between models."""
+        """Each inner layer with its number as text: numbers are stable, but names may differ between models."""
         return [
             (str(number), layer) for number, layer in enumerate(list(walk([self]))[1:]) if not layer.branches
         ]
 
 
 def check_same(owner: Layer, y: np.ndarray, short: np.ndarray) -> None:
-    """Raise ShapeError if two branches do not end in arrays of one shape."""
+    """Raise ShapeError if the outputs of the two branches differ in shape."""
     if y.shape != short.shape:
         raise ShapeError(
             f"{owner!r}", "two branches that produce the same shape", f"{y.shape} and {short.shape}"

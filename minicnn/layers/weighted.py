@@ -1,6 +1,6 @@
-"""What Dense and the convolutions share: a weighted sum, a bias and an activation that may be missing, a regularizer.
+"""WeightedSum: the base class of Dense and the convolutions, with bias, activation and regularizer, all optional.
 
-Not a layer by itself.  Read `dense.py` next, the smallest of its subclasses.
+It is not a layer by itself: subclasses define the weighted sum.  Read `dense.py`, the smallest subclass, with it.
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ from .cache import Cache, make_cache, open_cache
 
 
 class WeightedSum(Layer):
-    """The base of layers that compute z = weighted sum of x + bias;  y = activation(z).
+    """The base class of layers that compute z = weighted sum of x + bias;  y = activation(z).
 
-    A subclass defines `weighted_sum` and its gradients `weighted_sum_backward`, and in build the parameter `weight`,
-    whose last axis but one is the channels of x.
+    A subclass defines `weighted_sum` and its gradients, `weighted_sum_backward`.  Its `build` creates the parameter
+    `weight`, whose last axis but one must have the size of the last axis of x.
     """
 
-    axes: int  # of a batch x
+    axes: int  # number of axes of a batch x
     bias = None
 
     def __init__(self, activation: Any, use_bias: bool, kernel_regularizer: Any):
@@ -38,7 +38,7 @@ class WeightedSum(Layer):
 
     @property
     def bias_value(self) -> np.ndarray | None:
-        """The bias as kernels take it."""
+        """The value of the bias; None without one."""
         return None if self.bias is None else self.bias.value
 
     def weighted_sum(self, x: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ class WeightedSum(Layer):
         return dx
 
     def activate(self, z: np.ndarray, training: bool) -> tuple[np.ndarray, Cache | None]:
-        """y = activation(z) and the activation's cache; z itself where there is no activation."""
+        """y = activation(z) and the cache of the activation; z and None if there is no activation."""
         return (z, None) if self.activation is None else self.activation.forward(z, training)
 
     def activate_backward(self, dy: np.ndarray, cache: Cache | None) -> np.ndarray:

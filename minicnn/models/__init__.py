@@ -1,1 +1,1 @@
-"""Networks that are ready to be trained: `networks.py`."""
+"""Networks that are ready to be trained (networks.py), how (recipes.py), and one that is trained (pretrained.py)."""

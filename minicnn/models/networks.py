@@ -1,7 +1,7 @@
-"""The networks of the cat-and-dog example: two as Keras's well-known projects draw them, and one of this library's own.
+"""The networks for cats and dogs: two that are well known from Keras projects, and one of this library's own.
 
-Each returns a new `Sequential` that is not built yet.  Two classes end in one sigmoid, more in a softmax.
-Called by examples/catdog.py; what each is trained with is in examples/catdog_options.py.
+Each function returns a new `Sequential` that is not built and has no weights.  For two classes the network ends in one
+sigmoid, for more in a softmax.  Read recipes.py next: it calls these functions and says how each network is trained.
 """
 
 from ..layers import (
@@ -22,14 +22,15 @@ from ..model import Sequential
 
 
 def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
-    """Conv32, pool, Conv32, pool, Dense128: 813,217 parameters on 64x64 pictures.
+    """Conv32, pool, Conv32, pool, Dense128: 813,217 parameters on 64x64 images.
 
     Parameters
     ----------
     classes : int, at least 2
     dropout : float in [0, 1)
-        Before the last layer; 0 leaves it out.
+        Rate of the dropout before the last layer; 0 leaves the layer out.
     kernels : {"fast", "im2col", "reference"}
+        Name of the kernel set.
 
     Examples
     --------
@@ -41,7 +42,7 @@ def two_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> 
 
 
 def four_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
-    """Conv32, 64, 128, 128, each with a pool, then Dense512: 3,453,121 parameters on 150x150 pictures.
+    """Conv32, 64, 128, 128, each with a pool, then Dense512: 3,453,121 parameters on 150x150 images.
 
     Parameters
     ----------
@@ -61,10 +62,11 @@ def four_block(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") ->
 
 
 def catdog(classes: int = 2, dropout: float = 0.0, kernels: str = "fast") -> Sequential:
-    """Five convolutions that are pooled and normalised, four with a residual one behind; for pictures of any size.
+    """A small residual network for images of any size from 32x32 on: 1,691,113 parameters.
 
-    It ends in GlobalAveragePool2D, so its weights fit pictures of any size from 32x32 on, and it can be trained at
-    one size and go on at another: 1,691,113 parameters.
+    It has five blocks of convolution, pool, batch normalisation and ReLU.  A residual convolution follows each block
+    but the first.  It ends in GlobalAveragePool2D, so the same weights fit every image size, and training can continue
+    at another size.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ def _network(filters, units, classes, dropout, kernels, name):
 
 
 def _convolution(filters, pool=()):
-    """The pool stands before the normalisation, which then has a quarter of the values to do."""
+    """Convolution, pool, normalisation, ReLU.  The pool comes early, so that fewer values are normalised."""
     convolution = Conv2D(filters, 3, padding="same", use_bias=False)  # BatchNormalization has the bias
     return [convolution, *pool, BatchNormalization(), ReLU()]
 

@@ -1,8 +1,8 @@
-"""Optimizers: how weights follow their gradients.
+"""Optimizers: they update the weights from their gradients.
 
-`base.py` has the step and all its checks; read it first.  The equations are in `sgd.py`, `adam.py` and `rmsprop.py`;
-what they do to each number is in the kernel sets (`sgd_step` and `adam_step` of kernels/reference.py).  Formulas and
-defaults are Keras's.  Rates that change from step to step are in schedules.py.  Called by `Sequential.train_step`.
+`base.py` has the step with all its checks; read it first.  The optimizers are in `sgd.py`, `adam.py` and `rmsprop.py`;
+the loops of SGD and Adam are kernels (`sgd_step` and `adam_step` of kernels/reference.py).  Formulas and defaults are
+Keras's.  Learning rates that change during training are in schedules.py.  Called by `Sequential.train_step`.
 """
 
 from .adam import Adam, AdamW

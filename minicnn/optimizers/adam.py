@@ -1,4 +1,7 @@
-"""Adam and AdamW: steps by the mean gradient over its root mean square."""
+"""Adam and AdamW: a step is the mean gradient divided by the root mean square gradient.
+
+Checks, clipping and state are in base.py: read it first.  The loop is `adam_step` of the kernel sets.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +15,7 @@ from .checks import at_least_tiny, fraction, names_of
 
 
 class Adam(Optimizer):
-    """Adaptive moments: each weight moves by its mean gradient over its root mean square gradient.
+    """Adaptive moments: each weight changes by its mean gradient divided by its root mean square gradient.
 
     m += (1 - beta_1) (g - m);  v += (1 - beta_2) (g^2 - v)
     w -= lr sqrt(1 - beta_2^t) / (1 - beta_1^t)  m / (sqrt(v) + epsilon)
@@ -21,9 +24,11 @@ class Adam(Optimizer):
     ----------
     learning_rate : float or schedule
     beta_1, beta_2 : float in [0, 1)
+        Decay rates of the moments m and v.
     epsilon : float
-        The paper's "epsilon hat", added after the bias correction has moved into the rate.
+        The paper's "epsilon hat": it is added to sqrt(v), and the bias correction is part of the rate.
     global_clipnorm : float, optional
+        As in `Optimizer`.
 
     References
     ----------
@@ -67,33 +72,34 @@ class Adam(Optimizer):
     ) -> None:
         t = self.iterations + 1
         corrected = rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        decay = rate * self.shrink(name, value)
+        decay = rate * self.weight_decay_for(name, value)
         kernels.adam_step(value, grad, *moments, corrected, self.beta_1, self.beta_2, self.epsilon, decay)
 
     def _may_overflow(self, largest, rate, limit):
-        forgets = self.beta_2 < self.beta_1**2  # v may be 0 while m is not
-        return forgets or super()._may_overflow(largest, rate, limit)
+        v_decays_faster = self.beta_2 < self.beta_1**2  # then v may be 0 while m is not
+        return v_decays_faster or super()._may_overflow(largest, rate, limit)
 
-    def shrink(self, name: str, value: np.ndarray) -> float:
-        """The share of a weight by which it shrinks in a step, before the rate: none."""
+    def weight_decay_for(self, name: str, value: np.ndarray) -> float:
+        """The weight decay of a parameter: 0 in Adam."""
         return 0.0
 
 
 class AdamW(Adam):
-    """Adam, with weights that also shrink:  w -= lr weight_decay w, before Adam's step.
+    """Adam with weight decay:  w -= lr weight_decay w, before Adam's step.
 
     Parameters
     ----------
     learning_rate, beta_1, beta_2, epsilon, global_clipnorm : as in `Adam`
     weight_decay : float, at least 0
+        Strength of the decay: in each step, a weight loses the fraction learning_rate * weight_decay.
     exclude_from_weight_decay : str or sequence of str
-        Parameters whose name contains one of these do not shrink either, for example ("dense_2",).
+        Parts of names, for example ("dense_2",); parameters whose names contain one of them do not decay.
 
     Notes
     -----
-    Only parameters of two axes or more shrink: the weights of convolutions and dense layers.  Biases, and the scales
-    and shifts of BatchNormalization, have one axis and do not: decaying them limits what the layer can express without
-    regularizing it.  Keras's AdamW lets all shrink that are not excluded by name.
+    Only parameters with two or more axes decay: the weights of convolutions and dense layers.  Biases, and gamma and
+    beta of BatchNormalization, have one axis and do not decay: decaying them limits what the layer can express without
+    regularizing it.  In Keras's AdamW, all parameters decay that are not excluded by name.
 
     References
     ----------
@@ -128,8 +134,8 @@ class AdamW(Adam):
         self.weight_decay = weight_decay
         self.exclude_from_weight_decay = exclude_from_weight_decay
 
-    def shrink(self, name: str, value: np.ndarray) -> float:
-        """`weight_decay`; 0 for a parameter of one axis, or one that is excluded."""
+    def weight_decay_for(self, name: str, value: np.ndarray) -> float:
+        """`weight_decay`, or 0 for a parameter that has one axis or is excluded."""
         excluded = any(part in name for part in self.exclude_from_weight_decay)
         return self.weight_decay if value.ndim > 1 and not excluded else 0.0
 

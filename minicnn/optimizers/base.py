@@ -1,7 +1,8 @@
-"""Optimizer, the base of all: it checks, clips, lets each parameter move, and owns the state that this takes.
+"""Optimizer: the base class, which checks and clips gradients, updates each parameter, and owns the state.
 
-The state is the moments (velocities, averages of gradients), kept by parameter name.  Nothing here knows of layers, and
-every array is checked before a kernel sees it.  Called by `Sequential.train_step`.
+The state consists of the moments (velocities, averages of gradients) by parameter name.  The equations are in the
+subclasses; read sgd.py next.  Nothing here depends on layers, and every array is checked before a kernel receives it.
+Called by `Sequential.train_step`.
 """
 
 import inspect
@@ -32,45 +33,46 @@ Rate = float | Callable[[int], float]  # a number, or a schedule
 HINTS = {
     "lr": "It is called learning_rate.",
     "decay": "Give a schedule as learning_rate, for example ExponentialDecay(0.1, 1000, 0.9).",
-    "clipnorm": "Gradients are clipped together: global_clipnorm=1.0.",
-    "clipvalue": "Gradients are clipped together: global_clipnorm=1.0.",
-    "weight_decay": "AdamW has it.",
-    "use_ema": "Give fit the callback MovingAverage().",
+    "clipnorm": "All gradients are clipped together: use global_clipnorm=1.0.",
+    "clipvalue": "All gradients are clipped together: use global_clipnorm=1.0.",
+    "weight_decay": "Use AdamW, which has weight decay.",
+    "use_ema": "Pass the callback ExponentialMovingAverage() to fit.",
 }
 
 
 class Optimizer:
-    """The base: check, clip, let each parameter move, count the step.
+    """The base class of optimizers: a step checks and clips the gradients, and updates each parameter.
 
     Parameters
     ----------
     learning_rate : float, above 0, or schedule
-        A number may be changed between steps.  A schedule (schedules.py) is a function from the number of steps
-        done to the rate of the next; a number that is set afterwards takes its place.
+        A number, which may be changed between steps, or a schedule (schedules.py): a function from the number of
+        finished steps to the rate of the next step.  Assigning a number replaces a schedule.
     global_clipnorm : float, optional
-        If all gradients together are longer than this, they are scaled to this length.
+        Largest norm of all gradients together; longer gradients are scaled to this norm (default: no clipping).
 
     Attributes
     ----------
     iterations : int
-        How many steps were done.
+        Number of finished steps.
     schedule : callable or None
-        What the rate follows from, if it does.
+        Schedule of the learning rate, if there is one.
     owner : object or None
-        The token of the model whose state this is; see `bind`.
+        Token of the model to which the state belongs; see `bind`.
     bound_rate : float or None
-        The rate at the last `bind`, before callbacks changed it.
+        Learning rate at the last `bind`, before callbacks changed it.
 
     Raises
     ------
     ArgumentError
-        For a setting out of range, when it is given or assigned.
+        If a setting is out of range, in the constructor or when it is assigned.
     UnknownAttributeError
-        When an attribute is set that the optimizer does not have, such as `lr`.
+        If an attribute is assigned that the optimizer does not have, such as `lr`.
 
     Notes
     -----
-    To write an optimizer, subclass this class: name its moments in `moments` and write its equation in `update`.
+    To write an optimizer, subclass this class: list the names of its moments in `moments`, and write its equation in
+    `update`.
 
     Examples
     --------
@@ -85,12 +87,12 @@ class Optimizer:
     array([0.5, 1.5])
     """
 
-    moments: tuple[str, ...] = ()  # the arrays kept for each parameter, each starting at 0
-    squares: tuple[str, ...] = ()  # those of them that are never below 0
-    checks: Mapping[str, Callable] = {"global_clipnorm": positive_or_none}  # what each setting must be
+    moments: tuple[str, ...] = ()  # names of the arrays that each parameter has as state; they start at 0
+    squares: tuple[str, ...] = ()  # names of the moments that are never below 0
+    checks: Mapping[str, Callable] = {"global_clipnorm": positive_or_none}  # check of each setting
 
     def __new__(cls, *arguments: Any, **settings: Any):
-        """Refuse unknown settings in words; pickle calls this without any."""
+        """Refuse unknown settings with a message; pickle calls this without settings."""
         known = list(inspect.signature(cls.__init__).parameters)[1:]
         unknown = [name for name in settings if name not in known]
         if unknown and is_own(cls):
@@ -104,14 +106,14 @@ class Optimizer:
         self.bound_rate: float | None = None
         self._iterations = 0
         self._moments: dict[str, tuple[np.ndarray, ...]] = {}  # by parameter, in the order of `moments`
-        self._large = False  # whether weights or moments have come near the largest numbers
+        self._large = False  # whether weights or moments are so large that the next step may overflow
         self.learning_rate = learning_rate
         self.global_clipnorm = global_clipnorm
 
     # ------------------------------------------------------------------------------- settings
     @property
     def learning_rate(self) -> float:
-        """The rate of the next step; during one, of that step."""
+        """The rate of the next step; during a step, the rate of that step."""
         return self._rate if self.schedule is None else scheduled(self.schedule, self._iterations)
 
     @learning_rate.setter
@@ -119,7 +121,9 @@ class Optimizer:
         where = f"{type(self).__name__} learning_rate"
         if inspect.isclass(rate):
             expected = "a number or a schedule"
-            raise ArgumentError(where, expected, f"the class {rate.__name__}", "Write it with its settings.")
+            raise ArgumentError(
+                where, expected, f"the class {rate.__name__}", f"Make a schedule: {rate.__name__}(...)."
+            )
         if callable(rate):
             scheduled(rate, self._iterations)
             self.schedule = rate
@@ -137,25 +141,25 @@ class Optimizer:
         return self._iterations
 
     def bind(self, owner: Any) -> None:
-        """Belong to a model from now on; `compile` calls this.
+        """Assign the optimizer to a model; `compile` calls this.
 
         Parameters
         ----------
         owner : object
-            The model's token, compared by identity.  With the same token the state is kept; with another one it
-            starts afresh: no steps, no moments.  A state that is to be restored is set after `compile`.
+            Token of the model, compared by identity.  With the same token the state stays; with another token it is
+            reset: 0 iterations, no moments.  To restore a state, set it after `compile`.
         """
         if owner is not self.owner:
             self.owner, self._iterations, self._moments, self._large = owner, 0, {}, False
         self.bound_rate = self.learning_rate
 
     def get_config(self) -> dict:
-        """The class and its settings as plain values, a schedule likewise; `find_optimizer` takes it.
+        """The class and its settings as a dictionary for JSON; `find_optimizer` makes the optimizer from it.
 
         Raises
         ------
         ArgumentError
-            If the rate follows from a function of the user's own.
+            If the schedule is a user's function, which has no description.
         """
         config: dict[str, Any] = {"class": type(self).__name__}
         for name in list(inspect.signature(type(self).__init__).parameters)[1:]:
@@ -193,21 +197,21 @@ class Optimizer:
 
     # ------------------------------------------------------------------------------- the step
     def step(self, parameters: Iterable | Mapping[str, Any], kernels: ModuleType | None = None) -> None:
-        """Move every trainable parameter once, in place, by its gradient.
+        """Update every trainable parameter once, in place, from its gradient.
 
         Parameters
         ----------
         parameters : list of Parameter, or dict from name to Parameter
-            State is kept by these names.
+            Parameters to update; the state is stored under their names.
         kernels : module, optional
-            The kernel set that computes (default: reference).
+            Kernel set that does the arithmetic (default: reference).
 
         Raises
         ------
         ArgumentError
-            If two parameters have one name, or the schedule gives a rate that is negative or no number.
+            If two parameters have the same name, or the schedule returns a rate that is negative or not a number.
         ShapeError
-            If a gradient is missing or has another shape than what it moves, or the state is of other parameters.
+            If a gradient is missing or differs in shape from its parameter, or the state belongs to other parameters.
         NonFiniteError
             If a gradient holds NaN or infinity, or a weight or a moment would after the step.  The parameter is named.
 
@@ -224,7 +228,7 @@ class Optimizer:
         if self.global_clipnorm is not None and largest > 0:
             moving, largest = self._clipped(moving, largest)
         if self._large or self._may_overflow(largest, rate, limit):
-            self._move_carefully(moving, rate, kernels)
+            self._move_or_restore(moving, rate, kernels)
         else:
             self._move(moving, rate, kernels)
         for name, _, _, moments in moving:
@@ -240,17 +244,20 @@ class Optimizer:
         kernels: ModuleType,
         *moments: np.ndarray,
     ) -> None:
-        """Move one parameter's value in place; subclasses write their equation here.
+        """Update the value of one parameter in place; subclasses write their equation here.
 
         Parameters
         ----------
         name : str
+            Name of the parameter.
         value, grad : array
+            Its value and its gradient.
         rate : float
-            The learning rate of this step, which is number `iterations` + 1.
+            Learning rate of this step, which is step number `iterations` + 1.
         kernels : module
+            Kernel set that does the arithmetic.
         moments : arrays like value
-            In the order of `moments`; they are changed in place too.
+            Moments of the parameter, in the order of `moments`; they are updated in place, too.
         """
         raise NotImplementedError
 
@@ -259,11 +266,11 @@ class Optimizer:
             self.update(name, value, grad, rate, kernels, *moments)
 
     def _may_overflow(self, largest, rate, limit):
-        """Whether a step may leave the range of numbers, by the largest gradient and the rate."""
+        """Whether a step may overflow, given the largest gradient and the rate."""
         return not max(1.0, largest) * max(1.0, rate) <= limit
 
-    def _move_carefully(self, moving, rate, kernels):
-        """Move; if a number overflows, put everything back and say so."""
+    def _move_or_restore(self, moving, rate, kernels):
+        """Update all parameters; if a number overflows, restore everything and raise NonFiniteError."""
         arrays = [(name, array) for name, value, _, moments in moving for array in (value, *moments)]
         before = [array.copy() for _, array in arrays]
         with np.errstate(all="ignore"):
@@ -274,14 +281,14 @@ class Optimizer:
                 array[...] = old
             raise NonFiniteError(
                 lost,
-                "a step that its type of numbers can hold",
-                "one that overflows",
+                "a step whose result its type can represent",
+                "a step that overflows",
                 "Lower the learning rate.",
             )
         self._large = any(is_large(array) for _, array in arrays)
 
     def _moments_of(self, name, value):
-        """The parameter's moments, checked against it; new ones are 0."""
+        """The moments of the parameter, with checks of type and shape; new moments are 0."""
         found = self._moments.get(name)
         if found is None:
             return tuple([np.zeros_like(value) for _ in self.moments])
@@ -290,12 +297,12 @@ class Optimizer:
                 raise ShapeError(
                     f"{type(self).__name__} {name}/{moment}", f"{value.dtype} of shape {value.shape}, like its weight",
                     f"{array.dtype} of shape {array.shape}",
-                    "The optimizer holds the state of another model: compile with a new one.",
+                    "The optimizer holds the state of another model: compile with a new optimizer.",
                 )  # fmt: skip
         return found
 
     def _clipped(self, moving, largest):
-        """What moves and the largest gradient, after `global_clipnorm`."""
+        """The parameters to update, with clipped gradients, and the largest gradient after clipping."""
         gradients = [grad for _, _, grad, _ in moving]
         wide = largest > min(LIMITS.values())  # squares may overflow
         with np.errstate(under="ignore"):
@@ -322,10 +329,10 @@ class Optimizer:
     # ------------------------------------------------------------------------------- state
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """Everything but the settings, as named arrays: copies, ready to save.
+        """Iterations, learning rate and moments as named arrays, which are copies; the settings are in `get_config`.
 
-        Set it to go on from there.  What cannot be such a state is refused, and then nothing is changed: unknown
-        names, numbers that are not finite, moments of another shape than those that are there.
+        Assign a state to resume from it.  An invalid state is refused and changes nothing: unknown names, numbers that
+        are not finite, or moments whose shapes differ from the present ones.
         """
         return {
             "iterations": np.asarray(self._iterations),
@@ -337,10 +344,10 @@ class Optimizer:
         where = f"{type(self).__name__}.state"
         if not isinstance(state, Mapping) or not {"iterations", "learning_rate"} <= set(state):
             expected = "a dictionary with iterations, learning_rate and moments"
-            raise ArgumentError(where, expected, type(state).__name__, "Take optimizer.state.")
+            raise ArgumentError(where, expected, type(state).__name__, "Assign a value of optimizer.state.")
         iterations = check_int(scalar(state["iterations"]), f"{where} iterations", least=0)
         rate = check_number(scalar(state["learning_rate"]), f"{where} learning_rate", 0)
-        if self.schedule is None:  # a schedule gives the rate again from the iterations
+        if self.schedule is None:  # with a schedule, the rate follows from the iterations
             rate = positive(rate, f"{where} learning_rate")
         moments = {
             name: self._checked_moment(name, array, where)
@@ -367,23 +374,29 @@ class Optimizer:
         }
 
     def _checked_moment(self, name, array, where):
-        """A copy of a moment that a state holds."""
+        """A copy of a moment in a state, after checks."""
         parameter, _, moment = name.rpartition("/") if isinstance(name, str) else ("", "", name)
         if not parameter or moment not in self.moments:
             known = ", ".join(f"NAME/{moment}" for moment in self.moments) or "none"
             raise ArgumentError(
-                where, f"moments among {known}", repr(name), "Take the state of such an optimizer."
+                where,
+                f"moments among {known}",
+                repr(name),
+                f"Take the state of another {type(self).__name__}.",
             )
         if not isinstance(array, np.ndarray) or array.dtype not in LIMITS:
             received = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
             raise ArgumentError(f"{where} {name}", "an array of float32 or float64", received)
         if not np.isfinite(array).all() or (moment in self.squares and (array < 0).any()):
-            expected = "numbers of at least 0" if moment in self.squares else "finite numbers"
-            raise ArgumentError(f"{where} {name}", expected, "others")
+            if moment in self.squares:
+                expected, received = "finite numbers of at least 0", "negative numbers, NaN or infinity"
+            else:
+                expected, received = "finite numbers", "NaN or infinity"
+            raise ArgumentError(f"{where} {name}", expected, received)
         present = self._named_moments().get(name)
         if present is not None and (present.shape, present.dtype) != (array.shape, array.dtype):
             raise ShapeError(
                 f"{where} {name}", f"{present.dtype} of shape {present.shape}", f"{array.dtype} of shape {array.shape}",
-                "Take the state of the same model's optimizer.",
+                "Take the state of an optimizer of the same model.",
             )  # fmt: skip
         return np.array(array, order="C")

@@ -1,4 +1,7 @@
-"""What optimizers check: settings, gradients and the rates of schedules.  Called by the other files of this folder."""
+"""Checks of settings, gradients and scheduled learning rates, called by the other files of this folder.
+
+The checks of a saved state are in base.py; the settings of schedules are checked in schedules.py.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +12,7 @@ import numpy as np
 
 from ..errors import ArgumentError, NonFiniteError, ShapeError, StateError, check_number
 
-# Gradients and rates up to these cannot overflow within a step, not even squared; nor weights up to their square.
+# With gradients and rates up to these limits, and weights up to their square, a step cannot overflow.
 LIMITS = {np.dtype("float32"): 1e15, np.dtype("float64"): 1e150}
 
 
@@ -29,29 +32,31 @@ def positive_or_none(value: Any, where: str) -> float | None:
 
 
 def at_least_tiny(value: Any, where: str) -> float:
-    """An epsilon that float32 can hold, because 0 / 0 is NaN."""
+    """A number of at least 1e-30, which float32 can represent: an epsilon of 0 would allow 0 / 0."""
     return check_number(value, where, 1e-30)
 
 
 def is_own(cls: type) -> bool:
-    """Whether a class is the library's, not a user's."""
+    """Whether a class belongs to the library and not to a user."""
     return cls.__module__.startswith("minicnn.")
 
 
 def by_name(parameters: Iterable | Mapping[str, Any]) -> Mapping[str, Any]:
-    """A list of parameters, or a dictionary of them, as a dictionary."""
+    """The parameters as a dictionary by name, from a list or a dictionary."""
     if isinstance(parameters, Mapping):
         return parameters
     parameters = list(parameters)
     named = {parameter.name: parameter for parameter in parameters}
     if len(named) < len(parameters):
         names = ", ".join(parameter.name for parameter in parameters)
-        raise ArgumentError("step", "parameters of different names", names, "Name them apart.")
+        raise ArgumentError(
+            "step", "parameters with different names", names, "Give each parameter its own name."
+        )
     return named
 
 
 def checked_gradient(name: str, parameter: Any) -> np.ndarray:
-    """A parameter's gradient in the parameter's type, if it has one that fits."""
+    """The gradient of a parameter, in the type of the parameter, if it exists and fits."""
     if parameter.value is None:
         raise StateError(f"step {name}", "a parameter with a value", "none", "Build the model first.")
     value, grad = parameter.value, parameter.grad
@@ -61,7 +66,7 @@ def checked_gradient(name: str, parameter: Any) -> np.ndarray:
     if array is None or array.shape != value.shape or array.dtype.kind not in "fiub":
         found = "none" if array is None else f"{array.dtype} of shape {array.shape}"
         wanted = f"a gradient of shape {value.shape}"
-        raise ShapeError(name, wanted, found, "Go backward first, with a gradient for each output.")
+        raise ShapeError(name, wanted, found, "Call backward first, with a gradient for each output.")
     if array.dtype == value.dtype:
         return array
     with np.errstate(over="ignore", under="ignore"):
@@ -69,7 +74,7 @@ def checked_gradient(name: str, parameter: Any) -> np.ndarray:
 
 
 def largest_of(name: str, grad: np.ndarray, kernels: ModuleType) -> float:
-    """The gradient's largest absolute value; NonFiniteError if it holds NaN or infinity."""
+    """The largest absolute value of the gradient; raises NonFiniteError if it holds NaN or infinity."""
     largest = kernels.largest(grad)
     if not math.isfinite(largest):
         received = "NaN" if math.isnan(largest) else "infinity"
@@ -78,12 +83,12 @@ def largest_of(name: str, grad: np.ndarray, kernels: ModuleType) -> float:
 
 
 def is_large(array: np.ndarray) -> bool:
-    """Whether a weight or moment is so large that a step may overflow."""
+    """Whether weights or moments are so large that a step may overflow."""
     return np.abs(array).max(initial=0) > LIMITS[array.dtype] ** 2
 
 
 def scheduled(schedule: Callable[[int], float], step: int) -> float:
-    """The rate that a schedule gives for a step; 0 is allowed, because a cosine ends there."""
+    """The rate of a schedule at a step; 0 is allowed, because a cosine decay ends there."""
     rate = scalar(schedule(step))
     try:
         return check_number(rate, "rate", 0)
@@ -101,10 +106,8 @@ def scalar(value: Any) -> Any:
 
 
 def names_of(value: Any, where: str) -> tuple[str, ...]:
-    """One or several parts of parameters' names, as a tuple."""
+    """One or several parts of parameter names, as a tuple."""
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
-        raise ArgumentError(
-            where, "parts of parameters' names", repr(value), 'Give for example ("dense_2",).'
-        )
+        raise ArgumentError(where, "parts of parameter names", repr(value), 'Give for example ("dense_2",).')
     return tuple(names)

@@ -1,4 +1,8 @@
-"""Optimizers by name, and from what `get_config` gave.  Called by `Sequential.compile` and saving/loading.py."""
+"""`find_optimizer`: makes an optimizer from a name or from a dictionary of `get_config`.
+
+It only makes optimizers of the library and classes that the caller passes in.  Called by `Sequential.compile` and
+saving/loading.py.
+"""
 
 import difflib
 import inspect
@@ -16,18 +20,18 @@ BY_NAME = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
 
 
 def find_optimizer(value: Any, custom: Mapping[str, type] | None = None) -> Optimizer:
-    """An optimizer from a name in any capitals, an object, or what `get_config` gave.
+    """The optimizer for a name (in upper or lower case), an Optimizer, or a dictionary from `get_config`.
 
     Parameters
     ----------
     value : str, Optimizer or dict
     custom : dict from name to class, optional
-        A user's own optimizers and schedules; they come before the library's.
+        The user's own optimizers and schedules; they take precedence over the library's.
 
     Raises
     ------
     ArgumentError
-        For anything else, and settings that the optimizer does not have.
+        If `value` is none of these, or has settings that the optimizer does not have.
 
     Examples
     --------
@@ -58,7 +62,12 @@ def _from_config(config, custom):
     known = {made.__name__: made for made in BY_NAME.values()} | dict(custom)
     made = known.get(name) if isinstance(name, str) else None
     if not isinstance(made, type) or not issubclass(made, Optimizer):
-        raise ArgumentError("optimizer", f"a class among {', '.join(known)}", repr(name), "Hand it over.")
+        raise ArgumentError(
+            "optimizer",
+            f"a class among {', '.join(known)}",
+            repr(name),
+            "Pass your own class in custom_objects.",
+        )
     settings = {key: value for key, value in config.items() if key != "class"}
     if isinstance(settings.get("learning_rate"), Mapping):
         settings["learning_rate"] = schedules.find_schedule(settings["learning_rate"], custom)
@@ -67,4 +76,4 @@ def _from_config(config, custom):
     except MinicnnError:
         raise
     except TypeError as error:
-        raise ArgumentError(f"optimizer {name}", "settings that it has", str(error)) from error
+        raise ArgumentError(f"optimizer {name}", "settings of its constructor", str(error)) from error

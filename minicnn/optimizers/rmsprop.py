@@ -1,4 +1,7 @@
-"""RMSprop: steps by the gradient over its root mean square."""
+"""RMSprop: a step is the gradient divided by its root mean square.
+
+Checks, clipping and state are in base.py: read it first.  There is no kernel for it; `update` is written in NumPy.
+"""
 
 from types import ModuleType
 
@@ -10,21 +13,23 @@ from .checks import at_least_tiny, fraction
 
 
 class RMSprop(Optimizer):
-    """Each weight moves by its gradient over the root of a moving average of the gradient's square.
+    """Each weight changes by its gradient divided by the root of the moving average of the squared gradient.
 
     v = rho v + (1 - rho) g^2;  w -= lr g / sqrt(v + epsilon)
 
-    With momentum, b = momentum b + lr g / sqrt(v + epsilon) is what w moves by.  When centered, v - a^2 stands in the
-    place of v, where a = rho a + (1 - rho) g.
+    With momentum:  b = momentum b + lr g / sqrt(v + epsilon);  w -= b
+    When centered, v - a^2 replaces v in these equations, with a = rho a + (1 - rho) g.
 
     Parameters
     ----------
     learning_rate : float or schedule
     rho, momentum : float in [0, 1)
     epsilon : float
-        Added under the root, as in Keras; PyTorch adds it to the root.
+        Number added under the root, as in Keras; PyTorch adds it to the root.
     centered : bool
+        Whether to divide by the standard deviation of the gradient instead of its root mean square.
     global_clipnorm : float, optional
+        As in `Optimizer`.
 
     References
     ----------
@@ -62,7 +67,7 @@ class RMSprop(Optimizer):
 
     @property
     def moments(self) -> tuple[str, ...]:  # type: ignore[override]
-        """ "v", "a" if centered, "b" with momentum."""
+        """The names of the moments: "v", also "a" if centered, also "b" with momentum."""
         return ("v",) + ("a",) * self.centered + ("b",) * (self.momentum > 0)
 
     def update(
@@ -84,7 +89,7 @@ class RMSprop(Optimizer):
                 a = found["a"]
                 a *= self.rho
                 a += (1 - self.rho) * grad
-                square = np.maximum(v - a * a, 0)  # which rounding can take below 0
+                square = np.maximum(v - a * a, 0)  # rounding can make v - a^2 negative
             move = rate * grad / np.sqrt(square + self.epsilon)
             if self.momentum > 0:
                 found["b"] *= self.momentum

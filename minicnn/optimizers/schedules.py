@@ -1,11 +1,12 @@
-"""Learning-rate schedules: functions from the number of steps done to the rate of the next.
+"""Learning-rate schedules: functions from the number of finished steps to the learning rate of the next step.
 
     steps = len(loader)  # batches per epoch
     optimizer = AdamW(WarmUp(CosineDecay(2e-3, 23 * steps), steps))
 
-A schedule remembers nothing.  An optimizer saves the number of its steps, and the rate follows from that, so a resumed
-run continues where it was.  Names and formulas are Keras's where Keras has one.  Any function of the step will do;
-these four are the usual ones.  Called by optimizers/ through the optimizer's `learning_rate`.
+A step is one iteration of the optimizer.  A schedule has no state: the optimizer saves its number of iterations, so a
+resumed run continues with the same rates.  Names and formulas are Keras's where Keras has the schedule.  Any function
+of the step can be a schedule; these four are the usual ones.  Rates that depend on the validation loss are in
+training/callbacks (ReduceLROnPlateau).  Called by base.py through `Optimizer.learning_rate`.
 """
 
 import inspect
@@ -18,10 +19,10 @@ from ..errors import ArgumentError, MinicnnError, check_bool, check_int, check_n
 
 
 class Schedule:
-    """The base of the schedules here: it checks their settings, and describes them."""
+    """The base class of these schedules: it checks their settings and describes them for a file."""
 
     def get_config(self) -> dict:
-        """The class and its settings as plain values; `find_schedule` takes it."""
+        """The class and its settings as a dictionary for JSON; `find_schedule` makes the schedule from it."""
         settings = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         described = {
             name: describe_schedule(value) if callable(value) else value for name, value in settings.items()
@@ -29,23 +30,24 @@ class Schedule:
         return {"class": type(self).__name__} | described
 
     def _check(self, **checks: Callable[[Any, str], Any]) -> None:
-        """Replace each setting by what its check makes of it."""
+        """Check each setting and replace it by the checked value."""
         for name, check in checks.items():
             value = check(getattr(self, name), f"{type(self).__name__} {name}")
-            object.__setattr__(self, name, value)  # frozen from here on
+            object.__setattr__(self, name, value)  # the dataclass is frozen
 
 
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """Half a cosine from the initial rate down to `alpha` of it:  rate (alpha + (1 - alpha)(1 + cos(pi t)) / 2).
+    """Half a cosine from the initial rate down to `alpha` times it:  rate (alpha + (1 - alpha)(1 + cos(pi t)) / 2).
 
-    t goes from 0 to 1 in `decay_steps`; afterwards the rate stays.
+    t goes from 0 to 1 in `decay_steps` steps; then the rate stays constant.
 
     Parameters
     ----------
     initial_learning_rate : float
     decay_steps : int
     alpha : float in [0, 1]
+        The final rate as a fraction of the initial rate.
 
     References
     ----------
@@ -71,14 +73,16 @@ class CosineDecay(Schedule):
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """rate * decay_rate ^ (step / decay_steps); with `staircase` the exponent is cut to a whole number.
+    """rate * decay_rate ^ (step / decay_steps); with `staircase`, the exponent is rounded down to a whole number.
 
     Parameters
     ----------
     initial_learning_rate : float
     decay_steps : int
+        Number of steps in which the rate is multiplied by `decay_rate`.
     decay_rate : float
     staircase : bool
+        Whether the rate changes only every `decay_steps` steps.
 
     Examples
     --------
@@ -100,22 +104,23 @@ class ExponentialDecay(Schedule):
         exponent = step // self.decay_steps if self.staircase else step / self.decay_steps
         try:
             return self.initial_learning_rate * self.decay_rate**exponent
-        except OverflowError:  # a rate that grows; the optimizer refuses it
+        except OverflowError:  # a growing rate; the optimizer refuses infinity
             return math.inf
 
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up along half a cosine, then down along another to almost nothing.
+    """One cycle: the rate rises along half a cosine, then falls along another to almost 0.
 
     Parameters
     ----------
     max_learning_rate : float
+        The largest rate.
     total_steps : int
     rising : float in (0, 1)
-        The share of the steps in which the rate rises.
+        Fraction of the steps in which the rate rises.
     start, end : float
-        The first and the last rate are the largest divided by these.
+        Divisors: the first rate is the largest rate divided by `start`, the last is the largest divided by `end`.
 
     References
     ----------
@@ -150,13 +155,14 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Another schedule, or one rate, whose first steps are shorter: step k of the first `steps` takes (k + 1) / steps.
+    """Linear warm-up before another schedule or a constant rate: step k of the first `steps` has (k + 1) / steps of it.
 
     Parameters
     ----------
     after : schedule or float
-        What follows; its own steps are counted from the end of the warm-up.
+        Schedule or rate after the warm-up; the steps of the schedule are counted from the end of the warm-up.
     steps : int
+        Number of steps of the warm-up.
 
     References
     ----------
@@ -179,7 +185,7 @@ class WarmUp(Schedule):
         return following * (step + 1) / self.steps if step < self.steps else following
 
 
-# For commands: from the largest rate and the number of steps to what an optimizer takes.
+# For the command line: functions from the largest rate and the number of steps to a rate or schedule.
 BY_NAME = {
     "constant": lambda rate, steps: rate,
     "cosine": CosineDecay,
@@ -190,12 +196,12 @@ CLASSES = {made.__name__: made for made in (CosineDecay, ExponentialDecay, OneCy
 
 
 def describe_schedule(schedule: Any) -> dict:
-    """A schedule's class and settings as JSON can hold them.
+    """The class and the settings of a schedule as a dictionary for JSON.
 
     Raises
     ------
     ArgumentError
-        For a function, of which a file cannot say what it computes.
+        If the schedule is a function, which a file cannot describe.
     """
     if inspect.isclass(schedule) or not callable(getattr(schedule, "get_config", None)):
         expected = "a schedule with get_config"
@@ -206,18 +212,18 @@ def describe_schedule(schedule: Any) -> dict:
 def find_schedule(
     config: Mapping[str, Any], custom: Mapping[str, Any] | None = None
 ) -> Callable[[int], float]:
-    """The schedule that `describe_schedule` described.
+    """The schedule for a dictionary of `describe_schedule`.
 
     Parameters
     ----------
     config : dict
     custom : dict from name to class, optional
-        A user's own schedules; they come before the library's.
+        The user's own schedules; they take precedence over the library's.
 
     Raises
     ------
     ArgumentError
-        For a class that there is not, or settings that it refuses.
+        If the class does not exist, or refuses the settings.
 
     Examples
     --------
@@ -228,7 +234,12 @@ def find_schedule(
     name = config.get("class")
     made = known.get(name) if isinstance(name, str) else None
     if made is None:
-        raise ArgumentError("schedule", f"a class among {', '.join(known)}", repr(name), "Hand it over.")
+        raise ArgumentError(
+            "schedule",
+            f"a class among {', '.join(known)}",
+            repr(name),
+            "Pass your own class in custom_objects.",
+        )
     settings = {
         key: find_schedule(value, custom) if isinstance(value, Mapping) and "class" in value else value
         for key, value in config.items()
@@ -239,7 +250,7 @@ def find_schedule(
     except MinicnnError:
         raise
     except TypeError as error:
-        raise ArgumentError(f"schedule {name}", "settings that it has", str(error)) from error
+        raise ArgumentError(f"schedule {name}", "settings of its constructor", str(error)) from error
 
 
 def _cosine(begin, end, share):
@@ -259,7 +270,7 @@ def _inner_share(value, where):
 
 
 def _rate(value, where):
-    """A schedule, or one rate."""
+    """The value, if it is a schedule or a positive rate."""
     if callable(value) and not inspect.isclass(value):
         return value
     return _positive(value, where)

@@ -1,4 +1,7 @@
-"""SGD: stochastic gradient descent, with momentum."""
+"""SGD: stochastic gradient descent, with or without momentum.
+
+Checks, clipping and state are in base.py: read it first.  The loop is `sgd_step` of the kernel sets.
+"""
 
 from types import ModuleType
 
@@ -17,7 +20,9 @@ class SGD(Optimizer):
     learning_rate : float or schedule
     momentum : float in [0, 1)
     nesterov : bool
+        Whether to use Nesterov momentum.
     global_clipnorm : float, optional
+        As in `Optimizer`.
 
     References
     ----------

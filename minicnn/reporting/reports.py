@@ -1,8 +1,9 @@
-"""How good a trained classifier is: its metrics ready for JSON, as a table, and as plots.
+"""Reports on a trained classifier: its metrics for JSON, as a table, and as plots.
 
-The metrics are those of metrics.py, the plots are drawn in plots.py; this file chooses what a reader wants to see.
-It is for one class per sample (one sigmoid or a softmax); what outputs mean is said by an `Outputs`.
-Called by examples/catdog.py and examples/ship.py.
+The metrics are computed in metrics.py, and the plots are drawn in plots.py; this file chooses what to show.  It is for
+classifiers with one class per sample (one sigmoid or a softmax); an `Outputs` says what the outputs mean.
+
+Called by minicnn/cli/ and benchmarks/release_model.py.
 """
 
 import math
@@ -17,11 +18,13 @@ import numpy as np
 from .. import metrics
 from ..errors import ShapeError
 from ..outputs import Outputs
+from ..runtime.printing import shortened
 
-SAMPLES, SHOWN, MISTAKES = 16, 24, 12  # images
+SAMPLES, SHOWN, MISTAKES = 16, 24, 12  # numbers of images
+WIDEST, ROWS, LONGEST = 110, 20, 32  # of a table: characters per line, classes listed, characters of a name
 
 
-def judge(
+def classification_report(
     target: np.ndarray, prediction: np.ndarray, class_names: Sequence[str], outputs: Outputs | None = None
 ) -> dict:
     """All metrics of a prediction, ready for JSON.
@@ -32,25 +35,28 @@ def judge(
     prediction : array (N, 1) or (N, K)
     class_names : sequence of str
     outputs : Outputs, optional
-        What the prediction means, as `model.outputs` says (default: probabilities of one sigmoid or a softmax).
+        The meaning of the prediction, such as `model.outputs` (default: probabilities of one sigmoid or a softmax).
 
     Raises
     ------
     ArgumentError
-        For independent labels and numbers, which have no confusion matrix.
+        For independent labels or numbers, which have no confusion matrix.
     ShapeError
-        If there is not one name per class, or targets and predictions do not fit together.
+        If there is not one name per class, or if targets and predictions do not fit together.
 
     Examples
     --------
-    >>> report = judge(np.array([0, 1, 1]), np.array([[0.2], [0.9], [0.4]]), ["cat", "dog"])
+    >>> report = classification_report(np.array([0, 1, 1]), np.array([[0.2], [0.9], [0.4]]), ["cat", "dog"])
     >>> report["confusion_matrix"], report["recall"]
     ([[1, 0], [1, 1]], [1.0, 0.5])
     """
     counts = metrics.confusion_matrix(target, prediction, outputs)
     if len(class_names) != len(counts):
         raise ShapeError(
-            "judge", f"{len(counts)} class names", f"{len(class_names)}", "Give one name per class."
+            "classification_report",
+            f"{len(counts)} class names",
+            f"{len(class_names)}",
+            "Give one name per class.",
         )
     accuracy = metrics.accuracy(target, prediction, outputs)
     report = {
@@ -71,7 +77,7 @@ def judge(
     return report
 
 
-def run(model: Any, training: Any, validation: Any) -> dict:
+def training_report(model: Any, training: Any, validation: Any) -> dict:
     """The size and cost of a training run, ready for JSON.
 
     Parameters
@@ -85,8 +91,8 @@ def run(model: Any, training: Any, validation: Any) -> dict:
     return {
         "parameters": sum(parameter.value.size for parameter in model.parameters),
         "kernels": model.kernels_name,
-        "training_pictures": training.samples,
-        "validation_pictures": validation.samples,
+        "training_images": training.samples,
+        "validation_images": validation.samples,
         "skipped_files": [str(error) for error in training.bad + validation.bad],
         "epochs": len(history.seconds),
         "training_accuracy": finite(history.history["accuracy"][-1]),
@@ -97,12 +103,12 @@ def run(model: Any, training: Any, validation: Any) -> dict:
 
 
 def finite(value: float) -> float | None:
-    """A number as JSON can hold it: None for NaN."""
+    """A number as JSON can hold it: NaN and infinity become None."""
     return float(value) if math.isfinite(value) else None
 
 
 def peak_memory() -> float | None:
-    """The most memory this process has held, in MB; None where the system does not report it (Windows)."""
+    """The peak memory of this process in MB; None if the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:
@@ -112,12 +118,14 @@ def peak_memory() -> float | None:
 
 
 def table(report: dict) -> str:
-    """The most important metrics, then the confusion matrix.
+    """The most important metrics as text, then the confusion matrix.
+
+    If the matrix does not fit into a line of 110 characters, the classes with the lowest recall are listed instead.
 
     Examples
     --------
-    >>> print(table(judge(np.array([0, 1, 1]), np.array([[0.2], [0.9], [0.4]]), ["cat", "dog"])))
-    accuracy 0.6667 ± 0.2722 on 3 pictures, log-loss 0.4149, AUC 1.0000
+    >>> print(table(classification_report(np.array([0, 1, 1]), np.array([[0.2], [0.9], [0.4]]), ["cat", "dog"])))
+    accuracy 0.6667 ± 0.2722 on 3 images, log-loss 0.4149, AUC 1.0000
                   as cat   as dog   precision   recall
     true cat           1        0       0.500    1.000
     true dog           1        1       1.000    0.500
@@ -125,11 +133,13 @@ def table(report: dict) -> str:
     count = int(np.sum(report["confusion_matrix"]))
     auc = "undefined" if report["auc"] is None else f"{report['auc']:.4f}"
     lines = [
-        f"accuracy {report['accuracy']:.4f} ± {report['accuracy_standard_error']:.4f} on {count} pictures, "
+        f"accuracy {report['accuracy']:.4f} ± {report['accuracy_standard_error']:.4f} on {count} images, "
         f"log-loss {report['log_loss']:.4f}, AUC {auc}"
     ]
-    names = report["class_names"]
+    names = [shortened(name, LONGEST) for name in report["class_names"]]
     width = max(map(len, names)) + 3
+    if (width + 5) + len(names) * (width + 3) + 21 > WIDEST:
+        return "\n".join(lines + _lowest_recall(report, names))
     heads = "".join(f"{'as ' + name:>{width + 3}}" for name in names)
     lines.append(f"{'':{width + 5}}{heads}   precision   recall")
     for k, (name, row) in enumerate(zip(names, report["confusion_matrix"], strict=True)):
@@ -139,17 +149,36 @@ def table(report: dict) -> str:
     return "\n".join(lines)
 
 
+def _lowest_recall(report, names):
+    """Lines on the classes with the lowest recall, each with the class that it is confused with most."""
+    width = max(map(len, names)) + 3
+    counts, recall = np.array(report["confusion_matrix"]), np.array(report["recall"])
+    worst = np.argsort(recall, kind="stable")
+    lines = [f"{'class':<{width}}images   precision   recall   most often confused with"]
+    for k in worst[:ROWS]:
+        others = np.where(np.arange(len(names)) == k, 0, counts[k])
+        most = int(others.argmax())
+        confused = f"{names[most]} ({others[most]})" if others[most] else "none"
+        numbers = f"{counts[k].sum():>6}   {report['precision'][k]:9.3f}   {recall[k]:6.3f}"
+        lines.append(f"{names[k]:<{width}}{numbers}   {confused}")
+    if len(names) > ROWS:
+        lines.append(
+            f"and {len(names) - ROWS} more classes, with a recall of at least {recall[worst[ROWS]]:.3f}"
+        )
+    return lines
+
+
 def draw_samples(path: str | Path, loader: Any, class_names: Sequence[str], augmentation: Any) -> None:
-    """Some images of a loader, each next to its augmented form: by the loader's augmentation, or the one given."""
+    """Draw some images of a loader, each with an augmented copy: by the loader's augmentation, or by the one given."""
     from .. import data
-    from . import plots  # here, so that training does not wait for matplotlib
+    from . import plots  # here, because importing matplotlib is slow
 
     chosen = np.linspace(0, loader.samples - 1, SAMPLES).astype(int)
-    pictures = loader.x[chosen]
-    augmented = (loader.augmentation or augmentation)(pictures, chosen, epoch=0)
-    note = "; beside each, changed at random" + ("" if loader.augmentation else " (this run did not)")
+    images = loader.x[chosen]
+    augmented = (loader.augmentation or augmentation)(images, chosen, epoch=0)
+    note = "; next to each, an augmented copy" + ("" if loader.augmentation else " (not used in this run)")
     titles = [class_names[label] for label in loader.y[chosen]]
-    plots.samples(path, data.to_float(pictures), augmented, titles, note)
+    plots.samples(path, data.to_float(images), augmented, titles, note)
 
 
 def draw_results(
@@ -161,26 +190,26 @@ def draw_results(
     class_names: Sequence[str],
     outputs: Outputs | None = None,
 ) -> None:
-    """Draw curves.png; predictions.png, the most confident mistakes last; confusion.png.
+    """Draw curves.png, confusion.png, reliability.png, and predictions.png with the most confident mistakes last.
 
     Parameters
     ----------
     folder : Path
     history : History
     best_epoch : int
-        From 0; marked in the curves.
+        The epoch to mark in the curves, counted from 0.
     loader : Loader
         The images that were predicted, in order.
     prediction : array
     class_names : sequence of str
     outputs : Outputs, optional
-        What the prediction means, as in `judge`.
+        The meaning of the prediction, as in `classification_report`.
     """
     from .. import data
     from . import plots
 
     plots.curves(folder / "curves.png", history.history, best_epoch)
-    share, guess = metrics.probabilities(prediction, outputs), metrics.classes(prediction, outputs)
+    share, guess = metrics.probabilities(prediction, outputs), metrics.predicted_classes(prediction, outputs)
     right, confidence = guess == loader.y, share[np.arange(len(share)), guess]
     wrong = np.flatnonzero(~right)
     wrong = wrong[np.argsort(-confidence[wrong])][:MISTAKES]
@@ -188,12 +217,14 @@ def draw_results(
     some = np.linspace(0, len(good) - 1, min(SHOWN - len(wrong), len(good))).astype(int)
     shown = np.concatenate([good[some], wrong])
     titles = [
-        f"{class_names[guess[i]]} {confidence[i]:.2f}"
-        + ("" if right[i] else f", is {class_names[loader.y[i]]}")
+        f"{shortened(class_names[guess[i]], 12)} {confidence[i]:.2f}"
+        + ("" if right[i] else f"\nis {shortened(class_names[loader.y[i]], 15)}")
         for i in shown
     ]
     accuracy = metrics.accuracy(loader.y, prediction, outputs)
-    heading = f"Validation: accuracy {accuracy!s} on {len(share)} pictures; last, its most confident mistakes"
+    heading = (
+        f"Validation: accuracy {accuracy!s} on {len(share)} images; the most confident mistakes come last"
+    )
     plots.predictions(
         folder / "predictions.png", data.to_float(loader.x[shown]), titles, right[shown], heading
     )

@@ -1,24 +1,24 @@
-"""numba's njit with a cache of the library's own: every compiled function of the package is made with it.
+"""numba's njit with an on-disk cache of the library's own; every compiled function of the package is made with it.
 
-To compile the kernels of a network takes many seconds, so machine code is kept on disk.  numba's own cache
-does that too, but for four things:
+Compiling the kernels of a network takes many seconds, so the machine code is cached on disk.  numba's own cache
+differs from this one in four ways:
 
-    where no folder can be written it raises; here the process goes on with what it compiled, and a line says so
-    it looks at the one file a function stands in; a kernel is built from several (its register tile is in
-        another), so here a change anywhere in that room of the package, kernels/ or data/, counts
-    two processes that compile a function for different types at once can mix up its files; here the name of a file
-        says what it holds
-    it compiles without a word; here a line says why nothing moves
+    it raises an error if it can write to no folder; this one prints a message, and the process continues
+    it notices changes in the file that defines a function; a kernel is built from several files (its register tile
+        is in another one), so this one notices changes in any file of the subpackage, kernels/ or data/
+    two processes that compile one function for different types at the same time can mix up its files; here the types
+        are part of the file's name
+    numba compiles silently; this prints a message so that the pause is explained
 
-Files are kept in the folder that NUMBA_CACHE_DIR names; without it in `__pycache__` beside the source or, where
-that cannot be written, in the user's cache, and they are found in either.  A file holds a digest, then numba's
+The folder is NUMBA_CACHE_DIR if that variable is set.  Otherwise it is `__pycache__` next to the source or, if that
+cannot be written, a folder in the user's cache; both are searched.  An installed package (in site-packages) uses the
+user's cache first, so that `pip uninstall` leaves no files behind.  A cached file holds a digest, then numba's
 description of the compiled function.  A file that is damaged or from another version fails its digest check, and the
 function is compiled again.
 
-The environment variable MINICNN_BOUNDSCHECK=1, set before Python starts, makes a debug build: every access to an array
-is checked, and one outside raises IndexError where it would otherwise read or overwrite other memory.  It is for
-finding faults in kernels.  It runs on one thread, because numba loses exceptions in parallel loops, and is many times
-slower.  Its files in the cache have names of their own.
+MINICNN_BOUNDSCHECK=1, set before Python starts, makes a debug build: every array access is checked, and one out of
+bounds raises IndexError instead of reading or overwriting other memory.  Use it to find faults in kernels.  It runs
+on one thread, because numba loses exceptions in parallel loops, and is many times slower.  It has its own cached files.
 """
 
 import hashlib
@@ -31,11 +31,13 @@ from functools import cache as once
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from .printing import warn_once
+from .tbb import load_tbb
 from .threads import prepare_pool
 
-prepare_pool()  # before numba reads how large it shall be
+prepare_pool()  # numba reads the size of its thread pool when it is imported
+load_tbb()
 
 import numba  # noqa: E402
 from numba.core.caching import NullCache  # noqa: E402
@@ -49,44 +51,48 @@ DIGEST = hashlib.sha256
 
 
 def njit(*, cache: bool, **options) -> Callable:
-    """numba.njit, whose `cache` is the one of this file; the other options are numba's."""
+    """numba.njit with the cache of this file; the other options are numba's."""
 
     def compiled(function):
         if BOUNDSCHECK:
             options.update(boundscheck=True, parallel=False)
         dispatcher = numba.njit(**options)(function)
-        if cache:
-            dispatcher._cache = _Cache(function)
+        source = Path(function.__code__.co_filename)
+        version = _version(source.relative_to(PACKAGE).parts[0]) if cache else None
+        if cache and version is not None:
+            dispatcher._cache = _Cache(function, source, version)
         return dispatcher
 
     return compiled
 
 
-def plain(array: np.ndarray) -> np.ndarray:
-    """The array as compiled functions take it: in C order, and in memory that may be written; a copy where it is not.
+def as_contiguous(array: np.ndarray) -> np.ndarray:
+    """The array in C order and in writable memory; a copy only if it is not already so.
 
-    They are compiled for each kind of memory anew: without this a batch that is read-only, as in a file mapped into
-    memory, would first wait for seconds.
+    numba compiles a function again for each kind of array.  Without this call, a read-only batch, such as one from a
+    file mapped into memory, would wait for seconds until the kernels are compiled for it.
     """
     return array if array.flags.carray else np.array(array, order="C")
 
 
 class _Cache(NullCache):
-    """What numba asks before it compiles a function for new types, and tells when it has."""
+    """The interface that numba calls: before it compiles a function for new types, and after it has."""
 
-    def __init__(self, function):
-        source = Path(function.__code__.co_filename)
+    def __init__(self, function, source, version):
         self.name = f"{source.stem}.{function.__qualname__}" + ".boundscheck" * BOUNDSCHECK
-        self.version = _version(source.relative_to(PACKAGE).parts[0])
+        self.version = version
         subfolder = f"{source.parent.name}-{DIGEST(bytes(source.parent)).hexdigest()[:16]}"
-        if numba.config.CACHE_DIR:
-            self.folders = [Path(numba.config.CACHE_DIR, subfolder)]
+        chosen = numba.config.CACHE_DIR  # type: ignore[attr-defined]  # set dynamically
+        if chosen:
+            self.folders = [Path(chosen, subfolder)]
         else:
-            folders = source.parent / "__pycache__", Path(AppDirs("minicnn").user_cache_dir, subfolder)
-            self.folders = [folder for folder in folders if folder.is_absolute()]  # a home may be unknown
+            folders = [source.parent / "__pycache__", Path(AppDirs("minicnn").user_cache_dir, subfolder)]
+            if {"site-packages", "dist-packages"} & set(source.parts):
+                folders.reverse()
+            self.folders = [folder for folder in folders if folder.is_absolute()]  # the home may be unknown
 
     def load_overload(self, signature, context):
-        """The function compiled for these types, from a file; None if there is no good one."""
+        """The function compiled for these types, from a file; None if there is no valid file."""
         context.refresh()
         name = self.file_name(signature, context.codegen())
         for folder in self.folders:
@@ -95,12 +101,12 @@ class _Cache(NullCache):
                 size = DIGEST().digest_size
                 if content[:size] == DIGEST(self.version + content[size:]).digest():
                     return CompileResult._rebuild(context, *pickle.loads(content[size:]))
-        _say_once("compiling for this processor, which can take a minute; the next start finds it done")
+        warn_once("compiling for this processor, which can take a minute; the next start finds it done")
         return None
 
     def save_overload(self, signature, result):
-        """Keep what was compiled, where it can be kept."""
-        if result.library.has_dynamic_globals:  # addresses, of this process alone
+        """Write a compiled function to the first folder that can be written."""
+        if result.library.has_dynamic_globals:  # addresses that are valid in this process only
             return
         content = dumps(result._reduce())
         content = DIGEST(self.version + content).digest() + content
@@ -110,33 +116,33 @@ class _Cache(NullCache):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 unfinished.write_bytes(content)
-                unfinished.replace(folder / name)  # in one step: nobody reads half a file
+                unfinished.replace(folder / name)  # in one step: a reader never sees a partial file
                 return
             except OSError as error:
                 reason = error.strerror
                 with suppress(OSError):
                     unfinished.unlink()
-        _say_once(
-            f"what was compiled cannot be kept ({reason}), so the next start compiles again: "
-            "let NUMBA_CACHE_DIR name a folder that can be written"
+        warn_once(
+            f"compiled functions cannot be kept ({reason}), so the next start compiles again: "
+            "set NUMBA_CACHE_DIR to a folder that can be written"
         )
 
     def file_name(self, signature, codegen):
-        """One for each function, types, processor and Python; a new version overwrites the old."""
+        """One name per function, types, processor and Python; a new version overwrites the old file."""
         key = repr((signature, codegen.magic_tuple(), sys.implementation.cache_tag))
         return f"{self.name}.{DIGEST(key.encode()).hexdigest()[:16]}.nbc"
 
 
 @once
-def _version(room):
-    """A digest of numba's version, of this file and of all sources in a room of the package."""
+def _version(subpackage):
+    """A digest of numba's version, this file and all sources of a subpackage; None if they cannot be read."""
     digest = DIGEST(numba.__version__.encode())
-    for source in [Path(__file__), *sorted((PACKAGE / room).rglob("*.py"))]:
-        digest.update(source.read_bytes())
+    try:
+        for source in [Path(__file__), *sorted((PACKAGE / subpackage).rglob("*.py"))]:
+            digest.update(source.read_bytes())
+    except OSError:  # the package is in a zip file on sys.path
+        warn_once(
+            "the package is not in a folder, so compiled functions are not kept: each start compiles again"
+        )
+        return None
     return digest.digest()
-
-
-@once
-def _say_once(text):
-    """A line on standard error, above a progress bar where there is one."""
-    tqdm.write(f"minicnn: {text}", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""How many threads the fast kernels use: the one setting that belongs to the whole process.
+"""The number of threads that the fast kernels use; the only setting that holds for the whole process.
 
-Kernels cut their work into pieces that do not depend on the number of threads, so the number changes how
-fast an answer comes, never the answer.  numba's pool of threads is as large as the machine has cores, and can
-be made larger only before numba is imported: `compiling.py`, which imports it, calls `prepare_pool` first.
-numba itself stays out of this file, so that `import minicnn` is quick.  `kernels/fast/threads.py` applies the number.
+Kernels cut their work into chunks that do not depend on the number of threads, so that number changes the speed and
+never the result.  numba's thread pool has one thread per core by default.  It can be made larger only before numba is
+imported, so compiling.py calls `prepare_pool` before it imports numba.  This file does not import numba, which keeps
+`import minicnn` fast.  kernels/fast/threads.py applies the number.
 """
 
 import os
@@ -11,38 +11,40 @@ import sys
 
 from ..errors import ArgumentError, check_int
 
-PER_CORE = 16  # threads; more help nobody, and when the system refuses one the process ends
+PER_CORE = 16  # threads; more do not help, and the process ends if the system refuses to start one
 
-_threads: int | None = None  # None: all that numba's pool has
+_threads: int | None = None  # None: all threads of numba's pool
 
 
 def set_threads(n: int) -> None:
-    """Let the fast kernels use n threads, from now on, in the whole process.
+    """Set the number of threads that the fast kernels use in this process.
 
-    The environment variable MINICNN_THREADS says the same from outside; a call overrules it.  Without either the
-    kernels use all cores.  No other setting of the library belongs to the process instead of a model: this one
-    does because the cores do.  Results are the same bits for any n.
+    The environment variable MINICNN_THREADS sets it from outside; a call takes precedence.  Without either, the
+    kernels use all cores.  Results are bit-identical for any n.
 
     Parameters
     ----------
     n : int
-        At least 1.  It may exceed the number of cores if it is said before the first model is built, for then numba
-        is imported and its pool of threads made; afterwards the pool is the limit.
+        At least 1.  It may exceed the number of cores if it is set before the first model is built.  After that,
+        numba's thread pool exists, and its size is the limit.
 
     Raises
     ------
     ArgumentError
-        If n is no whole number, less than 1, or more than the pool can have.
+        If n is not a whole number, less than 1, or more than the pool can have.
 
     Notes
     -----
-    The matrix products of the sets `im2col` and `reference` are NumPy's; their threads are set by variables of its
-    BLAS, such as OPENBLAS_NUM_THREADS, before Python starts.  Images are decoded by Python threads of their own.
-    What numba.set_num_threads said holds outside of the kernels as before.
+    The kernel sets `im2col` and `reference` use NumPy's matrix products.  Their threads are set by environment
+    variables of NumPy's BLAS, such as OPENBLAS_NUM_THREADS, before Python starts.  Images are decoded by separate
+    Python threads.  Outside the kernels, the number set by numba.set_num_threads stays as it was.
 
-    Python threads may call models at the same time.  But with numba's pool "workqueue", which numba uses where there
-    is neither OpenMP nor TBB, a parallel numba function of your own must not run in another thread meanwhile: numba
-    would end the process.  NUMBA_THREADING_LAYER=omp or tbb allows it.
+    In a container with a CPU quota (cgroup), set MINICNN_THREADS to that quota: the library, like numba, counts the
+    cores that the process may run on, and not the share of their time that it gets.
+
+    Several Python threads may call models at the same time.  But do not run a parallel numba function of your own in
+    another thread while numba uses its pool "workqueue" (the default without OpenMP and TBB): numba would end the
+    process.  NUMBA_THREADING_LAYER=omp or tbb allows it.
 
     Examples
     --------
@@ -56,16 +58,26 @@ def set_threads(n: int) -> None:
 
 
 def get_threads() -> int | None:
-    """What was set; None where nothing was."""
+    """The number that was set; None if none was."""
     return _threads
 
 
 def prepare_pool() -> None:
-    """Heed MINICNN_THREADS, and let numba's pool be as large as was asked; called before numba is imported."""
+    """Read MINICNN_THREADS, and make numba's pool large enough; called before numba is imported.
+
+    Raises
+    ------
+    ArgumentError
+        If MINICNN_THREADS or NUMBA_NUM_THREADS is not a possible number of threads.
+    """
     global _threads
+    if "numba" not in sys.modules and _pool() == 0:
+        raise ArgumentError(
+            "NUMBA_NUM_THREADS", "an int of at least 1", "0", "Unset that variable, or raise it."
+        )
     text = os.environ.get("MINICNN_THREADS", "").strip()
     if _threads is not None:
-        _check(_threads, "set_threads")  # again: numba may have been imported since
+        _check(_threads, "set_threads")  # again, because numba may have been imported since
     elif text:
         _threads = _check(int(text) if text.isdecimal() else text, "MINICNN_THREADS")
     if _threads is not None and _pool() is None and _threads > cores():
@@ -86,7 +98,7 @@ def _check(n, where):
 
 
 def _pool():
-    """How many threads numba's pool has or will have; None while that is open."""
+    """The number of threads that numba's pool has or will have; None if that is not decided yet."""
     if "numba" in sys.modules:
         return sys.modules["numba"].config.NUMBA_NUM_THREADS
     text = os.environ.get("NUMBA_NUM_THREADS", "")
@@ -94,5 +106,5 @@ def _pool():
 
 
 def cores() -> int:
-    """How many cores this process may use, counted as numba does."""
+    """The number of cores that this process may run on, counted as numba counts them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,11 +1,11 @@
-"""Write a file completely or not at all, whatever happens in between.
+"""Atomic writes: a file is written completely or not at all.
 
-The bytes go to a temporary file in the same folder, down to the disk, and take the final name in one step.  A process
-that is killed, a computer that loses power or a full disk leaves the old file as it was, and a reader never sees a
-partial file.  Any number of threads, processes and containers may write to one path at once: each temporary file has
-a random name, and is locked by its writer for as long as the writer lives.
+The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is renamed in one step.  If
+the process is killed, the power fails or the disk is full, the old file stays as it was.  A reader never sees a partial
+file.  Any number of threads, processes and containers may write to one path at the same time: each temporary file has
+a random name, and its writer holds a lock on it while it lives.
 
-Called by serialization.py, reporting/plots.py, the log in callbacks.py and the examples; they know what the bytes mean.
+Called by serialization.py, reporting/plots.py, training/callbacks/csv_logger.py and minicnn/cli/.
 """
 
 import errno
@@ -25,8 +25,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a used-up quota, a limit on a file's size
-ABANDONED = 3600  # seconds without a change after which a file's writer is dead, where locks do not tell
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, an exhausted quota, a limit on a file's size
+ABANDONED = 3600  # seconds without a change after which a temporary file without a lock counts as abandoned
 TEMPORARY = re.compile(r".+\.[0-9a-f]{16}\.[0-9]+\.(partial|spare)", re.DOTALL)
 
 
@@ -37,12 +37,12 @@ def to_path(path: str | Path, where: str = "path") -> Path:
     ----------
     path : str or os.PathLike of str
     where : str
-        What to call it in the message.
+        The name of the argument, for the message.
 
     Raises
     ------
     ArgumentError
-        If it is no path, or an empty one.
+        If it is not a path, or an empty one.
 
     Examples
     --------
@@ -56,20 +56,20 @@ def to_path(path: str | Path, where: str = "path") -> Path:
     text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(text, str) or text == "" or "\0" in text:
         raise ArgumentError(where, "a path", repr(text or path), 'Give for example "model.safetensors".')
-    return Path(os.path.expanduser(text))  # noqa: PTH111, which would raise for a user that does not exist
+    return Path(os.path.expanduser(text))  # noqa: PTH111  (Path.expanduser raises if there is no such user)
 
 
-def replace(path: str | Path, content: bytes, previous: str | Path | None = None) -> None:
-    """Let `path` hold `content`.
+def atomic_write(path: str | Path, content: bytes, previous: str | Path | None = None) -> None:
+    """Write `content` to `path` in one step.
 
     Parameters
     ----------
     path : str or Path
-        `~` is expanded, and missing folders above it are made.  Where it is a symbolic link, the file that the link
-        points to is written and the link stays.
+        `~` is expanded, and missing parent folders are made.  If it is a symbolic link, the file that it points to is
+        written and the link stays.
     content : bytes
     previous : str or Path, optional
-        Where the file goes that was at `path` before.
+        The new path of the file that was at `path` before.  By default that file is deleted.
 
     Raises
     ------
@@ -105,8 +105,19 @@ def replace(path: str | Path, content: bytes, previous: str | Path | None = None
     _sync_folder(target.parent)
 
 
+def check_target(path: Path) -> None:
+    """Refuse a path at which no file can be written.
+
+    Raises
+    ------
+    ArgumentError
+        If it is a folder, a named pipe or a device, or if its name is too long.
+    """
+    _target(path)
+
+
 def _target(path):
-    """The file to replace: `path`, or what it links to."""
+    """The file to replace: `path`, or the file that it links to."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -116,7 +127,7 @@ def _target(path):
             raise _refusal(path, "a name that is too long", "Give a shorter one.") from error
         if error.errno == errno.ELOOP:
             raise _refusal(path, "a link that leads back to itself", "Remove the link.") from error
-        mode = stat.S_IFREG  # writing will say what is wrong
+        mode = stat.S_IFREG  # the write raises the right error
     if stat.S_ISDIR(mode):
         raise _refusal(path, "a folder", "Give the path of a file in it.")
     if not stat.S_ISREG(mode):
@@ -129,22 +140,22 @@ def _refusal(path, received, repair):
 
 
 def _write(target, content, previous):
-    """Write a temporary file and give it the name."""
+    """Write a temporary file and rename it."""
     temporary, file = _begin(target)
     try:
         _remove_litter(target.parent, temporary.name)
-        with suppress(OSError):  # who may read the file does not change
+        with suppress(OSError):  # the new file has the permissions of the old one
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        if os.name == "nt":  # which renames no open file
+        if os.name == "nt":  # Windows does not rename an open file
             file.close()
         if previous is not None:
             _keep(target, previous, spare=_name(target, "spare"))
         temporary.replace(target)
     finally:
-        with suppress(OSError):  # of bytes that could not be written, which closing tries once more
+        with suppress(OSError):  # closing tries again to write what could not be written
             file.close()
         temporary.unlink(missing_ok=True)
 
@@ -159,21 +170,21 @@ def _begin(target) -> tuple[Path, IO[bytes]]:
                 fcntl.flock(file, fcntl.LOCK_EX)
         if os.name == "nt" or os.fstat(file.fileno()).st_nlink:
             return temporary, file
-        file.close()  # another writer took it for an abandoned one before it was locked
+        file.close()  # before it was locked, another writer took it for an abandoned file and deleted it
 
 
 def _name(target, ending="partial"):
-    """A name that no other writer has; of the target's only the start, as a name may be no longer than that is."""
+    """A unique name.  It holds only the start of the target's name, which may already be as long as names can be."""
     return target.with_name(f"{target.name[:40]}.{secrets.token_hex(8)}.{os.getpid()}.{ending}")
 
 
 def _keep(target, previous, spare):
-    """Give the old file a second name, so that it is never without one; where that cannot be, rename it."""
+    """Give the old file a second name, so that `target` always exists; without hard links, rename it."""
     while target.exists():
         try:
             os.link(target, spare)
         except FileNotFoundError:
-            continue  # another writer has replaced it at this moment
+            continue  # another writer is replacing it right now
         except OSError:  # a file system without hard links
             with suppress(FileNotFoundError):
                 target.replace(previous)
@@ -181,13 +192,13 @@ def _keep(target, previous, spare):
         try:
             spare.replace(previous)
         finally:
-            spare.unlink(missing_ok=True)  # it is still there if `previous` was the same file already
+            spare.unlink(missing_ok=True)  # it still exists if `previous` was already the same file
         return
 
 
 def _remove_litter(folder, own):
     """Delete temporary files whose writers were killed."""
-    with suppress(OSError), os.scandir(folder) as entries:  # a folder may be writable and not readable
+    with suppress(OSError), os.scandir(folder) as entries:  # a folder can be writable but not readable
         for entry in entries:
             if entry.name != own and TEMPORARY.fullmatch(entry.name):
                 with suppress(OSError):
@@ -197,23 +208,23 @@ def _remove_litter(folder, own):
 def _remove_if_abandoned(path, folder):
     with path.open("rb") as file:
         try:
-            if fcntl is None or path.suffix == ".spare":  # a second name of a file that nobody locks
+            if fcntl is None or path.suffix == ".spare":  # a second name of a file without a lock
                 raise OSError("no lock")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return  # its writer lives
-        except OSError:  # judge by the age, as the file system's clock has it
+            return  # its writer is alive
+        except OSError:  # decide by its age, by the clock of the file system
             status = os.fstat(file.fileno())
             if folder.stat().st_mtime - max(status.st_mtime, status.st_ctime) < ABANDONED:
                 return
         if os.name != "nt":
             path.unlink()
             return
-    path.unlink()  # closed, as Windows wants it
+    path.unlink()  # Windows needs it closed
 
 
 def _sync_folder(folder):
-    """Bring the new name down to the disk too, where the system can: the file itself is there already."""
+    """Flush the new name to the disk too, if the system can; the file itself is on the disk already."""
     if os.name == "nt":
         return
     with suppress(OSError):

@@ -1,7 +1,8 @@
-"""Saving a model: its layers, weights, class names, preprocessing and what it was compiled with.
+"""Save a model: its layers, weights, class names, preprocessing, loss, metrics and optimizer settings.
 
-`Sequential.save` calls this; loading.py reads it back.  The format, one safetensors file, is in serialization.py; a
-layer's description is in layers/description.py.
+`Sequential.save` calls this file, and loading.py reads the model back.  The format, one safetensors file, is in
+serialization.py; the description of a layer is in layers/description.py.  The optimizer's state is not saved here:
+training/checkpoints.py saves it.
 """
 
 from collections.abc import Sequence
@@ -24,15 +25,15 @@ def save(model: Any, path: str | Path, dtype: Any = None) -> None:
     model : Sequential, built
     path : str or Path
     dtype : "float16", "float32" or "float64", optional
-        The type that weights are stored in (default: as they are).  A loaded model computes in its own type: float16
-        makes a file half as large, of weights with three decimal digits.
+        The type in which weights are stored (default: the model's own).  float16 halves the file and keeps three
+        decimal digits of each weight.  The loaded model computes in its original type.
 
     Raises
     ------
     ArgumentError
-        If something could not be loaded again: a layer without a `config`, a weight that `dtype` cannot hold.
+        If the model could not be loaded again, because of a layer without a `config` or a weight too large for `dtype`.
     NonFiniteError
-        If a weight is NaN or infinite; it is named.
+        If a weight is NaN or infinite; the error names it.
     """
     model._need_weights("save")
     check_finite(model)
@@ -45,6 +46,7 @@ def save(model: Any, path: str | Path, dtype: Any = None) -> None:
         "class_names": check_names(model.class_names, model.output_shape),
         "preprocessing": model.preprocessing,
         "temperature": model.temperature,
+        "tta": bool(model.tta),
         "frozen": [name for name, p in model.named_parameters.items() if p.learned and not p.trainable],
         "compile": describe_training(model),
     }
@@ -52,21 +54,21 @@ def save(model: Any, path: str | Path, dtype: Any = None) -> None:
 
 
 def save_weights(model: Any, path: str | Path) -> None:
-    """Write the weights alone."""
+    """Write the weights only."""
     model._need_weights("save_weights")
     check_finite(model)
     serialization.write(path, _weights(model, None), {"weights of": model.name})
 
 
 def load_weights(model: Any, path: str | Path) -> None:
-    """Read weights into a built model; if they do not fit, ModelFileError is raised and nothing is changed."""
+    """Read weights into a built model.  If they do not fit, ModelFileError is raised and the model stays as it was."""
     model._need_build("load_weights")
     tensors, _ = serialization.read(path)
     set_tensors(model, path, tensors)
 
 
 def describe_training(model: Any) -> dict | None:
-    """What `compile` was given, as JSON can hold it; None where a part has no description."""
+    """The arguments of `compile` as JSON can hold them; None if one of them has no description."""
     if model.optimizer is None:
         return None
     try:
@@ -85,7 +87,7 @@ def _weights(model, dtype):
 
 
 def set_tensors(model: Any, path: str | Path, tensors: dict[str, np.ndarray]) -> None:
-    """Give the parameters the tensors of their names, if all fit."""
+    """Set each parameter to the tensor of its name, if all of them fit."""
     parameters = model.named_parameters
     expected = {name: parameter.shape for name, parameter in parameters.items()}
     serialization.check_shapes(path, expected, {name: value.shape for name, value in tensors.items()})
@@ -106,7 +108,7 @@ def check_finite(model: Any) -> None:
 
 
 def check_names(names: Sequence[str] | None, output_shape: tuple[int, ...] | None) -> list[str] | None:
-    """None, or a list with a name for each class; two for a single output.
+    """None, or a list with one name per class; a single output has two classes.
 
     Raises
     ------

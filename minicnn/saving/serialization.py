@@ -1,8 +1,10 @@
-"""The model file: one safetensors file, weights as tensors and everything else as JSON in its metadata.
+"""The model file format: one safetensors file, with weights as tensors and a description as JSON in its metadata.
 
-A file is complete or not there (files.py).  A checksum guards every bit of the weights and of the description.
-Reading never unpickles and trusts nothing.  This file knows arrays and dictionaries; model_file.py, which saves and
-loads models, knows what they mean, and so does training/checkpoints.py, which writes the same kind of file.
+Files are written atomically (files.py).  A checksum covers every bit of the weights and of the description.  Reading
+never unpickles, and every part of a file is checked before it is used.
+
+Called by model_file.py and loading.py (models) and by training/checkpoints.py (checkpoints), which know what the arrays
+and dictionaries mean.
 """
 
 import hashlib
@@ -18,9 +20,9 @@ from ..errors import ArgumentError, ModelFileError
 from . import files
 
 KEY, VERSION = "minicnn", 2
-CHECKSUM = "sha256"  # its name in the description; files of version 1 have none
-DEPTH = 200  # how deep a description may be nested; each Residual within a Residual takes four levels
-# The types that may be in a file: what safetensors calls them, and what NumPy does.
+CHECKSUM = "sha256"  # its key in the description; files of version 1 have none
+DEPTH = 200  # the deepest nesting of a description; each Residual within a Residual takes four levels
+# The types that a file may hold: from safetensors' name to NumPy's.
 FLOATS = {"F32": "float32", "F64": "float64", "F16": "float16"}
 NUMBERS = FLOATS | {"BOOL": "bool"}
 NUMBERS |= {
@@ -32,40 +34,44 @@ AGAIN = "Save it again with minicnn."
 def write(
     path: str | Path, tensors: dict[str, np.ndarray], description: dict, previous: Path | None = None
 ) -> None:
-    """Write tensors, their description and a checksum of both; an old file at `path` is replaced in one step.
+    """Write tensors, their description and a checksum of both; an existing file is replaced in one step.
 
     Parameters
     ----------
     path : str or Path
-        `~` is expanded, and missing folders above it are made.
+        `~` is expanded, and missing parent folders are made.
     tensors : dict from name to array
     description : dict that JSON can hold
     previous : Path, optional
-        Where the old file goes.
+        The new path of the old file.  By default it is deleted.
 
     Raises
     ------
     ArgumentError
-        If something cannot be stored, or no file can be written at `path`, such as a folder.
+        If a value cannot be stored, or no file can be written at `path`, for example because it is a folder.
     DiskFullError
         If there is no room; then the old file is kept.
     """
     tensors = {name: _storable(name, value) for name, value in tensors.items()}
     try:
         body = json.loads(json.dumps({"version": VERSION} | description, default=_plain))
-    except (TypeError, ValueError, RecursionError) as error:  # ArgumentError, of `_plain`, is a ValueError
+    except (
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ArgumentError, which `_plain` raises, is a ValueError
         if isinstance(error, ArgumentError):
             raise
         raise ArgumentError(
             "description of a model", "what JSON can hold", _short(error), "Use simpler settings."
         ) from error
-    # One key: several have no fixed order.
+    # One key, because several would have no fixed order.
     metadata = {KEY: json.dumps(body | {CHECKSUM: _checksum(body, tensors)})}
-    files.replace(path, save(tensors, metadata), previous)
+    files.atomic_write(path, save(tensors, metadata), previous)
 
 
 def _storable(name, value):
-    """A tensor as it will lie in the file: contiguous, of a known type, the lowest byte first."""
+    """A tensor as the file stores it: contiguous, of a known type, little-endian."""
     value = np.asarray(value)
     if value.dtype.name not in NUMBERS.values():
         raise ArgumentError(str(name), "an array of numbers", f"dtype {value.dtype}", "Convert it.")
@@ -73,11 +79,11 @@ def _storable(name, value):
 
 
 def _plain(value):
-    """A NumPy number as one of Python's, which JSON can hold."""
+    """A NumPy number as a Python number, which JSON can hold."""
     if isinstance(value, np.generic):
         return value.item()
     expected = "numbers, strings, lists and dictionaries"
-    raise ArgumentError("description of a model", expected, repr(value), "Put what it says into these.")
+    raise ArgumentError("description of a model", expected, repr(value), "Convert it to one of these.")
 
 
 def _checksum(body, tensors):
@@ -98,7 +104,7 @@ def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np
     path : str or Path
         `~` is expanded.
     kinds : FLOATS or NUMBERS
-        The types that may be in it.
+        The types that the file may hold.
 
     Returns
     -------
@@ -108,15 +114,15 @@ def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np
     Raises
     ------
     ModelFileError
-        If there is no such file, or it is damaged, foreign, of a newer version or holds other types.  Whatever the
-        file's bytes are, this is the only error.
+        If there is no such file, if it cannot be opened, or if it is damaged, foreign, of a newer version or holds
+        other types.  No content of a file raises any other error.
     ArgumentError
-        If `path` is no path at all.
+        If `path` is not a path.
 
     Notes
     -----
-    A file of version 1, which has no checksum, is read without that check.  Memory is taken for what the
-    file holds, not for what it claims to hold.
+    A file of version 1 has no checksum and is read without that check.  Memory is allocated for the bytes that the
+    file has, not for those that its header claims.
     """
     path = files.to_path(path)
     _check_regular(path)
@@ -127,8 +133,7 @@ def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np
             foreign = {name: kind for name, kind in types.items() if kind not in kinds}
             if foreign:
                 name, kind = min(foreign.items())
-                expected = f"{' or '.join(kinds.values())} weights"
-                raise ModelFileError(str(path), expected, f"{kind} in {_short(name)}", AGAIN)
+                raise _foreign_type(path, kinds, name, kind)
             tensors = {name: file.get_tensor(name) for name in types}
         if description.pop(CHECKSUM) not in (None, _checksum(description, tensors)):
             raise ModelFileError(
@@ -149,18 +154,41 @@ def read(path: str | Path, kinds: dict[str, str] = FLOATS) -> tuple[dict[str, np
 
 
 def _check_regular(path):
-    """Anything but a file is refused by its kind, before it is opened: a pipe would wait for its writer."""
+    """Refuse a path that is not a regular file or cannot be opened; opening a pipe would wait for a writer."""
+    repair = "Train one first, or check the path."
     try:
         if path.is_file():
+            path.open("rb").close()
             return
         received = "a folder" if path.is_dir() else "no regular file" if path.exists() else "nothing there"
+        if path.is_dir():
+            repair = "Give a file in it, such as model.safetensors."
+    except PermissionError as error:
+        received, repair = f"one that cannot be opened ({error.strerror})", "Change its permissions."
     except OSError as error:
         received = f"a path that cannot be used ({error.strerror})"
-    raise ModelFileError(str(path), "a model file", received, "Train one first, or check the path.")
+    raise ModelFileError(str(path), "a model file", received, repair)
+
+
+def check_types(path: str | Path, tensors: dict[str, np.ndarray], kinds: dict[str, str]) -> None:
+    """Refuse tensors of other types than `kinds` names.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    for name in sorted(tensors):
+        if tensors[name].dtype.name not in kinds.values():
+            raise _foreign_type(path, kinds, name, tensors[name].dtype)
+
+
+def _foreign_type(path, kinds, name, kind):
+    expected = f"{' or '.join(kinds.values())} weights"
+    return ModelFileError(str(path), expected, f"{kind} in {_short(name)}", AGAIN)
 
 
 def _short(thing):
-    """The start of what a hostile file may make as long as it likes."""
+    """The first 200 characters: a hostile file can hold names of any length."""
     text = str(thing)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
@@ -176,7 +204,7 @@ def stored_as(tensors: dict[str, np.ndarray], dtype: Any) -> dict[str, np.ndarra
     Raises
     ------
     ArgumentError
-        For a type that no model file has, and a number that is too large for it.
+        For a type that model files cannot hold, or a number that is too large for the type.
 
     Examples
     --------
@@ -184,7 +212,7 @@ def stored_as(tensors: dict[str, np.ndarray], dtype: Any) -> dict[str, np.ndarra
     [1.0, 64992.0]
     """
     name = _float_name(dtype)
-    with np.errstate(all="ignore"):  # too large is refused below, by name; too small becomes 0
+    with np.errstate(all="ignore"):  # numbers that are too large are refused below; too small ones become 0
         stored = {key: value.astype(name, copy=False) for key, value in tensors.items()}
     for key, value in tensors.items():
         if (np.isinf(stored[key]) & np.isfinite(value)).any():
@@ -194,7 +222,7 @@ def stored_as(tensors: dict[str, np.ndarray], dtype: Any) -> dict[str, np.ndarra
 
 
 def _float_name(dtype):
-    """The name of one of FLOATS, whichever way it is given."""
+    """NumPy's name of one of FLOATS, given as a name, type or dtype."""
     try:
         name = None if dtype is None else np.dtype(dtype).name
     except (TypeError, ValueError):
@@ -205,7 +233,7 @@ def _float_name(dtype):
 
 
 def check_shapes(path: str | Path, expected: dict[str, tuple], received: dict[str, tuple]) -> None:
-    """Every weight must be there, be wanted, and have the right shape.
+    """Refuse weights that are missing, unexpected or of the wrong shape.
 
     Parameters
     ----------
@@ -215,7 +243,7 @@ def check_shapes(path: str | Path, expected: dict[str, tuple], received: dict[st
     Raises
     ------
     ModelFileError
-        Which lists those that are missing, unexpected or misshapen, the first twenty.
+        It lists the first twenty of them.
 
     Examples
     --------
@@ -242,7 +270,7 @@ missing a (1,); unexpected c (4,); b (3,) in place of (2,). Save it again with m
 
 
 def _description(path, text):
-    """The description in the metadata, if this is a model file that can be understood; its checksum may be None."""
+    """The description in the metadata, if this is a model file of a known version; its checksum may be None."""
 
     def error(expected, received, repair=AGAIN):
         return ModelFileError(str(path), expected, received, repair)

@@ -1,16 +1,16 @@
-"""From a compiled model to a trained one: the loop, its batches, and what may happen between them.
+"""Train, evaluate and predict with a compiled model.
 
-    loop.py               fit, evaluate and predict                          <- read first
-    fit_arguments.py      what the three take, and the checks of it
-    inputs.py             arrays that may be inputs, and their range
-    batches.py            batches of arrays, in order or shuffled
-    callbacks/            what is called during training: early stopping, checkpoints, logs, the user's own
-    averaging.py          the moving average of the weights
-    progressive.py        small images first
-    finder.py             the learning rate from one short run
-    checkpoints.py        a training that was interrupted goes on; checkpoint_schema.py: what the file holds
-    history.py            the numbers of every epoch
-    progress.py           what is printed meanwhile
+    loop.py                   fit, evaluate and predict                          <- read first
+    fit_arguments.py          checks of their arguments
+    inputs.py                 checks of input arrays and their range
+    batches.py                batches of arrays, in order or shuffled
+    callbacks/                early stopping, saved models, logs, and the user's own callbacks
+    ema.py                    exponential moving average of the weights
+    progressive_resizing.py   training on small images first
+    lr_finder.py              learning-rate range test
+    checkpoints.py            saving and resuming a run; checkpoint_schema.py checks the file
+    history.py                the numbers of every epoch
+    progress.py               progress bar and lines on the terminal
 
-One step of training is `Sequential.train_step` in model.py.  Called by `Sequential.fit`.
+One training step is `Sequential.train_step` in model.py.  Called by `Sequential.fit`.
 """

@@ -1,8 +1,8 @@
-"""Cut samples into batches, in an order that depends on the seed and the epoch alone.
+"""Divide samples into batches, in an order that depends only on the seed and the epoch.
 
-`Batches` is the interface that loop.py draws from.  Arrays become `ArrayBatches`, on which `data.Loader` builds to
-augment and scale images; any other iterable of batches becomes `IterableBatches`; `SteppedBatches` gives either
-kind of dataset epochs of a chosen number of batches.
+`Batches` is the interface that loop.py uses.  Arrays become `ArrayBatches`, of which `data.Loader` is a subclass that
+augments and scales images.  Any other iterable of batches becomes `IterableBatches`.  `SteppedBatches` gives a dataset
+epochs of a chosen number of batches.  Arguments are checked in fit_arguments.py, labels in targets.py.
 """
 
 import os
@@ -18,56 +18,64 @@ from ..errors import ArgumentError, ShapeError, check_bool, check_int
 from ..targets import check_weights
 from .inputs import as_array, as_samples
 
-FINGERPRINT = 64  # samples, spread over all, that are looked at to recognise the rest
+FINGERPRINT = 64  # samples, evenly spread over the dataset, that the fingerprint includes
 
 
 class Batches:
-    """What a dataset offers to `fit`, `evaluate` and `predict`.
+    """The interface of a dataset for `fit`, `evaluate` and `predict`.
 
     Attributes
     ----------
-    labels : array or None
-        The labels of all samples, where they are known before training.
-    input_shape : tuple of int or None
-        The shape of one sample.
-    steps : int or None
-        How many batches an epoch has, where that is known.
-    class_names : list of str or None
-        What the class numbers mean; `fit` puts them into the model.
     preprocessing : Preprocessing, dict or None
-        How a file became a sample; `fit` puts it into the model.
+        How a file becomes a sample; `fit` sets it on the model.
     """
 
-    labels: np.ndarray | None = None
-    input_shape: tuple[int, ...] | None = None
-    steps: int | None = None
-    class_names: list[str] | None = None
     preprocessing: Any = None
 
     @property
+    def labels(self) -> np.ndarray | None:
+        """The labels of all samples, if they are known before training."""
+        return None
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """The shape of one sample."""
+        return None
+
+    @property
+    def steps(self) -> int | None:
+        """The number of batches per epoch, if it is known."""
+        return None
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes; `fit` sets them on the model."""
+        return None
+
+    @property
     def settings(self) -> dict:
-        """What the batches of every epoch follow from; a run is only resumed with the same."""
+        """Everything that determines the batches; a run can only be resumed with the same settings."""
         return self.fingerprint
 
     @property
     def fingerprint(self) -> dict:
-        """By which other samples are recognised."""
+        """Values that differ if the samples differ."""
         return {}
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[tuple]:
-        """The epoch's batches from number `first` on: (x, y, sample_weight), the last two None where not given."""
+        """The epoch's batches from index `first` on, each (x, y, sample_weight); y and sample_weight may be None."""
         raise NotImplementedError
 
-    def in_order(self) -> Iterator[tuple]:
-        """All samples as they are, neither shuffled nor changed: for evaluation and prediction."""
+    def unshuffled(self) -> Iterator[tuple]:
+        """All samples in their original order, without augmentation, for evaluation and prediction."""
         raise NotImplementedError
 
     def example(self) -> tuple:
-        """One batch as (x, y, sample_weight), to look at before training; no batch is lost by it."""
+        """One batch (x, y, sample_weight), for checks before training.  The next pass still has all batches."""
         raise NotImplementedError
 
     def describe(self, epoch: int, batch: int) -> str:
-        """A batch's samples in words, for a message."""
+        """A description of the samples in a batch, for a message."""
         raise NotImplementedError
 
 
@@ -80,18 +88,18 @@ class ArrayBatches(Batches):
         Booleans, integers or floats.
     y : array (N, ...), optional
     sample_weight : array (N,) or (N, 1), or one number, optional
-        At least 0.
+        Weights of at least 0.
     batch_size : int
     shuffle : bool
-        A new order each epoch, drawn from (seed, epoch).
+        Use a new order each epoch; it depends only on (seed, epoch).
     seed : int
 
     Raises
     ------
     ShapeError
-        If x, y and weights differ in length.
+        If x, y and the weights differ in length.
     ArgumentError
-        If x is no array of numbers or is empty, or for a batch size below 1.
+        If x is not an array of numbers or is empty, or for a batch size below 1.
 
     Examples
     --------
@@ -132,16 +140,16 @@ class ArrayBatches(Batches):
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
         return len(self.x)
 
     @property
     def steps(self) -> int:
-        """How many batches an epoch has."""
+        """The number of batches per epoch."""
         return len(self)
 
     def __len__(self) -> int:
-        """How many batches an epoch has."""
+        """The number of batches per epoch."""
         return -(-self.samples // self.batch_size)
 
     @property
@@ -150,12 +158,11 @@ class ArrayBatches(Batches):
 
     @property
     def fingerprint(self) -> dict:
-        """By which other samples are recognised: how many, checksums of some of them, of all labels and weights."""
+        """The number of samples, and checksums of some samples, of all labels and of all weights."""
         some = self.x[:: -(-self.samples // FINGERPRINT)]
         arrays = {"samples": some, "labels": self.y, "weights": self.sample_weight}
         return {"number of samples": self.samples} | {
-            f"{name}' checksum": None if array is None else zlib.crc32(np.ascontiguousarray(array))
-            for name, array in arrays.items()
+            f"{name}' checksum": None if array is None else _checksum(array) for name, array in arrays.items()
         }
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[tuple]:
@@ -163,9 +170,9 @@ class ArrayBatches(Batches):
         for start in range(first * self.batch_size, self.samples, self.batch_size):
             yield self.take(order[start : start + self.batch_size], epoch)
 
-    def in_order(self) -> Iterator[tuple]:
+    def unshuffled(self) -> Iterator[tuple]:
         for start in range(0, self.samples, self.batch_size):
-            yield self.take(slice(start, start + self.batch_size), None)  # without a copy
+            yield self.take(slice(start, start + self.batch_size), None)  # a slice makes no copy
 
     def order(self, epoch: int) -> np.ndarray:
         """The order of the samples in an epoch."""
@@ -174,24 +181,26 @@ class ArrayBatches(Batches):
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         return order
 
-    def take(self, indices: np.ndarray | slice, epoch: int | None) -> tuple:
-        """(x, y, sample_weight) of these samples, for that epoch of training or, with None, as they are."""
-        return tuple(
+    def take(self, indices: Any, epoch: int | None) -> tuple[Any, Any, Any]:
+        """(x, y, sample_weight) of these samples: for an epoch of training or, with None, without augmentation."""
+        x, y, weight = (
             None if array is None else array[indices] for array in (self.x, self.y, self.sample_weight)
         )
+        return x, y, weight
 
     def example(self) -> tuple:
         return self.take(slice(0, 1), None)
 
     def split(self, last: int) -> tuple["ArrayBatches", "ArrayBatches"]:
-        """Two parts with the same settings; the second has the `last` samples, and is not shuffled."""
-        return tuple(
-            ArrayBatches(*self.take(part, None), self.batch_size, shuffle, self.seed)
-            for part, shuffle in ((slice(-last), self.shuffle), (slice(-last, None), False))
+        """Split off the `last` samples.  Both parts have the same settings, but the second is not shuffled."""
+        first, second = self.take(slice(-last), None), self.take(slice(-last, None), None)
+        return (
+            ArrayBatches(*first, self.batch_size, self.shuffle, self.seed),
+            ArrayBatches(*second, self.batch_size, False, self.seed),
         )
 
     def indices(self, epoch: int, batch: int) -> np.ndarray:
-        """Which samples make up a batch."""
+        """The indices of the samples in a batch."""
         return self.order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
 
     def describe(self, epoch: int, batch: int) -> str:
@@ -204,22 +213,22 @@ class IterableBatches(Batches):
     Parameters
     ----------
     data : iterable
-        Of (x, y) or (x, y, sample_weight), or of x alone for prediction; or an object with ``__getitem__`` and
+        An iterable of (x, y), of (x, y, sample_weight) or, for prediction, of x; or an object with ``__getitem__`` and
         ``__len__``, such as a Keras Sequence.
     steps : int, optional
-        End an epoch after so many batches.  The next epoch then begins where this one ended, and an iterable that has
-        ended is begun again.
+        End an epoch after this many batches.  The next epoch then starts where this one ended.  When the iterable ends,
+        a new pass begins.
 
     Raises
     ------
     ArgumentError
-        If `data` cannot be iterated.
+        If `data` cannot be iterated over.
 
     Notes
     -----
-    The library cannot know in which order an iterable gives its samples, nor put it into an earlier state.  A run that
-    is resumed from a checkpoint passes over the batches of its unfinished epoch, and repeats the bits of an
-    uninterrupted one only if every pass gives the same batches.
+    The library does not know the order of an iterable and cannot restore an earlier state of it.  A run that is resumed
+    from a checkpoint skips the batches that its unfinished epoch has already seen.  The result is bit-identical to an
+    uninterrupted run only if every pass gives the same batches.
 
     Examples
     --------
@@ -228,7 +237,7 @@ class IterableBatches(Batches):
     [((2, 3), (2,), None)]
     """
 
-    def __init__(self, data: Iterable, steps: int | None = None):
+    def __init__(self, data: Any, steps: int | None = None):
         if not is_iterable(data):
             raise ArgumentError(
                 "dataset", "arrays, a loader or an iterable of (x, y) batches", f"a {type(data).__name__}"
@@ -239,7 +248,7 @@ class IterableBatches(Batches):
 
     @property
     def once(self) -> bool:
-        """Whether it can be run through only once, as a generator."""
+        """Whether only one pass is possible, as over a generator."""
         return isinstance(self.data, Iterator)
 
     @property
@@ -267,14 +276,14 @@ class IterableBatches(Batches):
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[tuple]:
         if self.steps_per_epoch is None:
-            yield from islice(self.in_order(), first, None)
+            yield from islice(self.unshuffled(), first, None)
             return
         for number in range(self.steps_per_epoch):
             batch = self._next()
             if number >= first:
                 yield batch
 
-    def in_order(self) -> Iterator[tuple]:
+    def unshuffled(self) -> Iterator[tuple]:
         iterator, self._iterator = self._iterator or self._begin(), None
         while self._ahead:
             yield self._ahead.pop()
@@ -284,13 +293,13 @@ class IterableBatches(Batches):
         return "of the iterable that was given"
 
     def _begin(self):
-        """A new pass."""
+        """Begin a new pass."""
         data = self.data
         items = iter(data) if hasattr(data, "__iter__") else (data[i] for i in range(len(data)))
         return map(_as_batch, items)
 
     def _next(self):
-        """The next batch of passes without end."""
+        """The next batch; at the end of a pass, a new one begins."""
         if self._ahead:
             return self._ahead.pop()
         if self._iterator is None:
@@ -304,20 +313,20 @@ class IterableBatches(Batches):
                 "dataset", f"{self.steps_per_epoch} batches per epoch (steps_per_epoch)",
                 "an iterable that ended before",
                 "Give fewer steps or epochs, or an object that can be iterated again. "
-                "The model keeps what it was trained on until here.",
+                "The model keeps the training up to here.",
             )  # fmt: skip
         return batch
 
 
 class SteppedBatches(Batches):
-    """Epochs of a chosen number of batches: each begins where the one before ended.
+    """Epochs of a chosen number of batches; each starts where the one before ended.
 
-    The batches are those of the wrapped dataset, run through again and again in fresh orders.  So a pass over all
-    samples may take several epochs, or an epoch several passes.
+    The batches are those of repeated passes over the wrapped dataset, each in a new order.  So one pass over all
+    samples may take several epochs, or one epoch several passes.
 
     Parameters
     ----------
-    dataset : ArrayBatches
+    dataset : ArrayBatches, or other Batches whose number of batches is known
     steps : int
 
     Examples
@@ -327,7 +336,13 @@ class SteppedBatches(Batches):
     [[[0, 1], [2, 3]], [[4, 5], [0, 1]]]
     """
 
-    def __init__(self, dataset: ArrayBatches, steps: int):
+    # Properties of other datasets; here they are set once.
+    labels: np.ndarray | None = None
+    input_shape: tuple[int, ...] | None = None
+    steps: int = 0
+    class_names: list[str] | None = None
+
+    def __init__(self, dataset: Any, steps: int):
         self.dataset, self.steps = dataset, steps
         self.labels, self.input_shape = dataset.labels, dataset.input_shape
         self.class_names, self.preprocessing = dataset.class_names, dataset.preprocessing
@@ -348,8 +363,8 @@ class SteppedBatches(Batches):
                 yield item
                 number += 1
 
-    def in_order(self) -> Iterator[tuple]:
-        return self.dataset.in_order()
+    def unshuffled(self) -> Iterator[tuple]:
+        return self.dataset.unshuffled()
 
     def example(self) -> tuple:
         return self.dataset.example()
@@ -359,7 +374,7 @@ class SteppedBatches(Batches):
 
 
 def is_iterable(data: object) -> bool:
-    """Whether `data` can be iterated over for batches; words, paths and dictionaries cannot.
+    """Whether `data` can be an iterable of batches; strings, paths and dictionaries cannot.
 
     Examples
     --------
@@ -372,7 +387,7 @@ def is_iterable(data: object) -> bool:
 
 
 def is_array(data: object) -> bool:
-    """Whether `data` is one array; a list of (x, y) batches is none.
+    """Whether `data` is one array; a list of (x, y) batches is not.
 
     Examples
     --------
@@ -385,7 +400,7 @@ def is_array(data: object) -> bool:
 
 
 def shorten(names: Iterable[str], most: int = 8) -> str:
-    """The first names, and how many more there are.
+    """The first names, and the number of the others.
 
     Examples
     --------
@@ -397,8 +412,12 @@ def shorten(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def _checksum(array):
+    return zlib.crc32(np.ascontiguousarray(array))  # type: ignore[arg-type]  # numpy's stubs
+
+
 def _as_batch(item):
-    """What an iterable gave as (x, y, sample_weight)."""
+    """An item of an iterable as (x, y, sample_weight)."""
     parts = item if isinstance(item, tuple) else (item,)
     if isinstance(item, list) and item and all(hasattr(part, "shape") for part in item):
         parts = tuple(item)

@@ -1,7 +1,8 @@
-"""What a checkpoint must hold: everything is looked at before a run is resumed, because files may be forged.
+"""Check every part of a checkpoint before a run is resumed from it, because a file may be forged.
 
-A checksum says that a file is as it was written, not who wrote it.  `check_state` compares the state in a file with the
-run that would resume from it, part by part; nothing is changed.  Called by checkpoints.py.
+A checksum shows that a file is as it was written, but not who wrote it.  `check_state` compares the state from a file
+with the run that would resume from it, part by part, and changes nothing.  Reading and writing the file is done in
+checkpoints.py, which calls this file.
 """
 
 import copy
@@ -21,9 +22,9 @@ def check_state(state: Any, run: Any) -> None:
     Parameters
     ----------
     state : dict
-        As `checkpoints.read` returned it.
+        The state that `checkpoints.read` returned.
     run : Run
-        Before it is resumed.
+        The run, before it is resumed.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def _check_callbacks(states, callbacks):
 
 
 def _check_model(state, model):
-    """Try the state on a copy of the model, which checks weights, generators and the optimizer."""
+    """Check weights and moments, then set the state on a copy of the model, which checks the rest."""
     weights, moments = state["weights"], state["optimizer"]
     _check_keys(weights, model.named_parameters, "weights")
     for name, parameter in model.named_parameters.items():
@@ -135,12 +136,12 @@ def _check_model(state, model):
         copy.deepcopy(model).state = state
     except MinicnnError:
         raise
-    except Exception as error:  # NumPy's generators raise what they like
+    except Exception as error:  # NumPy's generators raise any kind of error
         raise ArgumentError("checkpoint layers", "the state of these layers", str(error)) from error
 
 
 def _same_form(value, ours):
-    """Whether two trees have the same keys, and numbers, words and arrays in the same places."""
+    """Whether two trees have the same keys, with numbers, strings and arrays in the same places."""
     if isinstance(ours, dict):
         fits = isinstance(value, dict) and value.keys() == ours.keys()
         return fits and all(_same_form(value[key], ours[key]) for key in ours)

@@ -1,31 +1,28 @@
-"""Checkpoints: all that an interrupted run needs to resume, in a file, so that a killed run loses a minute at most.
+"""Checkpoints: save everything that a run needs to resume, so that a killed run loses at most a minute of work.
 
-A checkpoint is taken between two batches.  It is a tree of dictionaries, lists, numbers and arrays: the `state` of
-the model (weights, the optimizer's moments, the layers' generators) and of each callback, and where the run stands
-(loop.py).  So the callback that averages weights (averaging.py) is in it without a line here.  The order of the
-samples, their augmentation and mixup are not in it: they follow from the seed and the epoch.
+A checkpoint is written between two batches.  It is a tree of dictionaries, lists, numbers and arrays: the `state` of
+the model (weights, the optimizer's moments, the layers' random generators), of each callback and of the run (loop.py).
+The order of the samples, augmentation and mixup are not saved, because they depend only on the seed and the epoch.
 
-`Checkpoint` is the callback for `fit`; how a file is made to survive a kill is in saving/files.py, its format in
-saving/serialization.py.
+`Checkpoint` is the callback for `fit`.  The file is written atomically (saving/files.py) in the format of
+saving/serialization.py; checkpoint_schema.py checks it when a run is resumed.
 """
 
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import ArgumentError, MinicnnError, ModelFileError, check_bool, check_int, check_number
 from ..losses import describe_loss
 from ..metrics import Proportion
+from ..runtime.printing import say, warn
 from ..saving import files, serialization
 from .callbacks import Callback
 from .checkpoint_schema import check_state
 
-ARRAY, PROPORTION = "an array", "a proportion"  # the keys that stand for these in JSON
+ARRAY, PROPORTION = "an array", "a proportion"  # the keys that represent these in JSON
 
 
 class Checkpoint(Callback):
@@ -34,27 +31,27 @@ class Checkpoint(Callback):
     Parameters
     ----------
     path : str or Path
-        The path of the newest checkpoint; the one before it is kept next to it as ``NAME-previous.SUFFIX``.
+        The path of the newest checkpoint.  The one before it is kept next to it as ``NAME-previous.SUFFIX``.
     seconds : float, at least 0
-        A checkpoint is written after the first batch that ends this many seconds after the one before, after the first
-        epoch and at the end of training.  0 writes one after every batch.
+        The time between two checkpoints.  One is also written after the first epoch and at the end of training.  0
+        writes one after every batch.
     resume : bool
-        Resume from the newest checkpoint that is whole; without one, start from the beginning.
+        Resume from the newest undamaged checkpoint; if there is no checkpoint, start from the beginning.
 
     Attributes
     ----------
     resumed : (epoch, batch) or None
         Where the last `fit` resumed, both counted from 0; None if it started from the beginning.
     saved : bool
-        Whether the file is of this run; until its first checkpoint it may be of another.
+        Whether the file belongs to this run.  Before its first checkpoint, it may belong to an earlier one.
 
     Raises
     ------
     ArgumentError
-        For seconds below 0; in `fit`, if the checkpoint is of a run with other settings.  More epochs are allowed where
-        the learning rate does not follow from their number; with none left to do, a line on standard error says so.
+        For seconds below 0; in `fit`, if the checkpoint belongs to a run with other settings.  The number of epochs may
+        be increased if the learning rate does not depend on it.  If no epoch is left, a line on standard error says so.
     ModelFileError
-        In `fit`, if there are checkpoints and none is whole.
+        In `fit`, if there are checkpoints but all are damaged.
     DiskFullError
         In `fit`, if there is no room for a checkpoint; the one before is kept.
 
@@ -73,7 +70,7 @@ class Checkpoint(Callback):
     True
     """
 
-    priority = 100  # the last, so that what the other callbacks did with a batch or an epoch is in it
+    priority = 100  # called last, so that the checkpoint includes the work of the other callbacks
     resumed: tuple[int, int] | None = None
     saved = False
 
@@ -85,8 +82,8 @@ class Checkpoint(Callback):
 
     def check(self, run: Any) -> None:
         super().check(run)
-        if self.path.is_dir():
-            raise ArgumentError("Checkpoint path", "the path of a file", f"the folder {self.path}")
+        for path in (self.path, self.previous):
+            files.check_target(path)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.settings = settings(self.run)
@@ -100,16 +97,16 @@ class Checkpoint(Callback):
             self.resumed = self.run.epoch, self.run.batch
             if self.run.epoch >= self.run.epochs and not self.run.batch:
                 done = f"all {self.run.epoch} epochs of this run are done, so nothing is trained"
-                _say(f"{self.path}: {done}. Give more epochs, or another path for a new run.")
+                warn(f"{self.path}: {done}. Give more epochs, or another path for a new run.")
         self.within, self.saved = state if self.run.batch else None, state is not None
         if self.resume and self.run.verbose:
             place = f"{self.run.epoch} epochs and {self.run.batch} batches"
             found = "No checkpoint yet" if state is None else f"Resumed after {place}"
-            print(f"{found} ({self.path})", flush=True)
+            say(f"{found} ({self.path})")
         self.written = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if self.within is not None:  # the epoch had begun before: what callbacks have just set anew is undone
+        if self.within is not None:  # the epoch is resumed, so undo what callbacks did at its beginning
             self._restore(self.within)
             self.within = None
 
@@ -123,7 +120,7 @@ class Checkpoint(Callback):
             self.write()
 
     def write(self) -> None:
-        """Save the run as it stands; the checkpoint before takes the other name, if it is of the same run."""
+        """Write a checkpoint now.  The one before is kept under its other name if it belongs to the same run."""
         state = {"settings": self.settings} | _state(self.run)
         write(self.path, state, self.previous if self.saved else None)
         if not self.saved:
@@ -131,7 +128,7 @@ class Checkpoint(Callback):
         self.saved, self.written = True, time.monotonic()
 
     def _read(self):
-        """The newest state that is whole, or None where there is no file."""
+        """The state of the newest undamaged checkpoint, or None if there is no file."""
         faults = []
         for path in (self.path, self.previous):
             if path.exists():
@@ -142,8 +139,8 @@ class Checkpoint(Callback):
                     continue
                 if path == self.previous:
                     fault = faults[0] if faults else f"{self.path}: not there."
-                    _say(f"{fault} Resuming from the one before, {path}")
-                    path.replace(self.path)  # or the next write would put the damaged one in its place
+                    warn(f"{fault} Resuming from the one before, {path}")
+                    path.replace(self.path)  # otherwise the next write would replace it by the damaged one
                 return state
         if len(faults) == 1:
             raise faults[0]
@@ -152,11 +149,11 @@ class Checkpoint(Callback):
         return None
 
     def _restore(self, state):
-        """Put the run where the checkpoint says; if that fails, everything is put back."""
+        """Restore the state of the run from the checkpoint; if that fails, undo it."""
         before = _state(self.run)
         try:
             _restore(self.run, state)
-        except Exception as error:  # what the checks of `_check` let pass
+        except Exception as error:  # a fault that `_check` did not find
             _restore(self.run, before)
             raise _unusable(self.path, f"another ({error})") from error
 
@@ -177,7 +174,7 @@ class Checkpoint(Callback):
         if changed:
             raise ArgumentError(
                 str(self.path),
-                "the settings that its run was begun with",
+                "the settings of the run that wrote it",
                 "; ".join(changed),
                 "Give the same, or start again without resuming.",
             )
@@ -193,11 +190,11 @@ class BackupAndRestore(Checkpoint):
     Parameters
     ----------
     backup_dir : str or Path
-        A folder; the checkpoint is ``checkpoint.safetensors`` in it.
+        The folder of the checkpoint, which is ``checkpoint.safetensors``.
     save_freq : "epoch" or int
-        Write after each epoch, or after every so many batches and each epoch.
+        "epoch" writes after each epoch; n writes after every n batches and after each epoch.
     delete_checkpoint : bool
-        Remove the checkpoint when training has come to its end.
+        Delete the checkpoint when training is complete.
     """
 
     def __init__(
@@ -211,7 +208,7 @@ class BackupAndRestore(Checkpoint):
         self.delete_checkpoint = check_bool(delete_checkpoint, "BackupAndRestore delete_checkpoint")
 
     def on_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self.save_freq != "epoch" and (batch + 1) % self.save_freq == 0:
+        if isinstance(self.save_freq, int) and (batch + 1) % self.save_freq == 0:
             self.write()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -225,7 +222,7 @@ class BackupAndRestore(Checkpoint):
 
 
 def settings(run: Any) -> dict:
-    """What must not change when a run is resumed, each as text."""
+    """The settings that must be the same when a run is resumed, as text."""
     model, validation = run.model, None if run.validation is None else run.validation.fingerprint
     optimizer, learning_rate = _describe_optimizer(model.optimizer)
     return {
@@ -246,7 +243,7 @@ def settings(run: Any) -> dict:
 
 
 def _describe_optimizer(optimizer):
-    """Its settings without the rate, and the rate or schedule, as text."""
+    """The optimizer's settings without the learning rate, then the rate or schedule, as text."""
     try:
         config = optimizer.get_config()
     except MinicnnError:  # a function as schedule
@@ -267,14 +264,14 @@ def _describe_loss(loss):
 
 
 def _text(config):
-    """A dictionary of settings as a call: Adam(beta_1=0.9)."""
+    """A dictionary of settings, written as a call: Adam(beta_1=0.9)."""
     settings = [f"{name}={value!r}" for name, value in config.items() if name not in ("class", "config")]
     settings += [f"{name}={value!r}" for name, value in config.get("config", {}).items()]
     return f"{config['class']}({', '.join(settings)})"
 
 
 def _saves(callback):
-    """Whether the callback is a checkpoint itself, whose settings change no result."""
+    """Whether the callback is a checkpoint; its settings do not change the result."""
     return isinstance(callback, Checkpoint)
 
 
@@ -285,9 +282,9 @@ def write(path: Path, state: dict, previous: Path | None = None) -> None:
     ----------
     path : Path
     state : dict
-        Of dictionaries, lists, strings, numbers and arrays.
+        Dictionaries, lists, strings, numbers and arrays.
     previous : Path, optional
-        Where the file goes that was at `path`.
+        The new path of the file that was at `path`.
     """
     tensors: dict[str, np.ndarray] = {}
     tree = _pack(state, "", tensors)
@@ -300,7 +297,7 @@ def read(path: Path) -> dict:
     Raises
     ------
     ModelFileError
-        If one bit of it has changed, or it is no checkpoint.
+        If the file is damaged, or is not a checkpoint.
     """
     tensors, description = serialization.read(path, serialization.NUMBERS)
     if description.keys() != {"checkpoint"}:
@@ -309,12 +306,6 @@ def read(path: Path) -> dict:
         return _unpack(description["checkpoint"], tensors)
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise _unusable(path, f"another ({type(error).__name__}: {error})") from error
-
-
-def _say(line):
-    """A line on standard error, where there is one."""
-    with suppress(OSError, ValueError, AttributeError):
-        tqdm.write(f"minicnn: {line}", file=sys.stderr)
 
 
 def _unusable(path, received):
@@ -341,7 +332,7 @@ def _restore(run, state):
 
 # ------------------------------------------------------------------------------- a tree as JSON
 def _pack(value, name, tensors):
-    """The tree as JSON can hold it; arrays go to `tensors`, each by its path in the tree."""
+    """The tree as JSON can hold it.  Arrays are moved to `tensors`, each under its path in the tree."""
     if isinstance(value, np.ndarray) and value.ndim:
         tensors[name] = value
         return {ARRAY: name}

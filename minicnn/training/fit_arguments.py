@@ -1,7 +1,7 @@
-"""Looks at the arguments of `fit`, `evaluate` and `predict`: datasets in, refusals in words, nothing is changed.
+"""Check the arguments of `fit`, `evaluate` and `predict`, and make datasets of them.
 
-What cannot work is refused here, before the first step of training.  Called by loop.py; the datasets are
-in batches.py.
+An argument that cannot work is refused here, before the first training step, and the model stays as it was.  The
+datasets are in batches.py; single arrays are checked in inputs.py.  Called by loop.py and lr_finder.py.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -54,14 +54,14 @@ def as_batches(where: str, x: Any, y: Any = None, sample_weight: Any = None, **s
     ----------
     where : "fit", "evaluate" or "predict"
     x, y, sample_weight
-        As these were given them.
+        The arguments of that function.
     settings
-        batch_size, shuffle and seed; None is the default.
+        batch_size, shuffle and seed; None means the default.
 
     Raises
     ------
     ArgumentError, ShapeError
-        If x is no dataset, or something is given that the dataset decides itself.
+        If x is not a dataset, or if an argument is given that the dataset itself decides.
     """
     if isinstance(x, Batches) or not is_array(x):
         given = {"y": y, "sample_weight": sample_weight, **settings}
@@ -83,7 +83,7 @@ def as_batches(where: str, x: Any, y: Any = None, sample_weight: Any = None, **s
 
 
 def with_steps(batches: Batches, steps: int | None) -> Batches:
-    """The dataset with epochs of so many batches; None leaves them as they are."""
+    """The dataset with epochs of `steps` batches; None does not change it."""
     if steps is None:
         return batches
     steps = check_int(steps, "steps_per_epoch")
@@ -107,7 +107,8 @@ def validation_batches(data: Any, batch_size: int | None) -> Batches | None:
                 "validation_data", PARTS, "one part" if len(data) == 1 else f"{len(data)} parts"
             )
         with within("validation_data"):
-            return ArrayBatches(*data, batch_size=BATCH_SIZE if batch_size is None else batch_size)
+            weight = data[2] if len(data) == 3 else None
+            return ArrayBatches(data[0], data[1], weight, BATCH_SIZE if batch_size is None else batch_size)
     if is_array(data) or not is_iterable(data):
         share = isinstance(data, Real) and not isinstance(data, bool)
         received = (
@@ -150,12 +151,12 @@ def split_off(batches: Batches, share: float) -> tuple[Batches, Batches | None]:
 def training_and_validation(
     batches: Batches, validation_split: float, validation_data: Any, batch_size: int | None
 ) -> tuple[Batches, Batches | None]:
-    """The dataset to train on and the one to validate on, of which there may be none.
+    """The training dataset and the validation dataset, which may be None.
 
     Raises
     ------
     ArgumentError, ShapeError
-        As `split_off` and `validation_batches`, and if both are given.
+        As in `split_off` and `validation_batches`; also if both kinds of validation are given.
     """
     training, validation = split_off(batches, validation_split)
     if validation is None:
@@ -168,7 +169,7 @@ def training_and_validation(
 
 
 def check_passes(batches: Batches, passes: int, steps: int | None, name: str) -> None:
-    """Refuse a generator of which more than one pass is needed.
+    """Refuse a generator if more than one pass over it is needed.
 
     Raises
     ------
@@ -182,7 +183,7 @@ def check_passes(batches: Batches, passes: int, steps: int | None, name: str) ->
 
 
 def check_steps(batches: Batches, steps: int | None, name: str) -> int | None:
-    """How many batches are evaluated or predicted; None means all.
+    """The number of batches to evaluate or predict; None means all.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def check_steps(batches: Batches, steps: int | None, name: str) -> int | None:
 
 # ------------------------------------------------------------------------ datasets and the model
 def check_dataset(model: Any, batches: Batches, where: str) -> None:
-    """Refuse a dataset that the built model cannot be trained or evaluated on: by its shape, labels or class names.
+    """Refuse a dataset that does not fit the built model: its shape, its labels or its class names.
 
     Raises
     ------
@@ -208,12 +209,12 @@ def check_dataset(model: Any, batches: Batches, where: str) -> None:
     check_shape(model, batches, where)
     x, targets, _ = batches.example()
     if type(batches) is ArrayBatches and x.dtype.kind == "f":
-        x = batches.x  # all of it, because the range of the numbers matters
+        x = batches.x  # all samples, because the range of the numbers matters
     as_input(model, x)
     if targets is None:
         raise ArgumentError(where, "targets y", "none", "Give y, or a loader with labels.")
     name = "targets" if where == "fit" else f"{where} targets"
-    if batches.labels is not None:  # every one; whether the loss takes their form, the example shows
+    if batches.labels is not None:  # check all values here; the form of a batch's targets is checked below
         replace(model.outputs, rows=None).check_targets(batches.labels, name)
     model.outputs.check_targets(targets, name)
     check_origin(batches, model.class_names, model.preprocessing, where, "the model")
@@ -230,13 +231,13 @@ def check_shape(model: Any, batches: Batches, where: str) -> None:
     if shape != model.input_shape:
         raise ShapeError(
             where, f"samples of shape {model.input_shape}", str(shape),
-            "A single sample needs a batch axis: x[None]." if (None, *shape)[1:] == model.input_shape[1:] else
+            "A single sample needs a batch axis: x[None]." if shape == model.input_shape[1:] else
             "Give samples like those that the model was built for, or build another model.",
         )  # fmt: skip
 
 
 def check_origin(batches: Batches, class_names: Any, preprocessing: Any, where: str, whose: str) -> None:
-    """Refuse a loader with other class names or other preprocessing; None on either side is no contradiction.
+    """Refuse a loader with other class names or other preprocessing; None on either side fits everything.
 
     Raises
     ------
@@ -262,14 +263,15 @@ def check_origin(batches: Batches, class_names: Any, preprocessing: Any, where: 
 
 
 def as_dict(preprocessing: Any) -> dict | None:
-    """A Preprocessing as a dictionary; a dictionary and None as they are."""
-    return asdict(preprocessing) if is_dataclass(preprocessing) else preprocessing
+    """A Preprocessing as a dictionary; a dictionary or None stays as it is."""
+    made = is_dataclass(preprocessing) and not isinstance(preprocessing, type)
+    return asdict(preprocessing) if made else preprocessing
 
 
 def check_training(
     model: Any, batches: Batches, validation: Batches | None, class_weight: Any
 ) -> dict | None:
-    """Refuse what the built model cannot be trained on.
+    """Refuse datasets, metrics and class weights that the built model cannot be trained with.
 
     Returns
     -------
@@ -297,12 +299,12 @@ def check_training(
 
 
 def adopt(model: Any, batches: Batches) -> None:
-    """Give the model the class names and the preprocessing of its training data, where it has none.
+    """Give the model the class names and the preprocessing of its training data, if it has none.
 
     Raises
     ------
     ArgumentError
-        If there are not as many names as classes; then nothing is changed.
+        If there are not as many names as classes; then the model stays as it was.
     """
     names = model.class_names
     if names is None and batches.class_names is not None:
@@ -317,7 +319,7 @@ def adopt(model: Any, batches: Batches) -> None:
 
 # ----------------------------------------------------------------------------- numbers and names
 def epoch_range(epochs: Any, initial_epoch: Any) -> tuple[int, int]:
-    """(first, end) of the epochs' numbers.
+    """(first, end): the first epoch's number, and the number after the last.
 
     Raises
     ------
@@ -328,18 +330,18 @@ def epoch_range(epochs: Any, initial_epoch: Any) -> tuple[int, int]:
     if first >= end:
         raise ArgumentError(
             "initial_epoch", f"a number below epochs ({end})", str(first),
-            "As in Keras, epochs is where training ends, not how many epochs are added.",
+            "As in Keras, epochs is the number of the last epoch, not the number of epochs to add.",
         )  # fmt: skip
     return first, end
 
 
 def validated_epochs(frequency: Any, first: int, end: int) -> list[int]:
-    """The epochs after which there is a validation.
+    """The epochs after which validation runs.
 
     Parameters
     ----------
     frequency : int, or sequence of int
-        Every so many epochs, or after these, counted from 1.
+        n means every n epochs; a sequence lists the epochs, counted from 1.
     first, end : int
 
     Raises
@@ -354,7 +356,7 @@ def validated_epochs(frequency: Any, first: int, end: int) -> list[int]:
 
 
 def check_metrics(model: Any) -> None:
-    """Refuse a user's own metric that cannot be computed, by trying it on made-up targets and predictions.
+    """Refuse a user-defined metric that fails on random targets and predictions.
 
     Raises
     ------
@@ -378,12 +380,12 @@ def check_metrics(model: Any) -> None:
 
 
 def check_callbacks(callbacks: Any, run: Any) -> list[Callback]:
-    """None, one callback or several as a list, in the order in which they are called.
+    """None, one callback or several callbacks as a list, in the order in which they are called.
 
     Raises
     ------
     ArgumentError
-        For anything that is no Callback, for one that appears twice, and for one that cannot work in this run.
+        For an object that is not a Callback, for one that appears twice, and for one that cannot work in this run.
     """
     if callbacks is None:
         return []
@@ -403,7 +405,7 @@ def check_callbacks(callbacks: Any, run: Any) -> list[Callback]:
 
 
 def _made_up(model):
-    """Targets and predictions such as the model might give, every class among them where there are not many."""
+    """Random targets and predictions of the model's shape; every class occurs if there are at most 64."""
     outputs, shape = model.outputs, model.output_shape
     count = min(max(8, 2 * shape[-1]), 64)
     rng = np.random.default_rng(0)
@@ -420,7 +422,7 @@ def _made_up(model):
 
 @contextmanager
 def within(where: str) -> Iterator[None]:
-    """Name where an error comes from, in front of what it says."""
+    """Put `where` in front of the message of an error."""
     try:
         yield
     except MinicnnError as error:

@@ -1,6 +1,7 @@
-"""What training reports: `Totals` collects an epoch batch by batch, `History` keeps the numbers of all epochs.
+"""The numbers that training reports: `Totals` collects one epoch, `History` keeps all epochs.
 
-Called by loop.py; `Sequential.fit` returns the History.
+Called by loop.py; `Sequential.fit` returns the History.  The metrics are in metrics.py; how numbers are printed is in
+progress.py.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ class History:
     epoch : list of int
         The number of each epoch, from `initial_epoch` on.
     seconds : list of float
-        How long each epoch took, validation included.
+        The duration of each epoch, including validation.
     params : dict
         "epochs", "steps" (batches per epoch, None if unknown) and "verbose", as in Keras.
     """
@@ -42,7 +43,7 @@ class History:
 
     @property
     def state(self) -> dict:
-        """What a checkpoint holds of it; settable."""
+        """The part of a checkpoint that belongs to the history; settable."""
         return {"history": self.history, "epoch": self.epoch, "seconds": self.seconds}
 
     @state.setter
@@ -60,9 +61,9 @@ class History:
         Returns
         -------
         matplotlib.figure.Figure
-            A notebook shows it.
+            A notebook displays it.
         """
-        from ..reporting import plots  # here, because matplotlib is slow to import
+        from ..reporting import plots  # here, because importing matplotlib is slow
 
         return plots.curves(path, self.history)
 
@@ -72,10 +73,10 @@ class History:
 
 
 class Totals:
-    """The sums of one pass over a dataset: the loss, weighted by samples, and what metrics are computed from.
+    """The totals of one pass over a dataset: the loss, weighted by samples, and the predictions for the metrics.
 
-    Metrics are computed on all predictions at once, never averaged over batches.  Without metrics no prediction
-    is kept.
+    Metrics are computed on all predictions at once, never averaged over batches.  Without metrics, no predictions are
+    kept.
 
     Parameters
     ----------
@@ -84,7 +85,9 @@ class Totals:
 
     def __init__(self, metrics: dict[str, Callable]):
         self.metrics = metrics
-        self.loss, self.samples, self.targets, self.predictions = 0.0, 0, [], []
+        self.loss, self.samples = 0.0, 0
+        self.targets: list[np.ndarray] = []
+        self.predictions: list[np.ndarray] = []
 
     def add(self, loss: float, target: ArrayLike, prediction: np.ndarray) -> None:
         """Add a batch: its mean loss, its targets and predictions."""
@@ -109,7 +112,7 @@ class Totals:
 
     @property
     def state(self) -> dict:
-        """What a checkpoint holds of it; settable."""
+        """The part of a checkpoint that belongs to these totals; settable."""
         return {name: getattr(self, name) for name in ("loss", "samples", "targets", "predictions")}
 
     @state.setter

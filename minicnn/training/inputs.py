@@ -1,7 +1,9 @@
-"""Arrays as they enter the library: what is taken for numbers, and how bytes become the floats a model expects.
+"""Check input arrays, and convert uint8 images to the floats that a model expects.
 
-Samples pass through `as_samples`, so that words, dates, masked and ragged arrays are refused in one place; targets
-pass through `as_array`, then through targets.py.  `as_input` is the last step before a network sees a batch.
+All samples pass through `as_samples`, which refuses strings, dates, masked and ragged arrays.  Targets pass through
+`as_array` and then through targets.py.  `as_input` is the last step before a network gets a batch.  Image files are
+read in data/, not here.
+
 Called by batches.py, loop.py and inference/predictor.py.
 """
 
@@ -19,12 +21,12 @@ LARGEST = 2.0  # images in [0, 1] stay below this even where resizing overshoots
 
 
 def as_array(value: ArrayLike, where: str) -> np.ndarray:
-    """`value` as an array with one row per sample, of whatever type.
+    """`value` as an array with one row per sample, of any type.
 
     Raises
     ------
     ArgumentError
-        For None, words, paths, dictionaries and single numbers, for rows of different lengths, and for masked arrays.
+        For None, strings, paths, dictionaries and single numbers, for rows of different lengths, and for masked arrays.
 
     Examples
     --------
@@ -60,12 +62,12 @@ def as_array(value: ArrayLike, where: str) -> np.ndarray:
 
 
 def as_samples(value: ArrayLike, where: str = "x") -> np.ndarray:
-    """`value` as an array of numbers with one row per sample; truth values become 0 and 1.
+    """`value` as an array of numbers with one row per sample; booleans become 0 and 1.
 
     Raises
     ------
     ArgumentError
-        For what is no array (`as_array`), and for arrays of words, dates, complex numbers or objects.
+        As in `as_array`, and for arrays of strings, dates, complex numbers or objects.
 
     Examples
     --------
@@ -88,15 +90,14 @@ def as_input(model: Any, x: np.ndarray) -> np.ndarray:
     Returns
     -------
     array
-        `x` itself, unless the model has `preprocessing`, which says that it was trained on images read from files,
-        and `x` is images of type uint8.  These become float32, divided by 255 unless the preprocessing has
-        ``scale`` False.
+        If the model has `preprocessing`, it was trained on image files, and uint8 images become float32, divided by 255
+        unless the preprocessing has ``scale`` False.  In all other cases `x` itself.
 
     Raises
     ------
     ArgumentError
-        For images of another integer type or of booleans, whose range is not known, and for floats above 2 where
-        [0, 1] is expected.  Only for a model with `preprocessing`: one without is given its inputs as they are.
+        If the model has `preprocessing`: for images of another integer type or of booleans, whose range is not known,
+        and for floats above 2 if [0, 1] is expected.  A model without `preprocessing` takes any range.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The epoch loop: batches in, training steps, validation, one line of progress, callbacks, a history.
+"""The training loop, evaluation and prediction: batches, training steps, validation, callbacks, progress, history.
 
-`Sequential.fit`, `evaluate` and `predict` in model.py only forward to the functions here.  The step itself (forward,
-loss, backward, update) is `Sequential.train_step`.  Arguments are checked in fit_arguments.py, datasets are in
-batches.py, what is reported in history.py, how it is shown in progress.py.
+`Sequential.fit`, `evaluate` and `predict` in model.py forward to the functions here.  One training step (forward, loss,
+backward, update) is `Sequential.train_step`.  Arguments are checked in fit_arguments.py; datasets are in batches.py.
+The reported numbers are in history.py; progress.py makes the lines to print.
 """
 
 import copy
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ArgumentError, MinicnnError, NonFiniteError, StateError
+from ..runtime.printing import say
 from . import fit_arguments, progress
 from .batches import Batches, shorten
 from .callbacks import Callback
@@ -25,29 +26,29 @@ from .inputs import as_input
 
 
 class Run:
-    """One call of `fit`: what it works on, and where it stands between two batches.
+    """One call of `fit`: its arguments, and its position between two batches.
 
-    Callbacks find it as `self.run`; a checkpoint (checkpoints.py) holds where it stands.
+    Callbacks access it as `self.run`; a checkpoint (checkpoints.py) saves its position.
 
     Attributes
     ----------
     model, batches, validation, callbacks, epochs, class_weight, verbose, validation_freq, validation_steps
-        What it works on, as `fit` was given it.
+        The arguments of `fit`.
     steps : int or None
-        How many batches an epoch has, where that is known.
+        The number of batches per epoch, if it is known.
     log_names : list of str
         The names that the logs of an epoch can have: "loss", metrics, "val_loss", ..., "learning_rate".
     epoch, batch : int
-        The next batch, both counted from 0.
+        The next batch; both are counted from 0.
     offset : int
-        An epoch's order, augmentation and mixup come from (seed, offset + epoch).  It counts the epochs of earlier
-        calls of `fit`.
+        The number of epochs in earlier calls of `fit`.  An epoch's order, augmentation and mixup depend only on
+        (seed, offset + epoch).
     totals : Totals
-        What the batches before it in the epoch gave.
+        The totals of the batches of this epoch so far.
     seconds : float
-        How long they took.
+        The time that these batches took.
     history : History
-        What the epochs before it gave.
+        The numbers of the epochs so far.
     """
 
     def __init__(
@@ -77,24 +78,24 @@ class Run:
         self.begin_epoch()
 
     def begin_epoch(self) -> None:
-        """Stand before the epoch's first batch."""
+        """Move to the first batch of the epoch."""
         self.batch, self.totals, self.seconds = 0, Totals(self.model.metrics), 0.0
 
     def end_epoch(self) -> None:
-        """Stand before the next epoch; the model counts the one that has ended."""
+        """Move to the next epoch, and update the model's count of epochs."""
         self.epoch += 1
         self.begin_epoch()
         self.model.epochs_trained = self.offset + self.epoch
 
     @property
     def settings(self) -> dict:
-        """What its course follows from, apart from the model and the callbacks: a run is only resumed with the same."""
+        """The settings that determine the run, apart from the model and callbacks; to resume, they must be the same."""
         validation = {name: getattr(self, name) for name in ("validation_freq", "validation_steps")}
         return self.batches.settings | validation
 
     @property
     def state(self) -> dict:
-        """Where it stands, as numbers and arrays."""
+        """The position of the run, as numbers and arrays; settable."""
         position = {name: getattr(self, name) for name in ("epoch", "batch", "seconds", "offset")}
         return position | {"totals": self.totals.state, "history": self.history.state}
 
@@ -126,41 +127,43 @@ def fit(
     validation_freq: int | Sequence[int] = 1,
     seed: int | None = None,
 ) -> History:
-    """Train.  Everything that cannot work is refused before the first step, and then nothing is changed.
+    """Train a model.  Arguments that cannot work are refused before the first step, and the model stays as it was.
 
     Parameters
     ----------
     model : Sequential
-        Compiled.  If it is not built, it is built for the samples' shape.
+        A compiled model.  If it is not built, it is built for the samples' shape.
     x : array (N, ...), loader or iterable
-        An iterable gives batches (x, y) or (x, y, sample_weight); one pass is an epoch.
+        An iterable yields batches (x, y) or (x, y, sample_weight); one pass is an epoch.
     y : array (N,), (N, 1) or (N, K)
         Targets, if x is an array.
     batch_size : int, default 32
-        Only with arrays: a loader or an iterable has its own.  The same holds for `shuffle` and `seed`.
+        Only for arrays, because a loader or an iterable has its own.  The same holds for `shuffle` and `seed`.
     epochs : int
         The number of the last epoch; see `initial_epoch`.
     verbose : "auto", 0, 1 or 2
-        0 is silent, 1 a progress bar, 2 a line per epoch; "auto" is a bar on a terminal and lines elsewhere.
+        0 is silent, 1 shows a progress bar, 2 prints a line per epoch; "auto" is 1 on a terminal and 2 elsewhere.
     callbacks : sequence of Callback, optional
     validation_split : float in [0, 1)
         Validate on this share of the arrays, the last samples before shuffling.
     validation_data : (x, y), (x, y, sample_weight), loader or iterable, optional
-        Evaluated after each epoch.
+        Data to evaluate after each epoch.
     shuffle : bool, default True
-        A new order each epoch.  With False, arrays that are sorted by class are trained on in that order.
+        Use a new order each epoch.  With False, arrays that are sorted by class are trained on in that order.
     class_weight : dict from class number to weight, one number per class, or "balanced", optional
-        The loss of each sample is multiplied by its class's weight.  A class that is not in a dictionary weighs 1.
+        The loss of each sample is multiplied by the weight of its class.  A class that is not in the dictionary has
+        weight 1.
     sample_weight : array (N,), optional
     initial_epoch : int, optional
-        The number of the first epoch: ``epochs=10, initial_epoch=5`` trains five.
+        The number of the first epoch: ``epochs=10, initial_epoch=5`` trains five epochs.
     steps_per_epoch : int, optional
-        End an epoch after so many batches; the next one begins where it ended.
+        End an epoch after this many batches; the next one starts where it ended.
     validation_steps : int, optional
-        Evaluate only so many batches.
+        Validate on only this many batches.
     validation_freq : int or sequence of int
-        Validate every so many epochs, or after these (counted from 1).
+        n validates every n epochs; a sequence lists the epochs, counted from 1.
     seed : int, default 0
+        Seed of the order of arrays.
 
     Returns
     -------
@@ -169,18 +172,18 @@ def fit(
     Raises
     ------
     ArgumentError, ShapeError
-        If something cannot work, in words.
+        If an argument cannot work.
     NonFiniteError
-        When a loss or a gradient is NaN or infinite: the epoch, the batch and its samples are named, and the weights
-        are those before that batch.
+        If a loss or a gradient is NaN or infinite.  The error names the epoch, the batch and its samples, and the
+        weights are those before that batch.
     StateError
         If the model is not compiled, or another thread is training it.
 
     Notes
     -----
-    The order of an epoch, its augmentation and its mixup come from (seed, number of epochs trained since `compile`).
-    So a second call of `fit` continues with fresh orders, as if it were one long call.  With `initial_epoch` that
-    number is given: ``initial_epoch=0`` repeats the orders of the first call.
+    The order of an epoch, its augmentation and its mixup depend only on (seed, number of epochs since `compile`).  So a
+    second call of `fit` continues with new orders, as if both were one long call.  `initial_epoch` sets that number:
+    ``initial_epoch=0`` repeats the orders of the first call.
 
     Images of type uint8 are scaled as the model's `preprocessing` says; see `inputs.as_input`.
     """
@@ -207,7 +210,7 @@ def fit(
         if validation is not None:
             validation_steps = fit_arguments.check_steps(validation, validation_steps, "validation_steps")
             fit_arguments.check_passes(validation, validations, validation_steps, "validation_steps")
-        # A model that is not built is checked as a copy that is, so that a refused call leaves it as it was.
+        # If the model is not built, a built copy is checked, so that a refused call leaves the model as it was.
         unbuilt = model.input_shape is None
         checked = copy.deepcopy(model).build(batches.input_shape) if unbuilt else model
         class_weight = fit_arguments.check_training(checked, batches, validation, class_weight)
@@ -235,7 +238,7 @@ def evaluate(
     steps: int | None = None,
     verbose: str | int = 0,
 ) -> dict:
-    """The loss and each metric over all samples, by name; nothing is changed.
+    """The loss and each metric over all samples, by name.  The model does not change.
 
     Keras returns a list.  Here ``loss, accuracy = model.evaluate(x, y).values()`` unpacks the numbers; without
     ``.values()`` it unpacks the names.
@@ -243,12 +246,12 @@ def evaluate(
     Parameters
     ----------
     model : Sequential
-        Compiled and built.
+        A compiled and built model.
     x, y, batch_size, sample_weight : as in `fit`
     steps : int, optional
-        Evaluate only so many batches.
+        Evaluate only this many batches.
     verbose : 0, 1, 2 or "auto"
-        1 is a progress bar, 2 a line at the end.
+        1 shows a progress bar, 2 prints a line at the end.
 
     Returns
     -------
@@ -279,13 +282,13 @@ def predict(
     Parameters
     ----------
     model : Sequential
-        Built.
+        A built model.
     x : array (N, ...), loader or iterable
-        An iterable gives batches x, or tuples that begin with x.
+        An iterable yields batches x, or tuples whose first item is x.
     batch_size : int, default 32
-        How many are computed at once; the predictions do not depend on it beyond rounding.
+        The number of samples computed at once.  It changes the predictions only by rounding errors.
     steps : int, optional
-        Predict only so many batches.
+        Predict only this many batches.
     verbose : as in `evaluate`
 
     Returns
@@ -295,7 +298,7 @@ def predict(
     Raises
     ------
     ArgumentError, ShapeError
-        If x is no dataset, is empty, or has another shape than the model was built for.
+        If x is not a dataset, is empty, or has another shape than the model was built for.
     StateError
         If the model is not built.
     """
@@ -312,35 +315,35 @@ def predict(
 
     _each_batch(batches, steps, verbose, "predict", predict_batch)
     if verbose == 2:
-        progress.say(progress.steps_line(len(outputs), time.perf_counter() - start, {}))
+        say(progress.steps_line(len(outputs), time.perf_counter() - start, {}))
     return np.concatenate(outputs)
 
 
 # --------------------------------------------------------------------------------------- the loop
 def _train(run):
-    """All epochs, between `on_train_begin` and `on_train_end`."""
+    """Run all epochs, between `on_train_begin` and `on_train_end`."""
     model, begun = run.model, []
-    model.history = run.history  # there too, for who interrupts training and wants to see it
+    model.history = run.history  # set now, so that it is available after an interruption
     model.stop_training = False
     try:
         for callback in run.callbacks:
             callback.run = run
             callback.set_model(model)
             callback.set_params(run.history.params)
-            call_hook(callback, "on_train_begin", {})  # that of a checkpoint may set the run forward
+            call_hook(callback, "on_train_begin", {})  # a checkpoint resumes the run here
             begun.append(callback)
-        # A run that is resumed within its last epoch, after stop_training was set, still ends that epoch.
+        # A run that is resumed in the epoch in which stop_training was set still finishes that epoch.
         while run.epoch < run.epochs and (run.batch or not model.stop_training):
             _train_epoch(run)
     finally:
-        with ExitStack() as ending:  # each callback's, also if one before it fails
+        with ExitStack() as ending:  # calls each callback's hook, also if one of them fails
             for callback in reversed(begun):
                 ending.callback(call_hook, callback, "on_train_end", {})
     return run.history
 
 
 def _train_epoch(run):
-    """The batches of the epoch that are still to come, its validation and its line."""
+    """Train on the remaining batches of the epoch, validate, and print its line."""
     model, epoch, start = run.model, run.epoch, time.perf_counter() - run.seconds
     _call_all(run, "on_epoch_begin", epoch, {})
     _train_batches(run, start)
@@ -354,9 +357,9 @@ def _train_epoch(run):
     seconds, steps = time.perf_counter() - start, run.batch
     run.history.add(epoch, logs, seconds)
     if run.verbose:
-        progress.say(progress.epoch_line(epoch, run.epochs, steps, seconds, logs))
+        say(progress.epoch_line(epoch, run.epochs, steps, seconds, logs))
     run.end_epoch()
-    with finishing():  # a saved model and its row in the log belong together
+    with finishing():  # so that Ctrl-C does not separate a saved model from its row in the log
         _call_all(run, "on_epoch_end", epoch, logs)
 
 
@@ -387,7 +390,7 @@ def _call_all(run, hook, *arguments):
 
 
 def _train_step(run, batch, x, y, weight):
-    """One step; what it raises names the batch."""
+    """One training step; its errors name the batch."""
     model = run.model
     try:
         x = as_input(model, x)
@@ -404,7 +407,7 @@ def _train_step(run, batch, x, y, weight):
 
 
 def _name_batch(error, place, x):
-    """The same error with its batch, and with the samples to blame where the input itself is not finite."""
+    """The same error with its batch and, if the input is not finite, with the samples that cause it."""
     cause = "Lower the learning rate, or clip gradients (global_clipnorm=1.0)."
     finite = np.isfinite(x).reshape(len(x), -1).all(1)
     if not finite.all():
@@ -426,18 +429,18 @@ def _evaluate(model, batches, steps, verbose):
     count = _each_batch(batches, steps, verbose, "evaluate", evaluate_batch)
     logs = totals.logs()
     if verbose == 2:
-        progress.say(progress.steps_line(count, time.perf_counter() - start, logs))
+        say(progress.steps_line(count, time.perf_counter() - start, logs))
     return logs
 
 
 def _each_batch(batches, steps, verbose, title, function: Callable) -> int:
-    """Call the function with each batch, or the first `steps`; returns how many there were.
+    """Call the function with each batch, or with the first `steps`; returns the number of batches.
 
-    In a plain loop, which when it fails lets go of its batches and of the thread they come from.
+    This is a plain loop and not a generator, so that an error ends the prefetch thread and frees the batches.
     """
     count, total = 0, batches.steps if steps is None else steps
     with progress.bar(verbose, title, total) as bar:
-        for batch in islice(batches.in_order(), steps):
+        for batch in islice(batches.unshuffled(), steps):
             function(*batch)
             count += 1
             bar.update()

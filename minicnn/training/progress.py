@@ -1,7 +1,7 @@
-"""How training is shown: a bar on a terminal, one line per epoch elsewhere.
+"""Show the progress of training: a bar on a terminal, one line per epoch elsewhere.
 
-Nothing here can end training: where there is no output stream, or it is closed or cannot show a character, less is
-shown.  Called by loop.py.
+Nothing here can end training.  If there is no output stream, or if it is closed, nothing is shown.  Lines are printed
+by runtime/printing.py; the numbers come from history.py.  Called by loop.py.
 """
 
 import sys
@@ -13,16 +13,11 @@ from tqdm import tqdm
 
 from ..errors import ArgumentError
 from ..metrics import text
-
-UNWRITABLE = (
-    OSError,
-    ValueError,
-    AttributeError,
-)  # what streams raise that are broken, closed, or no streams at all
+from ..runtime.printing import UNWRITABLE
 
 
 def check_verbose(verbose: str | int) -> int:
-    """`verbose` as 0 (silent), 1 (bar) or 2 (lines); "auto" is a bar on a terminal and lines elsewhere.
+    """`verbose` as 0 (silent), 1 (bar) or 2 (lines); "auto" is 1 on a terminal and 2 elsewhere.
 
     Raises
     ------
@@ -38,15 +33,15 @@ def check_verbose(verbose: str | int) -> int:
 
 
 class Bar(tqdm):
-    """A progress bar that shows nothing where its stream cannot be written, in place of raising."""
+    """A progress bar that shows nothing if its stream cannot be written to; tqdm's own would raise."""
 
     def display(self, *arguments: Any, **settings: Any) -> None:
-        """Write the bar."""
+        """Write it."""
         with suppress(*UNWRITABLE):
             super().display(*arguments, **settings)
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Erase it."""
         with suppress(*UNWRITABLE):
             super().close()
 
@@ -57,14 +52,8 @@ def bar(verbose: int, description: str, total: int | None, initial: int = 0) -> 
     return Bar(desc=description, total=total, initial=initial, unit="batch", leave=False, disable=not shown)
 
 
-def say(line: str) -> None:
-    """Print a line on standard output."""
-    with suppress(*UNWRITABLE):
-        print(line, flush=True)
-
-
 def epoch_line(epoch: int, epochs: int, steps: int, seconds: float, logs: dict) -> str:
-    """One epoch in one line.
+    """The line for an epoch.
 
     Examples
     --------
@@ -76,7 +65,7 @@ def epoch_line(epoch: int, epochs: int, steps: int, seconds: float, logs: dict) 
 
 
 def steps_line(steps: int, seconds: float, logs: dict) -> str:
-    """What a pass over a dataset gave, in one line; without logs, how long it took."""
+    """The line for one pass over a dataset: its number of steps, its time, and its numbers if there are any."""
     numbers = [
         f"{name}: {text(logs[name])}"
         for name in sorted(logs, key=lambda name: (name.startswith("val_"), name))

@@ -1,4 +1,4 @@
-"""What the tests of benchmarks/ share."""
+"""Shared by the tests of benchmarks/."""
 
 import importlib
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def programs(root, monkeypatch):
-    """Imports a file of benchmarks/ by its name, as one of them imports another."""
+    """A function that imports a file of benchmarks/ by its name."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(root / "benchmarks")
     yield importlib.import_module

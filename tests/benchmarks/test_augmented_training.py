@@ -1,9 +1,9 @@
-"""What augmentation costs is measured on loaders that differ in nothing else."""
+"""The cost of augmentation is measured on loaders that differ in the augmentation only."""
 
 import numpy as np
 
 
-def test_the_same_pictures_with_and_without_and_everything_changes_them(programs, drawn):
+def test_all_loaders_read_the_same_images_and_each_augmentation_changes_them(programs, drawn):
     benchmark = programs("augmented_training")
     found = benchmark.loaders(drawn, 12)
     assert list(found) == ["none", "light", "strong", "everything"]

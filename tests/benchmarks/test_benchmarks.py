@@ -1,4 +1,4 @@
-"""The benchmarks of kernels and of growth: a wrong kernel is never timed, fits are right, the programs run."""
+"""The benchmarks of kernels and of scaling: a wrong kernel is never timed, fits are right, the programs run."""
 
 import doctest
 import json
@@ -20,11 +20,11 @@ def small_case(programs):
     return next(case for case in programs("kernel_cases").CASES if str(case).startswith("ReLU, 31 px"))
 
 
-def a_little_off(right):
+def slightly_wrong(right):
     return lambda *arrays: right(*arrays) * 1.00002
 
 
-def a_picture_left_out(right):
+def one_image_missing(right):
     def wrong(*arrays):
         result = right(*arrays)
         result[17] = 0
@@ -42,12 +42,12 @@ def not_a_number(right):
     return wrong
 
 
-def test_right_kernels_agree(programs):
+def test_correct_kernels_agree(programs):
     errors = programs("kernels").check(small_case(programs))["errors"]
     assert len(errors) == 4 and max(errors.values()) == 0
 
 
-@pytest.mark.parametrize("wrong", [a_little_off, a_picture_left_out, not_a_number])
+@pytest.mark.parametrize("wrong", [slightly_wrong, one_image_missing, not_a_number])
 @pytest.mark.parametrize("which", ["relu_forward", "relu_backward"])
 def test_a_wrong_kernel_ends_the_benchmark_before_anything_is_timed(
     programs, monkeypatch, capsys, wrong, which
@@ -59,8 +59,8 @@ def test_a_wrong_kernel_ends_the_benchmark_before_anything_is_timed(
     assert "fast, ReLU" in said.err and "Nothing is timed" in said.err and "round" not in said.out
 
 
-def test_two_pictures_tell_what_is_right_for_the_batch_that_repeats_them(programs, rng):
-    """Against `reference` on the whole batch."""
+def test_the_result_of_two_images_gives_the_result_of_a_batch_that_repeats_them(programs, rng):
+    """Compared with `reference` on the whole batch."""
     repeat = programs("kernel_cases").repeat
     x, weight, bias = rng.random((2, 5, 4, 3)), rng.random((3, 2, 3, 4)), rng.random(4)
     dy, window = rng.random((2, 3, 3, 4)), ((1, 1), ((0, 0), (0, 0)))
@@ -70,10 +70,10 @@ def test_two_pictures_tell_what_is_right_for_the_batch_that_repeats_them(program
         y = reference.conv2d_forward(a["x"], weight, bias, *window)
         return {"y": y, "dx": dx, "dweight": dweight, "dbias": dbias}
 
-    told, found = repeat(both({"x": x, "dy": dy})), both(repeat({"x": x, "dy": dy}))
+    repeated, found = repeat(both({"x": x, "dy": dy})), both(repeat({"x": x, "dy": dy}))
     assert len(found["y"]) > 2
     for name in found:
-        np.testing.assert_allclose(told[name], found[name], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(repeated[name], found[name], rtol=1e-12, atol=1e-12)
 
 
 def test_kernels_runs_and_writes_its_results(root, tmp_path):
@@ -97,12 +97,12 @@ def test_scaling_measures_each_point_in_a_process_of_its_own(programs):
     assert answers[0]["loss"] == answers[1]["loss"]
 
 
-def test_a_straight_line_and_its_error_are_those_of_numpy(programs, rng):
+def test_the_fitted_line_and_its_error_are_those_of_numpy(programs, rng):
     scaling = programs("scaling")
     x, y = rng.random(9), rng.random(9)
-    (slope, height), covariance = np.polyfit(x, y, 1, cov=True)
+    (slope, intercept), covariance = np.polyfit(x, y, 1, cov=True)
     got = scaling.straight_line(x, y)
-    np.testing.assert_allclose(got, (slope, np.sqrt(covariance[0, 0]), height), rtol=1e-9)
+    np.testing.assert_allclose(got, (slope, np.sqrt(covariance[0, 0]), intercept), rtol=1e-9)
 
 
 def test_a_loss_that_depends_on_threads_is_refused(programs):
@@ -113,7 +113,7 @@ def test_a_loss_that_depends_on_threads_is_refused(programs):
         scaling.same_losses({one: [{"loss": 0.5}], two: [{"loss": np.nextafter(0.5, 1)}]})
 
 
-@pytest.mark.parametrize("name", ["ablations", "measuring", "scaling"])
-def test_examples_in_docstrings_hold(programs, name):
+@pytest.mark.parametrize("name", ["ablations", "main_job", "measuring", "peer_networks", "scaling", "tables"])
+def test_examples_in_docstrings_are_right(programs, name):
     result = doctest.testmod(programs(name))
     assert result.attempted and not result.failed

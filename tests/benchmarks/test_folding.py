@@ -1,4 +1,4 @@
-"""What folding and a Predictor gain is measured between networks that answer alike."""
+"""The gain of folding and of a Predictor is measured between networks that give the same predictions."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ def network():
     return model
 
 
-def test_all_take_as_many_turns(programs):
+def test_all_forms_take_the_same_number_of_turns(programs):
     speeds = programs("folding").measure(network(), 2, rounds=3, turn=1e-4)
     assert list(speeds) == ["as trained", "folded", "Predictor"]
     assert all(len(values) == 3 and min(values) > 0 for values in speeds.values())
 
 
 @pytest.mark.parametrize("name", ["fold_batchnorm", "Predictor"])
-def test_one_that_answers_otherwise_ends_the_run(name, programs, monkeypatch):
+def test_other_predictions_end_the_run(name, programs, monkeypatch):
     folding, other = programs("folding"), network()
     other.layers[1].beta.value[:] = 1
     monkeypatch.setattr(folding.mc, name, lambda model: other)
@@ -29,7 +29,7 @@ def test_one_that_answers_otherwise_ends_the_run(name, programs, monkeypatch):
         folding.measure(network(), 2, rounds=1, turn=1e-4)
 
 
-def test_the_networks_are_the_one_that_ships_and_those_with_normalisations(programs):
+def test_the_networks_are_the_bundled_model_and_those_with_normalizations(programs):
     found = dict(programs("folding").models())
     assert list(found) == ["catdog", "residual", "mini-Xception"]
     for model in found.values():

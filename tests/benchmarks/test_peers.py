@@ -1,14 +1,14 @@
-"""The comparison with other frameworks compares like with like: its networks, its check, its worker, its ratios."""
+"""The comparison with other frameworks: networks, the check before timing, the worker process, ratios."""
 
 import time
 
 import numpy as np
 import pytest
 
-from minicnn import networks
+from minicnn.models import networks
 
 
-def test_a_description_has_the_shapes_of_the_network_that_minicnn_builds_from_it(programs):
+def test_the_shapes_of_a_description_are_those_of_the_network_built_from_it(programs):
     peer_frameworks = programs("peer_frameworks")
     peer_networks = programs("peer_networks")
     for network in peer_networks.NETWORKS.values():
@@ -18,17 +18,17 @@ def test_a_description_has_the_shapes_of_the_network_that_minicnn_builds_from_it
         assert entering == [model.input_shape, *model.output_shapes[: len(entering) - 1]]
 
 
-def test_the_first_two_are_the_networks_of_the_example(programs):
+def test_the_first_two_networks_are_those_of_minicnn(programs):
     peer_networks = programs("peer_networks")
     for name, make in (("two-block", networks.two_block), ("four-block", networks.four_block)):
         network = peer_networks.NETWORKS[name]
         model = make().build((network.size, network.size, 3), seed=None)
-        drawn = peer_networks.draw_weights(network, np.random.default_rng(0))
-        assert [weight.shape for weight in drawn] == [parameter.shape for parameter in model.parameters]
+        weights = peer_networks.draw_weights(network, np.random.default_rng(0))
+        assert [weight.shape for weight in weights] == [parameter.shape for parameter in model.parameters]
 
 
-def test_turned_weights_give_the_same_numbers_channels_first(programs):
-    """A 1x1 convolution, flattening and two dense layers are three einsums, in either order of axes."""
+def test_transposed_weights_give_the_same_numbers_channels_first(programs):
+    """A 1x1 convolution, flattening and two dense layers, as einsums in both orders of axes."""
     peer_frameworks = programs("peer_frameworks")
     peer_networks = programs("peer_networks")
     network = peer_networks.Network(4, [("conv", 5, 1, 1, "valid"), ("flatten",), ("dense", 6), ("dense", 1)])
@@ -42,8 +42,8 @@ def test_turned_weights_give_the_same_numbers_channels_first(programs):
     np.testing.assert_allclose((first.reshape(2, -1) @ w1.T + b1) @ w2.T + b2, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_turned_weights_of_modern_layers_keep_their_order(programs):
-    """Each number says which weight it is; a separable convolution has two, a normalisation four."""
+def test_transposed_weights_of_residual_separable_and_normalization_layers_keep_their_order(programs):
+    """Shapes and values tell which weight is which; a separable convolution has two, a normalization four."""
     peer_frameworks = programs("peer_frameworks")
     peer_networks = programs("peer_networks")
     layers = [("residual", [("separable", 4, 3), ("normalize",)], [("bare", 4, 1, 1, "valid")]), ("average",)]
@@ -52,24 +52,24 @@ def test_turned_weights_of_modern_layers_keep_their_order(programs):
     assert [weight.shape for weight in weights] == [
         (3, 3, 3, 1), (1, 1, 3, 4), (4,), (4,), (4,), (4,), (1, 1, 3, 4), (4, 1), (1,)
     ]  # fmt: skip
-    turned = peer_frameworks.channels_first(network, weights)
-    np.testing.assert_array_equal(turned[0][2, 0], weights[0][:, :, 2, 0])
-    np.testing.assert_array_equal(turned[1][3, :, 0, 0], weights[1][0, 0, :, 3])
-    assert [weight.shape for weight in turned[-3:]] == [(4, 3, 1, 1), (1, 4), (1,)]
+    transposed = peer_frameworks.channels_first(network, weights)
+    np.testing.assert_array_equal(transposed[0][2, 0], weights[0][:, :, 2, 0])
+    np.testing.assert_array_equal(transposed[1][3, :, 0, 0], weights[1][0, 0, :, 3])
+    assert [weight.shape for weight in transposed[-3:]] == [(4, 3, 1, 1), (1, 4), (1,)]
 
 
-def test_one_peer_that_predicts_otherwise_ends_the_run(programs):
+def test_a_peer_with_other_predictions_ends_the_run(programs):
     peers = programs("peers")
     right = np.linspace(0.2, 0.7, 8)
-    peers.check_alike({"a": right, "b": right + 1e-7, "c": right}, 1e-3)
+    peers.check_agreement({"a": right, "b": right + 1e-7, "c": right}, 1e-3)
     wrong = right.copy()
     wrong[3] += 0.01
     for bad in (wrong, right * np.nan, right[::-1]):
         with pytest.raises(SystemExit, match="b gives the logits"):
-            peers.check_alike({"a": right, "b": bad, "c": right}, 1e-3)
+            peers.check_agreement({"a": right, "b": bad, "c": right}, 1e-3)
 
 
-def test_a_worker_predicts_trains_and_weighs_itself_in_a_process_of_its_own(programs, tmp_path):
+def test_a_worker_predicts_trains_and_measures_its_memory_in_a_process_of_its_own(programs, tmp_path):
     peer_frameworks = programs("peer_frameworks")
     peer_networks = programs("peer_networks")
     peers = programs("peers")
@@ -97,19 +97,20 @@ def test_a_peer_that_cannot_run_is_left_out_with_its_reason(programs, tmp_path):
     problem = peers.write_problem(tmp_path, "24 channels")
     notes = []
     with peers.Worker("minicnn im2col", "no such network", problem) as worker:
-        said, left = peers.answers({"a peer": worker}, ["predictions", 32], notes)
-    assert not said and not left
+        predictions, running = peers.answers({"a peer": worker}, ["predictions", 32], notes)
+    assert not predictions and not running
     assert notes == ["no such network: a peer did not run: KeyError: 'no such network'"]
 
 
-def test_ratios_are_taken_within_a_round_and_the_hardest_peer_is_named(programs):
-    """The machine is half as fast in the second round, and a tenth in the third."""
+def test_ratios_are_formed_within_a_round_and_the_fastest_peer_is_named(programs):
+    """In the second round the machine has half its speed, in the third a tenth."""
     peer_report = programs("peer_report")
     entry = {
         "network": "two-block", "pixels": 64, "task": "training", "out of turn": 0.0,
         "speeds": {"minicnn fast": [400, 200, 40], "JAX": [100, 50, 10], "PyTorch": [200, 100, 16]},
     }  # fmt: skip
     assert peer_report.fastest_peer(entry) == "PyTorch"
-    rows = peer_report.summary_table({"speeds": [entry]}).splitlines()
-    assert rows[2] == "| training | two-block, 64 px | PyTorch | 2.00x | 2.00 to 2.50 | 3.0x |"
+    assert peer_report.ratio(entry) == 2
+    rows = peer_report.summary_table([entry]).splitlines()
+    assert rows[2] == "| training | two-block, 64 px | 200 | PyTorch | 100 | 2.00x | 2.00 to 2.50 |"
     assert "| JAX | 50 | 10 to 100 | 4.00x | 4.00 to 4.00 |" in peer_report.speed_table(entry)

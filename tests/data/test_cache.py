@@ -1,4 +1,4 @@
-"""The cache's files: whole or absent, bounded, never in the way.  What is decoded when: test_reading.py."""
+"""Tests of the cache's files: complete or absent, and limited in size.  See test_reading.py for what is decoded."""
 
 import os
 import signal
@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from minicnn import ArgumentError
-from minicnn.data import PictureCache, Preprocessing, load_pictures
+from minicnn.data import ImageCache, Preprocessing, load_images
 from minicnn.data.cache import default_folder
 
 SHAPE = (2, 3, 3)
 KEYS = [f"{n:064x}" for n in range(9)]
 MASK = np.array([True, False, True])
-BYTES = 2 * 18 + 3 + 32  # two pictures, a byte a file, the digest
+BYTES = 2 * 18 + 3 + 32  # two images, one byte per file, the digest
 
 
 @pytest.fixture
 def cache(tmp_path):
-    return PictureCache(tmp_path / "cache")
+    return ImageCache(tmp_path / "cache")
 
 
 def store(cache, key, value=0):
@@ -33,16 +33,16 @@ def found(cache, key):
     return None if entry is None else int(entry[0].max())
 
 
-def test_what_is_stored_is_found(cache, rng):
-    pictures = rng.integers(0, 256, (4, *SHAPE), dtype=np.uint8)
+def test_a_stored_entry_is_found(cache, rng):
+    images = rng.integers(0, 256, (4, *SHAPE), dtype=np.uint8)
     masks = [np.array([False, True, True]), np.array([True]), np.array([True, False])]
-    cache.store(KEYS[0], 6, SHAPE, zip((pictures[:2], pictures[2:3], pictures[3:]), masks, strict=True))
+    cache.store(KEYS[0], 6, SHAPE, zip((images[:2], images[2:3], images[3:]), masks, strict=True))
     got, kept = cache.find(KEYS[0], 6, SHAPE)
-    np.testing.assert_array_equal(got, pictures)
+    np.testing.assert_array_equal(got, images)
     assert kept.tolist() == [1, 2, 3, 4] and cache.find(KEYS[1], 6, SHAPE) is None
 
 
-def test_an_entry_that_is_cut_or_of_something_else_is_none(cache):
+def test_a_truncated_or_renamed_entry_is_not_found(cache):
     store(cache, KEYS[0], 5)
     path = next(cache.folder.iterdir())
     whole = path.read_bytes()
@@ -51,11 +51,11 @@ def test_an_entry_that_is_cut_or_of_something_else_is_none(cache):
         path.write_bytes(broken)
         assert found(cache, KEYS[0]) is None
     path.write_bytes(whole)
-    path.rename(path.with_name(f"{KEYS[1]}.pictures"))
+    path.rename(path.with_name(f"{KEYS[1]}.images"))
     assert found(cache, KEYS[1]) is None
 
 
-def test_an_entry_with_any_byte_changed_is_none(cache):
+def test_an_entry_with_a_changed_byte_is_not_found(cache):
     store(cache, KEYS[0], 5)
     path = next(cache.folder.iterdir())
     whole = path.read_bytes()
@@ -68,7 +68,7 @@ def test_an_entry_with_any_byte_changed_is_none(cache):
     assert found(cache, KEYS[0]) == 5
 
 
-def test_two_images_that_changed_places_are_noticed(cache, rng):
+def test_swapped_images_are_noticed(cache, rng):
     images = rng.integers(0, 256, (2, *SHAPE), dtype=np.uint8)
     cache.store(KEYS[0], 2, SHAPE, [(images, np.array([True, True]))])
     path = next(cache.folder.iterdir())
@@ -79,15 +79,15 @@ def test_two_images_that_changed_places_are_noticed(cache, rng):
 
 def test_a_damaged_entry_is_made_again(drawn, cache):
     paths = sorted(drawn.glob("*.png"))[:4]
-    first = np.array(load_pictures(paths, Preprocessing(8, 8), cache=cache)[0])
+    first = np.array(load_images(paths, Preprocessing(8, 8), cache=cache)[0])
     path = next(cache.folder.iterdir())
     path.write_bytes(b"\0" * 100 + path.read_bytes()[100:])
     for _ in range(2):
-        np.testing.assert_array_equal(load_pictures(paths, Preprocessing(8, 8), cache=cache)[0], first)
+        np.testing.assert_array_equal(load_images(paths, Preprocessing(8, 8), cache=cache)[0], first)
     assert cache.find(path.stem, 4, (8, 8, 3)) is not None
 
 
-def test_get_or_create_makes_once_and_again_if_the_entry_is_not_accepted(cache, tmp_path):
+def test_get_or_create_makes_an_entry_once_and_again_if_it_is_not_accepted(cache, tmp_path):
     paths = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
     made = []
 
@@ -106,54 +106,54 @@ def test_get_or_create_makes_once_and_again_if_the_entry_is_not_accepted(cache, 
     assert not was_there and cache.get_or_create(paths, size, make)[2]
 
 
-def test_pieces_that_fail_leave_nothing(cache):
-    def pieces():
+def test_an_error_in_the_chunks_leaves_no_file(cache):
+    def chunks():
         yield np.zeros((2, *SHAPE), np.uint8), MASK
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cache.store(KEYS[0], 3, SHAPE, pieces())
+        cache.store(KEYS[0], 3, SHAPE, chunks())
     assert not list(cache.folder.iterdir())
 
 
-def test_the_entries_longest_unused_make_room(tmp_path):
-    cache = PictureCache(tmp_path, limit=3 * BYTES + 18)  # room is made for a picture of every file
+def test_the_least_recently_used_entries_are_deleted(tmp_path):
+    cache = ImageCache(tmp_path, limit=3 * BYTES + 18)  # `store` makes room for one image per file
     for n in range(3):
         store(cache, KEYS[n])
-        os.utime(tmp_path / f"{KEYS[n]}.pictures", (n, n))
+        os.utime(tmp_path / f"{KEYS[n]}.images", (n, n))
     assert found(cache, KEYS[0]) == 0  # used now
     store(cache, KEYS[3])
     assert [found(cache, key) for key in KEYS[:4]] == [0, None, 0, 0] and cache.size == 3 * BYTES
     with pytest.raises(OSError, match="limit"):
-        PictureCache(tmp_path, limit=BYTES - 1).store(KEYS[5], 3, SHAPE, [])
+        ImageCache(tmp_path, limit=BYTES - 1).store(KEYS[5], 3, SHAPE, [])
     assert cache.size == 3 * BYTES
 
 
-def test_two_that_are_written_at_once_keep_the_limit_too(tmp_path):
-    cache = PictureCache(tmp_path, limit=BYTES + 18)
+def test_two_entries_written_at_the_same_time_keep_the_limit(tmp_path):
+    cache = ImageCache(tmp_path, limit=BYTES + 18)
 
     def meanwhile():
         yield np.ones((2, *SHAPE), np.uint8), MASK
-        store(PictureCache(tmp_path, cache.limit), KEYS[1])
+        store(ImageCache(tmp_path, cache.limit), KEYS[1])
 
     cache.store(KEYS[0], 3, SHAPE, meanwhile())
     assert [found(cache, key) for key in KEYS[:2]] == [1, None] and cache.size == BYTES
 
 
-def test_a_disk_with_little_room_lets_the_longest_unused_go(cache, monkeypatch):
+def test_a_full_disk_deletes_the_least_recently_used_entry(cache, monkeypatch):
     usage = type("Usage", (), {"free": 10_000})
     monkeypatch.setattr("minicnn.data.cache.shutil.disk_usage", lambda _: usage)
     for number in range(3):
         store(cache, KEYS[number])
-        os.utime(cache.folder / f"{KEYS[number]}.pictures", (number, number))
-    usage.free = BYTES - 1  # a byte short: one entry has to go
-    with pytest.raises(OSError, match="No space left"):  # for what is free here does not grow
+        os.utime(cache.folder / f"{KEYS[number]}.images", (number, number))
+    usage.free = BYTES - 1  # one byte short: one entry is deleted
+    with pytest.raises(OSError, match="No space left"):  # because the mocked free space does not grow
         store(cache, KEYS[3])
     assert [found(cache, key) is None for key in KEYS[:3]] == [True, False, False]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mask")
-def test_who_may_read_an_entry_is_what_the_users_mask_says(cache):
+def test_entries_have_the_permissions_of_the_umask(cache):
     before = os.umask(0o022)
     try:
         store(cache, KEYS[0])
@@ -162,10 +162,10 @@ def test_who_may_read_an_entry_is_what_the_users_mask_says(cache):
     assert next(cache.folder.iterdir()).stat().st_mode & 0o777 == 0o644
 
 
-def test_what_a_killed_process_left_goes_after_an_hour_and_nothing_of_others_ever(cache):
+def test_unfinished_files_are_deleted_after_an_hour_and_foreign_files_never(cache):
     store(cache, KEYS[0])
     old, new = (cache.folder / f"{KEYS[1]}.{name}.unfinished" for name in ("old", "new"))
-    strangers = [cache.folder / name for name in ("cat.jpg", "x.pictures", f"{KEYS[1]}.jpg")]
+    strangers = [cache.folder / name for name in ("cat.jpg", "x.images", f"{KEYS[1]}.jpg")]
     for path in (old, new, *strangers):
         path.write_bytes(b"1234")
         os.utime(path, (1, 1))
@@ -176,60 +176,73 @@ def test_what_a_killed_process_left_goes_after_an_hour_and_nothing_of_others_eve
     assert sorted(cache.folder.iterdir()) == sorted(strangers)
 
 
-def test_an_entry_in_use_outlives_its_removal(cache):
+def test_images_stay_valid_after_their_entry_is_deleted(cache):
     store(cache, KEYS[0], 9)
-    pictures, _ = cache.find(KEYS[0], 3, SHAPE)
-    if cache.clear():  # Windows keeps it
+    images, _ = cache.find(KEYS[0], 3, SHAPE)
+    if cache.clear():  # Windows does not delete it
         assert found(cache, KEYS[0]) is None
-    assert (pictures == 9).all()
+    assert (images == 9).all()
 
 
-def test_where_the_cache_is(monkeypatch, tmp_path):
+def test_the_default_folder_and_wrong_arguments(monkeypatch, tmp_path):
     monkeypatch.setenv("MINICNN_CACHE_DIR", str(tmp_path))
-    assert default_folder() == tmp_path == PictureCache().folder
+    assert default_folder() == tmp_path == ImageCache().folder
     monkeypatch.delenv("MINICNN_CACHE_DIR")
-    assert default_folder().parts[-2:] == ("minicnn", "pictures") and default_folder().is_absolute()
+    assert default_folder().parts[-2:] == ("minicnn", "images") and default_folder().is_absolute()
     with pytest.raises(ArgumentError, match="limit"):
-        PictureCache(tmp_path, limit=-1)
+        ImageCache(tmp_path, limit=-1)
     with pytest.raises(ArgumentError, match="folder"):
-        PictureCache(5)
+        ImageCache(5)
 
 
-def test_a_cache_below_home(monkeypatch, tmp_path):
+def test_a_tilde_in_the_folder_is_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert PictureCache("~/c").folder == tmp_path / "c"
+    assert ImageCache("~/c").folder == tmp_path / "c"
     monkeypatch.setenv("MINICNN_CACHE_DIR", "~/d")
-    assert PictureCache().folder == tmp_path / "d"
+    assert ImageCache().folder == tmp_path / "d"
+
+
+def test_clear_reports_entries_that_cannot_be_deleted(cache, monkeypatch, capsys):
+    store(cache, KEYS[0])
+
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", refuse)
+        assert cache.clear() == 0
+    assert f"1 of the entries in {cache.folder} (0.0 MB) could not be deleted" in capsys.readouterr().err
+    assert cache.clear() == BYTES and capsys.readouterr().err == ""
 
 
 LOAD = """
 import sys
 from pathlib import Path
-from minicnn.data import PictureCache, Preprocessing, load_pictures
+from minicnn.data import ImageCache, Preprocessing, load_images
 
-cache = PictureCache(sys.argv[2])
+cache = ImageCache(sys.argv[2])
 paths = sorted(Path(sys.argv[1]).glob("*.png"))
 for size in range(int(sys.argv[3]), int(sys.argv[4])):
-    pictures, *_ = load_pictures(paths, Preprocessing(size, size), cache=cache)
-    print(size, int(pictures.sum(dtype=int)), flush=True)
+    images, *_ = load_images(paths, Preprocessing(size, size), cache=cache)
+    print(size, int(images.sum(dtype=int)), flush=True)
 """
 
 
-# Whoever is about to build the first waits until three are.
+# Each process waits before its first entry until three processes have come this far.
 MEET = """
 import os, sys, time
 from pathlib import Path
-from minicnn.data import PictureCache
+from minicnn.data import ImageCache
 
-def store(cache, *arguments, build=PictureCache.store):
+def store(cache, *arguments, build=ImageCache.store):
     meeting = Path(sys.argv[5])
     (meeting / str(os.getpid())).touch()
     while len(list(meeting.iterdir())) < 3:
         time.sleep(0.001)
     build(cache, *arguments)
 
-PictureCache.store = store
+ImageCache.store = store
 """
 
 
@@ -239,17 +252,17 @@ def start(*arguments, before=""):
 
 
 def sums(drawn, sizes):
-    """What each size must give, read without a cache."""
+    """The expected output for each size, computed without a cache."""
     paths = sorted(drawn.glob("*.png"))
-    return [f"{size} {load_pictures(paths, Preprocessing(size, size))[0].sum(dtype=int)}" for size in sizes]
+    return [f"{size} {load_images(paths, Preprocessing(size, size))[0].sum(dtype=int)}" for size in sizes]
 
 
 def is_whole(cache, path, count):
     return any(cache.find(path.stem, count, (size, size, 3)) is not None for size in range(40, 60))
 
 
-def test_processes_that_build_the_same_at_once_all_get_it(drawn, cache, tmp_path_factory):
-    wanted = sums(drawn, range(20, 30))  # first, so that no process says that it compiles
+def test_processes_that_make_the_same_entry_at_once_all_get_it(drawn, cache, tmp_path_factory):
+    wanted = sums(drawn, range(20, 30))  # first, so that no process has to compile
     meeting = tmp_path_factory.mktemp("meeting")
     processes = [start(drawn, cache.folder, 20, 30, meeting, before=MEET) for _ in range(3)]
     for process in processes:
@@ -259,15 +272,15 @@ def test_processes_that_build_the_same_at_once_all_get_it(drawn, cache, tmp_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
-def test_a_process_killed_at_any_moment_leaves_no_half_entry(drawn, cache, rng):
+def test_a_killed_process_leaves_no_partial_entry(drawn, cache, rng):
     wanted, entries = sums(drawn, range(40, 60)), set()
     for _ in range(6):
         process = start(drawn, cache.folder, 40, 60)
-        process.stdout.readline()  # now it is at work
+        process.stdout.readline()  # now it is decoding
         time.sleep(rng.uniform(0, 0.15))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        left = {path for path in cache.folder.iterdir() if path.suffix == ".pictures"}
+        left = {path for path in cache.folder.iterdir() if path.suffix == ".images"}
         assert left >= entries
         entries = left
         assert all(is_whole(cache, path, len(list(drawn.glob("*.png")))) for path in entries)
@@ -276,17 +289,17 @@ def test_a_process_killed_at_any_moment_leaves_no_half_entry(drawn, cache, rng):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on a file's size")
-def test_a_disk_that_is_full_gives_one_line_and_the_right_pictures(drawn, cache):
+def test_a_full_disk_gives_one_line_and_the_right_images(drawn, cache):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
     wanted = sums(drawn, range(20, 24))
-    process = start(drawn, cache.folder, 20, 24, before=limit)  # 48 pictures of 1200 bytes and more
+    process = start(drawn, cache.folder, 20, 24, before=limit)  # 48 images of 1200 bytes and more
     text, errors = process.communicate(timeout=60)
     assert text.splitlines() == wanted
     assert errors.count("\n") == 1 and "cannot be kept in" in errors and "File too large" in errors
     assert not list(cache.folder.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_gives_one_line_and_the_right_pictures(drawn, tmp_path):
+def test_an_impossible_folder_gives_one_line_and_the_right_images(drawn, tmp_path):
     (tmp_path / "file").write_text("no folder")
     wanted = sums(drawn, range(20, 23))
     process = start(drawn, tmp_path / "file" / "cache", 20, 23)

@@ -1,4 +1,4 @@
-"""Every kind of file gives the right image or one clear error; the files are made here, or are real."""
+"""Tests of decode: each kind of file gives the right image or a clear error.  The files are made here, or are real."""
 
 import io
 import os
@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+import zipfile
 import zlib
 from dataclasses import asdict, replace
 
@@ -18,14 +19,14 @@ from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, features
 
 from minicnn import ArgumentError, DataError, ModelFileError
 from minicnn.data import Preprocessing, decode, decoding, resizing
-from minicnn.data.pixels import words
+from minicnn.data.pixels import packed_rgb
 
 SIZE = Preprocessing(height=40, width=60)
 
 
 @pytest.fixture
 def scene():
-    """A picture with a red left, a blue right, and a bright top: no two corners are alike."""
+    """An image that is red on the left, blue on the right and bright at the top, so all corners differ."""
     pixels = np.zeros((80, 120, 3), np.uint8)
     pixels[:, :60, 0] = pixels[:, 60:, 2] = 200
     pixels[:20, :, 1] = 160
@@ -47,17 +48,17 @@ def right(scene):
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "gif", "webp", "tif"])
-def test_formats(tmp_path, scene, ending):
+def test_each_format_is_decoded(tmp_path, scene, ending):
     like(decode(saved(scene, tmp_path / f"x.{ending}"), SIZE), right(scene))
 
 
-def test_a_png_named_jpg_a_progressive_jpeg_and_cmyk(tmp_path, scene):
+def test_a_png_named_jpg_a_progressive_jpeg_and_a_cmyk_jpeg(tmp_path, scene):
     like(decode(saved(scene, tmp_path / "x.jpg", format="PNG"), SIZE), right(scene), 1)
     like(decode(saved(scene, tmp_path / "p.jpg", progressive=True), SIZE), right(scene))
     like(decode(saved(scene.convert("CMYK"), tmp_path / "c.jpg"), SIZE), right(scene))
 
 
-def test_grey_palette_one_bit_and_sixteen_bits(tmp_path, scene):
+def test_grey_palette_one_bit_and_16_bit_images(tmp_path, scene):
     grey = scene.convert("L")
     wanted = np.repeat(right(grey)[..., None], 3, axis=2)
     like(decode(saved(grey, tmp_path / "g.png"), SIZE), wanted, 1)
@@ -79,7 +80,7 @@ def test_transparent_parts_are_white(tmp_path, scene):
 
 @pytest.mark.parametrize("draft", [0, 1])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_cameras_orientation_is_undone(tmp_path, scene, orientation, draft):
+def test_images_are_turned_upright_by_their_exif_orientation(tmp_path, scene, orientation, draft):
     undo = {
         2: "FLIP_LEFT_RIGHT",
         3: "ROTATE_180",
@@ -92,12 +93,12 @@ def test_the_cameras_orientation_is_undone(tmp_path, scene, orientation, draft):
     stored = scene.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else scene
     exif = Image.Exif()
     exif[0x0112] = orientation
-    size = replace(SIZE, draft=draft)  # drafted, the file is halved to exactly this size
+    size = replace(SIZE, draft=draft)  # with draft=1 the decoder halves the file to exactly this size
     like(decode(saved(stored, tmp_path / "x.jpg", exif=exif, quality=95), size), right(scene))
 
 
-def test_draft_is_near_the_full_decoding_and_nearer_the_larger_it_stays(tmp_path, rng):
-    """Odd sizes, so that the decoder's last pixel lies half outside; smooth noise, so that a shift would show."""
+def test_draft_is_close_to_full_decoding_and_closer_with_a_higher_draft(tmp_path, rng):
+    """The size is odd, so the decoder's last pixel lies half outside.  The noise is smooth, so a shift would show."""
     noise = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((501, 375))
     path = saved(noise, tmp_path / "x.jpg", quality=95)
     full = decode(path, SIZE).astype(int)
@@ -105,8 +106,8 @@ def test_draft_is_near_the_full_decoding_and_nearer_the_larger_it_stays(tmp_path
     assert 1 > apart[0] > apart[1] > apart[2] > 0 == apart[3]
 
 
-def test_a_draft_decodes_no_more_than_it_must(tmp_path, monkeypatch):
-    """Of a picture that lies on its side, too: it is 800 pixels high, and the file 800 wide."""
+def test_draft_lets_the_decoder_halve_as_often_as_possible(tmp_path, monkeypatch):
+    """Also for a rotated image, which is 800 pixels high while its file is 800 pixels wide."""
     exif = Image.Exif()
     exif[0x0112] = 6
     path = saved(Image.new("RGB", (800, 640)), tmp_path / "x.jpg")
@@ -123,8 +124,8 @@ def test_a_draft_decodes_no_more_than_it_must(tmp_path, monkeypatch):
     assert sizes[4:] == [(80, 100), (160, 200), (320, 400)]
 
 
-def test_a_subsampling_without_a_name_is_pillows(tmp_path):
-    """4:1:1 turned on its side, which libjpeg-turbo calls 4:4:1 and simplejpeg does not know."""
+def test_a_subsampling_that_simplejpeg_does_not_know_is_decoded_by_pillow(tmp_path):
+    """4:1:1 turned by 90 degrees; libjpeg-turbo calls it 4:4:1, and simplejpeg does not know it."""
     grey = np.full((32, 32, 3), 90, np.uint8)
     content = bytearray(simplejpeg.encode_jpeg(grey, colorsubsampling="411"))
     frame = content.index(b"\xff\xc0")  # then length, precision, height, width, components: number, sampling
@@ -138,11 +139,11 @@ def test_a_subsampling_without_a_name_is_pillows(tmp_path):
 @pytest.mark.skipif(not features.check_feature("libjpeg_turbo"), reason="a Pillow with another library")
 @settings(max_examples=60)
 @given(
-    width=st.integers(1, 200), height=st.integers(1, 200), mode=st.sampled_from(["RGB", "L"]),
+    width=st.integers(6, 200), height=st.integers(6, 200), mode=st.sampled_from(["RGB", "L"]),
     subsampling=st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]), progressive=st.booleans(),
     smaller=st.integers(1, 20), draft=st.integers(0, 3), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_jpeg_files_have_the_very_pixels_that_pillow_gives(
+def test_jpeg_files_have_the_same_pixels_as_with_pillow(
     tmp_path_factory, width, height, mode, subsampling, progressive, smaller, draft, seed
 ):
     noise = np.random.default_rng(seed).integers(0, 256, (height // 6 + 2, width // 6 + 2, 3), np.uint8)
@@ -154,11 +155,19 @@ def test_jpeg_files_have_the_very_pixels_that_pillow_gives(
     with Image.open(path) as image:
         drafted = image.draft(None, (draft * size.width, draft * size.height)) if draft else None
         assert extent == (drafted[1][:1:-1] if drafted else (height, width))
-        np.testing.assert_array_equal(pixels & 0xFFFFFF, words(image.convert("RGB")) & 0xFFFFFF)
+        np.testing.assert_array_equal(pixels & 0xFFFFFF, packed_rgb(image.convert("RGB")) & 0xFFFFFF)
 
 
-def test_jpeg_files_that_pillow_must_forgive_are_its_own(tmp_path, scene):
-    """CMYK; a byte too many before a marker, which is a warning."""
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5])
+def test_tiny_jpeg_files_are_decoded_in_full(rng, side):
+    """At these sizes, simplejpeg can decode at another scale than the one that was requested."""
+    data = encoded(Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)), "JPEG")
+    for draft in (1, 2):
+        np.testing.assert_array_equal(decode(data, Preprocessing(1, 1, draft=draft)), decode(data, 1))
+
+
+def test_jpeg_files_that_simplejpeg_refuses_are_decoded_by_pillow(tmp_path, scene):
+    """CMYK, and an extra byte before a marker, which only causes a warning in Pillow."""
     cmyk = saved(scene.convert("CMYK"), tmp_path / "c.jpg")
     content = saved(scene, tmp_path / "x.jpg").read_bytes()
     table = content.index(b"\xff\xdb")
@@ -168,14 +177,14 @@ def test_jpeg_files_that_pillow_must_forgive_are_its_own(tmp_path, scene):
         like(decode(path, replace(SIZE, draft=1)), right(scene))
 
 
-def test_a_draft_of_other_formats_is_the_full_decoding(tmp_path, scene):
+def test_draft_does_not_affect_other_formats(tmp_path, scene):
     for ending in ("png", "webp", "tif"):
         path = saved(scene, tmp_path / f"x.{ending}")
         np.testing.assert_array_equal(decode(path, replace(SIZE, draft=1)), decode(path, SIZE))
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
-def test_a_broken_exif_block_only_loses_the_orientation(tmp_path, scene, ending):
+def test_a_damaged_exif_block_only_loses_the_orientation(tmp_path, scene, ending):
     for name, extra in (("plain", {}), ("broken", {"exif": b"Exif\x00\x00garbage", "dpi": (72, 72)})):
         scene.save(tmp_path / f"{name}{ending}", **extra)
     plain, broken = (
@@ -184,13 +193,13 @@ def test_a_broken_exif_block_only_loses_the_orientation(tmp_path, scene, ending)
     np.testing.assert_array_equal(plain, broken)
 
 
-def test_one_pixel_fills_the_picture(tmp_path):
+def test_one_pixel_fills_the_image(tmp_path):
     got = decode(saved(Image.new("RGB", (1, 1), (9, 8, 7)), tmp_path / "x.png"), SIZE)
     assert (got == (9, 8, 7)).all()
 
 
 def bomb(path):
-    """A valid PNG header for 20000 x 20000 pixels, and hardly any data."""
+    """Write a PNG file with a valid header for 20000 x 20000 pixels and hardly any data."""
 
     def chunk(kind, content):
         return (
@@ -207,7 +216,7 @@ def bomb(path):
 
 
 def bad_files(folder, scene):
-    """name -> the reason that must be given."""
+    """Write bad files; returns, for each name, the reason that the error must give."""
     whole = io.BytesIO()
     scene.save(whole, "JPEG")
     for name, content in {
@@ -227,7 +236,7 @@ def bad_files(folder, scene):
     }  # fmt: skip
 
 
-def test_bad_files_are_named_with_their_reason(tmp_path, scene):
+def test_the_error_for_a_bad_file_names_it_and_the_reason(tmp_path, scene):
     for name, reason in bad_files(tmp_path, scene).items():
         with pytest.raises(DataError, match=f"{name}: expected an image, received .*{reason}"):
             decode(tmp_path / name, SIZE)
@@ -270,7 +279,7 @@ def test_preprocessing_out_of_range_is_refused(settings):
         Preprocessing(**({"height": 8, "width": 8} | settings))
 
 
-def test_models_saved_before_there_were_drafts_are_decoded_in_full():
+def test_preprocessing_of_a_model_without_draft_decodes_in_full():
     class Model:
         preprocessing = {"height": 3, "width": 4, "resample": "bilinear"}
 
@@ -293,16 +302,16 @@ def test_a_model_without_preprocessing_is_refused(preprocessing):
         Preprocessing.of(model)
 
 
-def test_each_of_the_real_bad_files(photographs):
+def test_real_bad_files(photos):
     broken = {
         "real_git_lfs_pointer_cat.0.jpg": "Git LFS", "real_truncated_test490.jpg": "damaged",
         "synthetic_bomb_20000x20000_1bit.png": "too large", "synthetic_half.jpg": "damaged",
         "synthetic_header_only.jpg": "damaged",
         "synthetic_html_named.jpg": "HTML", "synthetic_zero_bytes.jpg": "empty",
     }  # fmt: skip
-    files = sorted((photographs / "bad").iterdir())
+    files = sorted((photos / "bad").iterdir())
     assert len(files) == 20
-    dog = decode(photographs / "bad" / "synthetic_png_named.jpg", SIZE).astype(int)
+    dog = decode(photos / "bad" / "synthetic_png_named.jpg", SIZE).astype(int)
     for path in files:
         if path.name in broken:
             with pytest.raises(DataError, match=f"{path.name}.*{broken[path.name]}"):
@@ -323,20 +332,22 @@ def test_each_of_the_real_bad_files(photographs):
                 assert np.abs(got[..., 0] - dog.mean(2)).mean() < 25
 
 
-# ------------------------------------------------------------------------------- what can be decoded
+# ------------------------------------------------------------------------------- sources
 def encoded(image, kind="PNG", **options):
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
-def test_all_sources_of_one_image_give_the_same(tmp_path, scene, monkeypatch):
+def test_all_kinds_of_sources_give_the_same_image(tmp_path, scene, monkeypatch):
     path = saved(scene, tmp_path / "x.png")
-    data, pixels = path.read_bytes(), np.asarray(scene)
+    data, pixels, archive = path.read_bytes(), np.asarray(scene), tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("pets/x.png", data)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
 
-    class Upload:  # gives a few bytes at a time, as a socket does
+    class Upload:  # returns a few bytes at a time, like a socket
         filename = "upload.png"
 
         def __init__(self):
@@ -350,6 +361,7 @@ def test_all_sources_of_one_image_give_the_same(tmp_path, scene, monkeypatch):
         sources = [
             str(path), "~/x.png", data, bytearray(data), memoryview(data), io.BytesIO(data), file, Upload(),
             image, scene, pixels, pixels.astype(np.int64), pixels / 255, pixels.astype(np.float32), pixels[::-1][::-1],
+            zipfile.Path(archive, "pets/x.png"),
         ]  # fmt: skip
         for source in sources:
             np.testing.assert_array_equal(decode(source, SIZE), wanted)
@@ -368,7 +380,7 @@ def test_arrays_of_one_and_four_channels(scene):
     assert set(np.unique(decode(np.ones((9, 9), bool), SIZE))) == {255}
 
 
-def test_an_image_of_pillows_is_turned_upright(tmp_path, scene):
+def test_a_pillow_image_is_turned_upright(tmp_path, scene):
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(scene.transpose(Image.Transpose.ROTATE_90), exif=exif)
@@ -383,7 +395,7 @@ def test_an_image_of_pillows_is_turned_upright(tmp_path, scene):
         (None, "NoneType"), (7, "int"), (["a.jpg"], "list"), (Image.Image, "type"), (io.StringIO("x"), "str"),
     ],
 )  # fmt: skip
-def test_what_is_no_image_at_all_is_an_argument_error(source, reason):
+def test_a_source_of_the_wrong_type_is_an_argument_error(source, reason):
     with pytest.raises(ArgumentError, match=reason):
         decode(source, SIZE)
 
@@ -405,7 +417,7 @@ def test_what_is_no_image_at_all_is_an_argument_error(source, reason):
         (np.full((8, 8), "a"), "dtype"), (np.zeros((8, 8), object), "dtype"), (np.zeros((8, 8), complex), "dtype"),
     ],
 )  # fmt: skip
-def test_sources_that_give_no_image_are_named_with_the_reason(source, reason):
+def test_the_error_for_a_bad_source_gives_the_reason(source, reason):
     if reason == "ArgumentError":
         with pytest.raises(ArgumentError):
             decode(source, SIZE)
@@ -414,20 +426,28 @@ def test_sources_that_give_no_image_are_named_with_the_reason(source, reason):
         decode(source, SIZE)
 
 
+def test_a_missing_file_in_a_zip_archive_is_a_data_error(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("x.png", b"")
+    for name, reason in (("none.png", "cannot be opened"), ("x.png", "nothing")):
+        with pytest.raises(DataError, match=reason):
+            decode(zipfile.Path(tmp_path / "x.zip", name), SIZE)
+
+
 @pytest.mark.parametrize(
     "preprocessing", [None, "64", (1, 2, 3), (0, 5), 0, 5000, True, 6.5, {"size": 3}, (None, 3)]
 )
-def test_preprocessing_that_is_none_is_refused(scene, preprocessing):
+def test_invalid_preprocessing_is_refused(scene, preprocessing):
     with pytest.raises(ArgumentError):
         decode(scene, preprocessing)
 
 
-def test_numbers_of_numpys_become_pythons():
+def test_numpy_numbers_become_python_numbers():
     settings = Preprocessing(np.int64(3), np.int32(4), draft=np.uint8(1), scale=np.bool_(False))
     assert [type(value) for value in asdict(settings).values()] == [int, int, str, int, bool]
 
 
-def test_closed_and_failing_file_objects(scene):
+def test_closed_and_asynchronous_file_objects(scene):
     file = io.BytesIO(encoded(scene))
     file.close()
     with pytest.raises(DataError, match="cannot be read .*closed"):
@@ -445,7 +465,7 @@ def test_closed_and_failing_file_objects(scene):
 
 # ------------------------------------------------------------------------------- bounded time and memory
 @pytest.mark.skipif(os.name == "nt", reason="no named pipes in the file system")
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+def test_a_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(DataError, match="a named pipe or a device"):
@@ -454,7 +474,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
         decode(tmp_path, SIZE)
 
 
-def test_a_file_that_is_too_large_is_refused_unread(tmp_path, scene):
+def test_a_file_that_is_too_large_is_refused_without_reading_it(tmp_path, scene):
     path = saved(scene, tmp_path / "x.jpg")
     with path.open("r+b") as file:
         file.truncate(319_000_000)
@@ -467,7 +487,7 @@ def test_a_file_that_is_too_large_is_refused_unread(tmp_path, scene):
 
 
 def png(width, height, bits=1, colour=0, chunks=b""):
-    """A PNG file whose pixels are all 0."""
+    """The bytes of a PNG file whose pixels are all 0."""
 
     def chunk(kind, content):
         check = zlib.crc32(kind + content).to_bytes(4, "big")
@@ -490,7 +510,7 @@ def test_long_thin_images_are_refused(width, height):
 
 
 @pytest.mark.parametrize(("width", "height"), [(65_535, 1), (1, 65_535)])
-def test_the_longest_sides_there_may_be(width, height):
+def test_the_longest_allowed_sides_are_decoded(width, height):
     assert not decode(png(width, height), SIZE).any()
 
 
@@ -498,7 +518,7 @@ def test_the_longest_sides_there_may_be(width, height):
 @pytest.mark.parametrize(
     ("bits", "colour"), [(8, 6), (16, 0), (16, 2)], ids=["RGBA", "16-bit grey", "16-bit RGB"]
 )
-def test_the_largest_images_take_a_few_hundred_megabytes(tmp_path, bits, colour):
+def test_the_largest_allowed_images_take_less_than_500_mb(tmp_path, bits, colour):
     (tmp_path / "x.png").write_bytes(png(5000, 8000, bits, colour))
     code = """
 import resource, sys
@@ -513,7 +533,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // (1 << 20 
     assert int(done.stdout) < 500
 
 
-def test_a_jpeg_file_of_too_many_scans_is_refused(scene, monkeypatch):
+def test_a_jpeg_file_with_too_many_scans_is_refused(scene, monkeypatch):
     data = encoded(scene, "JPEG", progressive=True)
     monkeypatch.setattr(decoding, "MAX_WORK", data.count(b"\xff\xda") * scene.width * scene.height)
     like(decode(data, SIZE), right(scene))
@@ -530,7 +550,7 @@ def test_a_large_progressive_jpeg_file_is_refused_and_a_large_cmyk_is_halved(sce
         decode(encoded(scene, "JPEG", progressive=True), SIZE)
 
 
-def test_memory_that_is_not_there_is_a_data_error(scene, monkeypatch):
+def test_running_out_of_memory_is_a_data_error(scene, monkeypatch):
     def load(_):
         raise MemoryError
 
@@ -539,7 +559,7 @@ def test_memory_that_is_not_there_is_a_data_error(scene, monkeypatch):
         decode(encoded(scene), SIZE)
 
 
-def test_an_animation_is_its_first_frame_whatever_it_claims():
+def test_only_the_first_frame_of_an_animation_is_decoded():
     control = struct.pack(">IIIIIHHBB", 0, 2**31 - 1, 2**31 - 1, 0, 0, 1, 1, 0, 0)
     for frames in (0, 1, 2**31):
         chunks = [(b"acTL", struct.pack(">II", frames, 0)), (b"acTL", bytes(8)), (b"fcTL", control)]
@@ -547,7 +567,7 @@ def test_an_animation_is_its_first_frame_whatever_it_claims():
 
 
 # ------------------------------------------------------------------------------- warnings
-def test_pillows_warnings_are_the_users_own():
+def test_pillows_warnings_and_limits_are_left_to_the_user():
     code = """
 import warnings
 import minicnn.data
@@ -564,8 +584,8 @@ with warnings.catch_warnings(record=True) as told:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_damaged_metadata_is_nothing_to_warn_of(scene):
-    """Warnings are errors here."""
+def test_damaged_metadata_causes_no_warning(scene):
+    """pytest turns warnings into errors."""
     broken = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 0x9286, 2, 10**6, 10**6) * 2
     for kind in ("JPEG", "PNG", "WEBP"):
         like(decode(encoded(scene, kind, exif=broken), SIZE), right(scene))
@@ -582,7 +602,7 @@ def test_damaged_metadata_is_nothing_to_warn_of(scene):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "XMP", "big-endian"])
-def test_the_orientation_is_the_one_that_pillow_finds(scene, kind, orientation):
+def test_the_orientation_is_the_same_as_in_pillow(scene, kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"exif": exif}
@@ -598,7 +618,7 @@ def test_the_orientation_is_the_one_that_pillow_finds(scene, kind, orientation):
 
 # ------------------------------------------------------------------------------- grey of many bits
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
-def test_grey_values_mean_what_is_documented(rng, compression):
+def test_grey_values_are_scaled_as_documented(rng, compression):
     share = rng.random((64, 64), np.float32)
     share[0] = 0, *np.linspace(0, 1, 63)
 
@@ -624,19 +644,19 @@ def test_grey_values_mean_what_is_documented(rng, compression):
         for value, level in ((np.nan, 0), (np.inf, 255), (-np.inf, 0), (-7, 0)):
             got = read(spoilt(values, value))
             assert got[5, 5] == level and np.abs(np.delete(got - share * 255, 5, 0)).max() <= 1.01
-    assert read((share * 4095).astype(np.uint16)).max() == 16  # as the file says
+    assert read((share * 4095).astype(np.uint16)).max() == 16  # 12 bits stored in 16 come out dark
     for value in (np.nan, np.inf, -np.inf, 0):
         assert not read(np.full((64, 64), value, np.float32))[:, 1:].any() or value == np.inf
 
 
-def test_sixteen_bits_are_sixteen_bits_however_dark(rng):
+def test_dark_16_bit_images_stay_dark(rng):
     dark = rng.integers(0, 200, (64, 64)).astype(np.uint16)
     assert decode(encoded(Image.fromarray(dark), "PNG"), 64).max() <= 1
     assert decode(b"P5 64 64 65535 " + dark.astype(">u2").tobytes(), 64).max() <= 1
 
 
 # ------------------------------------------------------------------------------- damage
-def test_a_hundred_damaged_files_give_an_image_or_one_kind_of_error(scene, rng):
+def test_a_hundred_damaged_files_give_an_image_or_a_data_error(scene, rng):
     small = scene.resize((40, 30))
     exif = Image.Exif()
     exif[0x0112] = 6

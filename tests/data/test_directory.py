@@ -1,4 +1,6 @@
-"""From a folder to loaders: what they hold, how the folder is divided, and what is refused before files are read."""
+"""Tests of from_directory: the content of the loaders, the split, and the arguments that are refused."""
+
+import io
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ QUICK = {"image_size": 8, "cache": False, "verbose": False}
 
 
 def make(folder, *names, grey=None):
-    """Images of one grey: 10 times their class's place in the alphabet, plus their number."""
+    """Write images of one grey value: 10 times the place of the class in the alphabet, plus the image's number."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,15 +31,15 @@ def photos(tmp_path):
 
 
 def greys(loader):
-    """The grey of each image, by its class's name, found without the loader's own bookkeeping."""
+    """The grey values of the images by class name, from the pixels alone."""
     out = {}
-    for x, y, _ in loader.in_order():
+    for x, y, _ in loader.unshuffled():
         for image, label in zip(x, y, strict=True):
             out.setdefault(loader.class_names[int(label)], []).append(round(float(image.mean()) * 255))
     return {name: sorted(values) for name, values in out.items()}
 
 
-def test_one_loader_of_all_images_where_nothing_is_split(photos):
+def test_without_a_split_there_is_one_loader_of_all_images(photos):
     loader = from_directory(photos, **QUICK)
     assert isinstance(loader, data.Loader) and loader.shuffle and loader.samples == 15
     assert greys(loader) == {
@@ -48,7 +50,7 @@ def test_one_loader_of_all_images_where_nothing_is_split(photos):
     assert x.shape == (15, 8, 8, 3) and x.dtype == np.float32 and y.shape == (15,)
 
 
-def test_a_split_takes_its_share_of_each_class_and_no_image_twice(photos):
+def test_a_split_takes_its_share_of_each_class_and_each_image_once(photos):
     train, validation = from_directory(photos, validation_split=0.2, seed=0, **QUICK)
     assert train.shuffle and not validation.shuffle
     assert [len(v) for v in greys(train).values()] == [4, 4, 4]
@@ -61,21 +63,21 @@ def test_a_split_takes_its_share_of_each_class_and_no_image_twice(photos):
     assert any(names != validation.names for names in others)
 
 
-def test_seed_none_is_another_split_each_time(photos):
+def test_seed_none_gives_a_new_split_each_time(photos):
     splits = {
         tuple(from_directory(photos, validation_split=0.4, seed=None, **QUICK)[1].names) for _ in range(6)
     }
     assert len(splits) > 1
 
 
-def test_subset_gives_one_of_the_two(photos):
+def test_subset_returns_one_of_the_two_loaders(photos):
     both = from_directory(photos, validation_split=0.4, subset="both", **QUICK)
     for subset, wanted in zip(("training", "validation"), both, strict=True):
         assert from_directory(photos, validation_split=0.4, subset=subset, **QUICK).names == wanted.names
 
 
 @pytest.mark.parametrize("names", [("train", "validation"), ("Train", "Val"), ("training_set", "test_set")])
-def test_a_folder_that_is_divided_is_taken_as_it_is(tmp_path, names):
+def test_a_folder_that_is_already_divided_keeps_its_parts(tmp_path, names):
     make(tmp_path, *(f"{names[0]}/{name}/{n}.png" for name in ("cat", "dog") for n in range(3)))
     make(tmp_path, *(f"{names[1]}/{name}/7.png" for name in ("cat", "dog")))
     train, validation = from_directory(tmp_path, **QUICK)
@@ -85,7 +87,7 @@ def test_a_folder_that_is_divided_is_taken_as_it_is(tmp_path, names):
         from_directory(tmp_path, validation_split=0.2, **QUICK)
 
 
-def test_a_validation_folder_without_a_class_keeps_the_numbers(tmp_path, photos):
+def test_a_validation_folder_that_lacks_a_class_keeps_the_class_numbers(tmp_path, photos):
     other = make(tmp_path / "other", "Cats/1.png", "dog/1.png")
     train, validation = from_directory(photos, validation=other, **QUICK)
     assert validation.class_names == train.class_names == ["bird", "cat", "dog"]
@@ -95,7 +97,7 @@ def test_a_validation_folder_without_a_class_keeps_the_numbers(tmp_path, photos)
 
 
 @pytest.mark.parametrize("inside", ["val", "holdout", "cat/holdout"])
-def test_a_validation_folder_inside_is_not_trained_on(photos, inside):
+def test_a_validation_folder_inside_the_data_is_not_trained_on(photos, inside):
     make(photos, *(f"{inside}/{name}/9.png" for name in ("cat", "dog")))
     train, validation = from_directory(photos, validation=photos / inside, **QUICK)
     assert train.class_names == ["bird", "cat", "dog"] and train.samples == 15
@@ -103,7 +105,7 @@ def test_a_validation_folder_inside_is_not_trained_on(photos, inside):
     assert not {*train.names} & {*validation.names}
 
 
-def test_settings_reach_the_training_loader_alone(photos):
+def test_augmentation_and_mixup_apply_only_to_training(photos):
     change = data.Augmentation(rotation_range=20)
     train, validation = from_directory(
         photos,
@@ -118,12 +120,12 @@ def test_settings_reach_the_training_loader_alone(photos):
     assert (train.batch_size, train.augmentation, train.mixup, train.seed) == (2, change, 0.2, 4)
     assert (validation.batch_size, validation.augmentation, validation.mixup) == (2, None, 0)
     assert next(iter(train))[1].shape == (2, 3), "labels of three classes are blended as rows"
-    x, y, _ = next(validation.in_order())
+    x, y, _ = next(validation.unshuffled())
     assert y.shape == (2,) and x.max() > 1
     assert train.scale is validation.scale is False
 
 
-def test_class_names_give_the_order(photos):
+def test_class_names_set_the_order_of_the_classes(photos):
     loader = from_directory(photos, class_names=["dog", "cat", "bird"], **QUICK)
     assert loader.class_names == ["dog", "cat", "bird"] and greys(loader)["dog"] == [30, 31, 32, 33, 34]
     assert set(loader.y[:5]) == {2}, "files stay sorted by name"
@@ -139,7 +141,7 @@ def test_label_modes(photos, tmp_path):
     assert sorted(next(iter(from_directory(two, label_mode="binary", **QUICK)))[1].tolist()) == [0, 1]
 
 
-def test_bad_files_are_left_out_and_named(photos, capsys):
+def test_bad_files_are_left_out_and_reported(photos, capsys):
     (photos / "cat" / "bad.jpg").write_bytes(b"<html>")
     (photos / "cat" / "notes.txt").write_text("x")
     loader = from_directory(photos, image_size=8, cache=False)
@@ -154,7 +156,16 @@ def test_bad_files_are_left_out_and_named(photos, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_class_of_bad_files_is_refused(photos):
+def test_names_that_the_terminal_cannot_show_are_printed_with_escapes(photos, monkeypatch):
+    (photos / "cat").rename(photos / "猫")
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", stream)
+        assert from_directory(photos, image_size=8, cache=False).class_names == ["bird", "dog", "猫"]
+    assert b"3 classes: bird, dog, \\u732b" in stream.buffer.getvalue()
+
+
+def test_a_class_with_only_bad_files_is_refused(photos):
     for path in (photos / "dog").iterdir():
         path.write_bytes(b"<html>")
     with pytest.raises(DataError, match="dog: expected images that can be read, received none"):
@@ -162,7 +173,7 @@ def test_a_class_of_bad_files_is_refused(photos):
 
 
 def test_the_second_time_images_come_from_the_cache(photos, tmp_path, monkeypatch):
-    cache = data.PictureCache(tmp_path / "cache")
+    cache = data.ImageCache(tmp_path / "cache")
     first = from_directory(photos, image_size=8, cache=cache, verbose=False)
     monkeypatch.setattr("minicnn.data.reading.decode", None)
     second = from_directory(photos, image_size=8, cache=cache, verbose=False)
@@ -196,19 +207,19 @@ def test_the_second_time_images_come_from_the_cache(photos, tmp_path, monkeypatc
         {"verbose": 2},
     ],
 )
-def test_what_cannot_be_is_refused_before_a_file_is_read(photos, wrong, monkeypatch):
+def test_wrong_arguments_are_refused_before_a_file_is_read(photos, wrong, monkeypatch):
     monkeypatch.setattr("minicnn.data.reading.decode", None)
     with pytest.raises(ArgumentError):
         from_directory(photos, **(QUICK | wrong))
 
 
-def test_the_same_folder_for_both_is_refused(photos):
-    for same in (photos, str(photos), photos / "cat" / ".."):
+def test_validation_images_that_include_the_training_images_are_refused(photos):
+    for same in (photos, str(photos), photos / "cat" / "..", photos.parent):
         with pytest.raises(ArgumentError, match="other images"):
             from_directory(photos, validation=same, **QUICK)
 
 
-def test_folders_that_are_not_there(tmp_path, photos):
+def test_missing_folders_and_wrong_paths_are_refused(tmp_path, photos):
     for arguments in ((tmp_path / "none",), (photos / "cat" / "1.png",)):
         with pytest.raises(DataError, match="expected a folder of images"):
             from_directory(*arguments, **QUICK)
@@ -218,13 +229,13 @@ def test_folders_that_are_not_there(tmp_path, photos):
         from_directory(None, **QUICK)
 
 
-def test_a_folder_below_home(photos, monkeypatch):
+def test_a_tilde_in_the_path_is_the_home_folder(photos, monkeypatch):
     monkeypatch.setenv("HOME", str(photos.parent))
     monkeypatch.setenv("USERPROFILE", str(photos.parent))
     assert from_directory("~/photos", **QUICK).samples == 15
 
 
-def test_from_a_folder_to_a_model_that_tells_them_apart(tmp_path):
+def test_from_a_folder_to_a_trained_model(tmp_path):
     photos = tmp_path / "photos"
     for k in range(12):
         make(photos, f"dark/{k}.png", grey=20 + k)

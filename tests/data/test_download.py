@@ -1,4 +1,4 @@
-"""Downloads from a real server on the loopback that breaks off, lies, ignores what it is asked, and serves evil."""
+"""Tests of download, with a local server that breaks connections, ignores ranges, and sends wrong content."""
 
 import hashlib
 import io
@@ -23,18 +23,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minicnn import ArgumentError, DataError
+from minicnn import ArgumentError, DataError, StateError
 from minicnn.data import ARCHIVES, Archive, download, web
 
 SECRET = b"what was outside"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` at every address, with the faults that it is given.
+    """A server that sends `content` at every address, with the faults that its attributes set.
 
-    cut : break off after so many bytes of an answer.  ignore_range : always send all.  offset : send from there
-    instead.  announce : a length that is not so; None announces none.  statuses : answer with these first.
-    pause : wait for it in the middle of each answer.
+    cut : end each response after this many bytes.  ignore_range : always send everything.  offset : shift the range.
+    announce : the length in the headers, None for none.  statuses : send these HTTP errors first.  pause : an event to
+    wait for in the middle of each response.
     """
 
     def __init__(self, content):
@@ -45,7 +45,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/pictures.zip"
+        return f"http://127.0.0.1:{self.server_address[1]}/images.zip"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -86,10 +86,10 @@ def zipped(*members, compression=zipfile.ZIP_STORED):
 
 @pytest.fixture(scope="module")
 def content(drawn):
-    """Laid out as Microsoft's archive, with its licence beside the pictures and a Thumbs.db among them."""
+    """The layout of Microsoft's archive: a licence next to the folder of images, and a Thumbs.db in each class."""
     members = [("MSR-LA - 3467.docx", b"licence")]
     for kind in ("Cat", "Dog"):
-        members += [(f"PetImages/{kind}/", b""), (f"PetImages/{kind}/Thumbs.db", b"no picture")]
+        members += [(f"PetImages/{kind}/", b""), (f"PetImages/{kind}/Thumbs.db", b"no image")]
         members += [
             (f"PetImages/{kind}/{n}.jpg", (drawn / f"{kind.lower()}.{n}.png").read_bytes()) for n in range(9)
         ]
@@ -118,7 +118,7 @@ def fetch(wanted, folder, attempts=3):
 
 
 def complete(folder, content):
-    """Everything is there, as in the archive, and nothing else but the lock."""
+    """Check that the folder holds all files of the archive, and otherwise only the lock."""
     with zipfile.ZipFile(io.BytesIO(content)) as whole:
         for name in whole.namelist():
             if not name.endswith("/"):
@@ -127,24 +127,26 @@ def complete(folder, content):
     return True
 
 
-def test_an_archive_is_fetched_checked_unpacked_and_used(server, tmp_path, capsys):
-    pictures = fetch(archive(server), tmp_path)
+def test_an_archive_is_downloaded_checked_and_unpacked(server, tmp_path, capsys):
+    images = fetch(archive(server), tmp_path)
     assert complete(tmp_path, server.content)
-    assert len(list(pictures.rglob("*.jpg"))) == 18
+    assert len(list(images.rglob("*.jpg"))) == 18
     record = json.loads((tmp_path / "pets" / "download.json").read_text())
     assert record == asdict(archive(server)) | {"compared_with_a_known_sha256": True}
-    assert fetch(archive(server), tmp_path) == pictures and server.asked == [None]
+    assert fetch(archive(server), tmp_path) == images and server.asked == [None]
     assert "Already there" in capsys.readouterr().out
 
 
-def test_a_connection_that_is_cut_again_and_again_is_resumed(server, tmp_path):
+def test_a_connection_that_breaks_repeatedly_is_resumed(server, tmp_path):
     server.cut = len(server.content) // 7
     fetch(archive(server), tmp_path)
     assert complete(tmp_path, server.content)
-    assert server.asked == [None] + [f"bytes={n * server.cut}-" for n in range(1, 8)]
+    assert server.asked == [None] + [
+        f"bytes={n}-" for n in range(server.cut, len(server.content), server.cut)
+    ]
 
 
-def test_a_later_process_goes_on_where_one_was_killed(server, tmp_path, root):
+def test_a_later_process_resumes_the_download_of_a_killed_one(server, tmp_path, root):
     code = f"""
 import sys
 from minicnn.data import Archive, download
@@ -156,7 +158,7 @@ download(Archive(**{asdict(archive(server))!r}), sys.argv[1])
     part = tmp_path / "pets.zip.part"
     while not part.exists() or part.stat().st_size == 0:
         assert process.poll() is None, process.stderr.read()
-    with pytest.raises(DataError, match="another download into it"):
+    with pytest.raises(StateError, match="another download into it"):
         fetch(archive(server), tmp_path)
     process.kill()
     process.communicate()
@@ -167,7 +169,7 @@ download(Archive(**{asdict(archive(server))!r}), sys.argv[1])
     assert complete(tmp_path, server.content) and server.asked == [None, f"bytes={have}-"]
 
 
-def test_a_server_that_ignores_ranges_is_asked_until_one_answer_is_whole(server, tmp_path):
+def test_without_ranges_the_download_is_repeated_until_it_is_complete(server, tmp_path):
     server.cut, server.ignore_range = len(server.content) * 2 // 3, True
     with pytest.raises(DataError, match=rf"received {server.cut} in 3 attempts .the connection was cut"):
         fetch(archive(server), tmp_path)
@@ -176,7 +178,7 @@ def test_a_server_that_ignores_ranges_is_asked_until_one_answer_is_whole(server,
     assert complete(tmp_path, server.content)
 
 
-def test_a_server_that_sends_another_range_is_not_believed(server, tmp_path):
+def test_a_response_with_another_range_is_refused(server, tmp_path):
     server.cut = 1000
     with pytest.raises(DataError):
         fetch(archive(server), tmp_path, attempts=0)
@@ -186,35 +188,35 @@ def test_a_server_that_sends_another_range_is_not_believed(server, tmp_path):
     assert (tmp_path / "pets.zip.part").read_bytes() == server.content[:1000]
 
 
-def test_without_a_length_the_archive_comes_all_the_same(server, tmp_path):
+def test_a_response_without_a_length_is_accepted(server, tmp_path):
     server.announce, server.cut = None, len(server.content) // 2
     fetch(archive(server), tmp_path)
     assert complete(tmp_path, server.content)
 
 
 @pytest.mark.parametrize("lie", [-100, 100])
-def test_a_length_that_is_not_the_archives_is_refused(server, tmp_path, lie):
+def test_a_response_with_another_length_is_refused(server, tmp_path, lie):
     server.announce += lie
     with pytest.raises(DataError, match=rf"expected {len(server.content)} bytes, received {server.announce}"):
         fetch(archive(server), tmp_path)
     assert server.asked == [None] and not (tmp_path / "pets").exists()
 
 
-def test_more_than_was_announced_is_not_kept(server, tmp_path):
+def test_a_response_that_is_too_long_is_not_kept(server, tmp_path):
     server.announce = None
     with pytest.raises(DataError, match="received more"):
         fetch(archive(server, size=len(server.content) - 1), tmp_path)
     assert (tmp_path / "pets.zip.part").stat().st_size == 0
 
 
-def test_less_than_was_announced_is_asked_for_again_and_then_reported(server, tmp_path):
+def test_a_response_that_is_too_short_is_requested_again_and_then_reported(server, tmp_path):
     server.content = server.content[:-100]  # announces 100 more than it has
     wanted = archive(server, None, size=server.announce)
     with pytest.raises(DataError, match=f"received {len(server.content)} in 3 attempts"):
         fetch(wanted, tmp_path)
 
 
-def test_a_wrong_checksum_removes_what_arrived(server, tmp_path):
+def test_a_wrong_checksum_deletes_the_file(server, tmp_path):
     right = server.content
     server.content = right[:500] + bytes([right[500] ^ 1]) + right[501:]
     with pytest.raises(DataError, match=f"expected sha256 {hashlib.sha256(right).hexdigest()}, received "):
@@ -225,17 +227,18 @@ def test_a_wrong_checksum_removes_what_arrived(server, tmp_path):
     assert complete(tmp_path, right)
 
 
-def test_without_a_known_checksum_what_arrived_is_told_and_recorded_as_not_compared(server, tmp_path, capsys):
+def test_without_a_published_checksum_that_of_the_file_is_printed_and_recorded(server, tmp_path, capsys):
     fetch(archive(server, None), tmp_path)
     sha256 = hashlib.sha256(server.content).hexdigest()
     assert (
-        f"No checksum is known to compare with; what arrived has sha256 {sha256}" in capsys.readouterr().out
+        f"No checksum is published for this archive; the received file has sha256 {sha256}"
+        in capsys.readouterr().out
     )
     record = json.loads((tmp_path / "pets" / "download.json").read_text())
     assert record["sha256"] == sha256 and record["compared_with_a_known_sha256"] is False
 
 
-def test_damage_without_a_known_checksum_is_seen_by_the_archives_own(server, tmp_path):
+def test_without_a_published_checksum_the_zip_files_own_checksums_find_damage(server, tmp_path):
     at = server.content.index(b"licence")
     server.content = server.content[:at] + b"L" + server.content[at + 1 :]
     with pytest.raises(DataError, match="sound zip archive.*CRC"):
@@ -268,7 +271,7 @@ def link(name, mode=stat.S_IFLNK):
     ],
     ids=str,
 )
-def test_members_that_leave_the_folder_are_refused_before_anything_is_written(server, tmp_path, name, reason):
+def test_members_outside_the_folder_are_refused_before_anything_is_written(server, tmp_path, name, reason):
     target = tmp_path / "a" / "b"
     target.mkdir(parents=True)
     (tmp_path / "evil").write_bytes(SECRET)
@@ -283,7 +286,7 @@ def test_members_that_leave_the_folder_are_refused_before_anything_is_written(se
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python does not read the second name yet")
 @pytest.mark.parametrize("second", ["../evil", "{}/evil", "PetImages/../../evil"])
-def test_a_second_name_that_leaves_the_folder_is_refused_too(server, tmp_path, second):
+def test_a_second_name_outside_the_folder_is_refused(server, tmp_path, second):
     name, second = "PetImages/Cat/1.jpg", second.format(tmp_path).encode()
     info = zipfile.ZipInfo(name)
     info.extra = struct.pack("<HHBL", 0x7075, 5 + len(second), 1, zlib.crc32(name.encode())) + second
@@ -301,9 +304,9 @@ def test_a_second_name_that_leaves_the_folder_is_refused_too(server, tmp_path, s
         ([("Other/cat.0.jpg", b"")], "folder PetImages in the archive"),
         ([("PetImages/cat.0.jpg", bytes(10**6))], "more than ten times its size"),
     ],
-    ids=["a file that is a folder", "no pictures", "a bomb"],
+    ids=["a file that is a folder", "no images", "a bomb"],
 )
-def test_other_archives_leave_nothing(server, tmp_path, members, reason):
+def test_a_wrong_archive_leaves_no_files(server, tmp_path, members, reason):
     server.content = zipped(*members, compression=zipfile.ZIP_DEFLATED)
     server.announce = len(server.content)
     with pytest.raises(DataError, match=reason):
@@ -311,7 +314,7 @@ def test_other_archives_leave_nothing(server, tmp_path, members, reason):
     assert [path.name for path in tmp_path.iterdir()] == [".pets.lock"]
 
 
-def test_a_status_that_will_not_change_ends_it_and_one_that_may_does_not(server, tmp_path):
+def test_permanent_http_errors_end_the_download_and_temporary_ones_do_not(server, tmp_path):
     server.statuses = [404, 404]
     with pytest.raises(DataError, match="HTTP status 404"):
         fetch(archive(server), tmp_path)
@@ -321,7 +324,7 @@ def test_a_status_that_will_not_change_ends_it_and_one_that_may_does_not(server,
     assert complete(tmp_path, server.content)
 
 
-def test_nobody_at_the_address_is_said(server, tmp_path):
+def test_a_refused_connection_is_reported(server, tmp_path):
     wanted = archive(server)
     server.server_close()
     with pytest.raises(DataError, match="received 0 in 2 attempts .*refused"):
@@ -329,7 +332,7 @@ def test_nobody_at_the_address_is_said(server, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on a file's size")
-def test_a_full_disk_keeps_what_has_arrived(server, tmp_path):
+def test_a_full_disk_keeps_the_received_bytes(server, tmp_path):
     code = f"""
 import resource, sys
 from minicnn.data import Archive, download
@@ -345,7 +348,7 @@ download(Archive(**{asdict(archive(server))!r}), sys.argv[1])
     assert complete(tmp_path, server.content) and len(server.asked) == 2
 
 
-def test_the_known_archives_and_wrong_settings():
+def test_the_known_archives_and_invalid_ones():
     small, large = ARCHIVES["cats_and_dogs_filtered"], ARCHIVES["microsoft"]
     assert set(ARCHIVES.values()) == {small, large}
     assert (small.size, small.sha256) == (68_606_236, None)
@@ -360,10 +363,10 @@ def test_the_known_archives_and_wrong_settings():
         {"name": "../x"}, {"name": "a/b"}, {"name": ""}, {"name": None},
     ):  # fmt: skip
         with pytest.raises(ArgumentError):
-            Archive(**({"name": "x", "address": "https://x", "size": 1, "pictures": "x"} | settings))
+            Archive(**({"name": "x", "address": "https://x", "size": 1, "images": "x"} | settings))
 
 
-def test_the_command_downloads_says_what_is_next_and_reports_a_lie_in_one_line(server, tmp_path, root):
+def test_the_command_downloads_and_reports_errors_in_one_line(server, tmp_path, root):
     code = f"""
 import sys
 import catdog
@@ -376,45 +379,47 @@ sys.exit(catdog.main(sys.argv[1:]))
         command = [sys.executable, "-c", code, "download", *arguments, "--out", str(tmp_path)]
         return subprocess.run(command, capture_output=True, text=True, cwd=root / "examples", timeout=60)
 
-    lie = run("--address", server.address)  # of an archive of another size
+    lie = run("--address", server.address)  # another archive than the chosen one
     assert lie.returncode == 2 and lie.stderr.count("\n") == 1
     assert "expected 68606236 bytes, received" in lie.stderr
     wrong = run("microsoft", "--sha256", "0" * 64)
     assert wrong.returncode == 2 and f"expected sha256 {'0' * 64}" in wrong.stderr
     done = run("microsoft")
     assert done.returncode == 0, done.stderr
-    pictures = tmp_path / "pets" / "PetImages"
-    assert f"Next: python examples/catdog.py --data {pictures}" in done.stdout and pictures.is_dir()
+    images = tmp_path / "pets" / "PetImages"
+    assert f" train --data {images}" in done.stdout and images.is_dir()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to a whole console")
-def test_ctrl_c_ends_it_and_keeps_what_has_arrived(server, tmp_path, root):
+def test_ctrl_c_ends_the_download_and_keeps_the_received_bytes(server, tmp_path, root):
     server.pause = threading.Event()
     code = f"""
-import sys
-import catdog
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, Ctrl-C is ignored otherwise
+from minicnn import cli
 from minicnn.data import ARCHIVES, Archive
 ARCHIVES["microsoft"] = Archive(**{asdict(archive(server))!r})
-sys.exit(catdog.main(["download", "microsoft", "--out", sys.argv[1]]))
+sys.exit(cli.main(["download", "microsoft", "--out", sys.argv[1]]))
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=root / "examples")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     part = tmp_path / "pets.zip.part"
     while not part.exists() or part.stat().st_size == 0:
         assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=60)[1]
     server.pause.set()
-    assert process.returncode == 130 and errors == "catdog: interrupted\n"
+    assert process.returncode == 130 and errors == "minicnn: interrupted\n"
     assert np.array_equal(part.read_bytes(), server.content[: part.stat().st_size])
 
 
-# ------------------------------------------------------------------------------- servers that mean harm
+# ------------------------------------------------------------------------------- hostile servers
 @pytest.fixture
 def raw_server(monkeypatch):
-    """A server that sends what it is told, byte by byte, to each who asks; the client's patience is short.
+    """A server that sends given bytes; the client's time limit is half a second.
 
-    answer : what it sends.  forever : what it repeats after that, `pause` seconds apart, until the client has gone.
+    answer : the bytes to send first.  forever : the bytes to repeat afterwards, `pause` seconds apart, until the client
+    closes the connection.
     """
     monkeypatch.setattr(web, "SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -449,7 +454,7 @@ def raw_server(monkeypatch):
     [b"http://[::1/x", b"http://a:99999/x", b"http://", b"ftp://127.0.0.1:1/x", b"file:///etc/passwd",
      b"http://127.0.0.1:x/", b"gopher://a", b"http://\xff\xfe/", b"//", b"http://a b/", b"{address}"],
 )  # fmt: skip
-def test_a_redirection_to_a_broken_address_is_a_data_error(raw_server, tmp_path, location):
+def test_a_redirection_to_an_invalid_address_is_a_data_error(raw_server, tmp_path, location):
     raw_server.answer = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
     with pytest.raises(DataError, match="x.zip: expected"):
         fetch(Archive("pets", raw_server.address, 1000, "x"), tmp_path, attempts=1)
@@ -461,7 +466,7 @@ def test_a_redirection_to_a_broken_address_is_a_data_error(raw_server, tmp_path,
      b"Content-Length: 1e3", b"Content-Range: bytes 0-" + b"9" * 5000 + b"/" + b"9" * 5000],
     ids=["5,000 digits", "negative", "no digit", "a float", "a range"],
 )  # fmt: skip
-def test_a_length_that_is_no_number_is_a_data_error(raw_server, tmp_path, headers):
+def test_a_length_that_is_not_a_number_is_a_data_error(raw_server, tmp_path, headers):
     for status in (b"200 OK", b"206 Partial Content"):
         raw_server.answer = b"HTTP/1.1 " + status + b"\r\n" + headers + b"\r\n\r\nabc"
         with pytest.raises(DataError, match="x.zip: expected 1000 bytes, received") as caught:
@@ -482,8 +487,8 @@ ENDLESS = {
 
 @pytest.mark.parametrize("pause", [0, 0.02], ids=["fast", "slow"])
 @pytest.mark.parametrize("what", ENDLESS)
-def test_what_never_ends_is_ended(raw_server, tmp_path, monkeypatch, what, pause):
-    """Fast ones by their bytes, slow ones by the clock; each byte alone comes in time."""
+def test_an_endless_response_is_ended(raw_server, tmp_path, monkeypatch, what, pause):
+    """The byte limit ends fast responses, and the time limit slow ones.  Each single byte arrives in time."""
     raw_server.answer, raw_server.forever = ENDLESS[what]
     raw_server.pause = pause
     if what == "silence":
@@ -496,15 +501,15 @@ def test_what_never_ends_is_ended(raw_server, tmp_path, monkeypatch, what, pause
     assert time.monotonic() - begin < 5 and raw_server.asked <= 11
 
 
-def test_content_that_comes_slowly_is_waited_for(raw_server, tmp_path):
+def test_slow_content_is_accepted(raw_server, tmp_path):
     raw_server.answer, raw_server.pause = CHUNKED, 0.01
     raw_server.forever, raw_server.most = b"1\r\nx\r\n", 6 * 100
     with pytest.raises(DataError, match="received 100 in 0 attempts"):
         fetch(Archive("pets", raw_server.address, 1000, "x"), tmp_path, attempts=0)
 
 
-# ------------------------------------------------------------------------------- what is there already
-def test_only_a_folder_with_images_is_there_already(server, tmp_path, capsys):
+# ------------------------------------------------------------------------------- existing folders
+def test_an_existing_folder_counts_only_if_it_has_images(server, tmp_path, capsys):
     (tmp_path / "pets").mkdir()
     fetch(archive(server), tmp_path)
     assert complete(tmp_path, server.content) and "Already there" not in capsys.readouterr().out
@@ -512,7 +517,7 @@ def test_only_a_folder_with_images_is_there_already(server, tmp_path, capsys):
     assert "Already there" in capsys.readouterr().out
 
 
-def test_a_folder_with_something_else_is_left_as_it_is(server, tmp_path):
+def test_a_folder_with_other_files_is_not_changed(server, tmp_path):
     (tmp_path / "pets" / "PetImages").mkdir(parents=True)
     (tmp_path / "pets" / "thesis.txt").write_text("years of work")
     with pytest.raises(DataError, match="pets: expected .* received something else. Move it"):
@@ -520,7 +525,7 @@ def test_a_folder_with_something_else_is_left_as_it_is(server, tmp_path):
     assert (tmp_path / "pets" / "thesis.txt").read_text() == "years of work" and not server.asked
 
 
-def test_the_home_folder_is_meant_by_a_tilde(server, tmp_path, monkeypatch):
+def test_a_tilde_in_the_path_is_the_home_folder(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert fetch(archive(server), "~") == tmp_path / "pets" / "PetImages"

@@ -1,4 +1,4 @@
-"""Labels: what is taken as it is meant, and what is refused in words."""
+"""Tests of labels and class names: accepted forms, and the messages for invalid ones."""
 
 import numpy as np
 import pytest
@@ -20,19 +20,19 @@ NUMBERS = [0, 1, 1, 0]
     ],
     ids=["ints", "truths", "whole floats", "a column", "a list of truths"],
 )
-def test_class_numbers_in_every_form_are_class_numbers(labels):
+def test_class_numbers_of_any_type_become_integers(labels):
     got = check_labels(labels, 4, 2)
     assert got.dtype == np.int64 and got.tolist() == NUMBERS
 
 
 @pytest.mark.parametrize("dtype", [bool, int, np.uint8, np.float32])
-def test_one_hot_rows_stay_rows(dtype):
+def test_one_hot_rows_become_float32_rows(dtype):
     rows = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], dtype)
     got = check_labels(rows, 4, 2)
     assert got.dtype == np.float32 and got.tolist() == rows.astype(int).tolist()
 
 
-def test_without_classes_numbers_stay_what_they_are():
+def test_without_classes_labels_do_not_change():
     ages = np.array([3.5, -1, 80, 2])
     assert check_labels(ages, 4, None) is ages
     assert check_labels(np.array(NUMBERS) == 1, 4, None).tolist() == NUMBERS
@@ -56,7 +56,7 @@ def test_without_classes_numbers_stay_what_they_are():
         ([1 + 2j] * 4, "Number the classes"),
     ],
 )
-def test_what_is_no_number_is_refused_in_words(labels, message, classes):
+def test_labels_that_are_not_numbers_are_refused(labels, message, classes):
     with pytest.raises(MinicnnError, match=message):
         check_labels(labels, 4, classes)
 
@@ -72,16 +72,16 @@ def test_what_is_no_number_is_refused_in_words(labels, message, classes):
         ([[2, 0]] * 4, "rows of numbers in .0, 1., received 2"),
     ],
 )
-def test_numbers_that_name_no_class_are_refused(labels, message):
+def test_numbers_that_are_not_classes_are_refused(labels, message):
     with pytest.raises(MinicnnError, match=message):
         check_labels(labels, 4, 2)
 
 
-def test_rows_have_a_one_in_the_column_of_their_class():
+def test_one_hot_has_a_one_in_the_column_of_the_class():
     np.testing.assert_array_equal(one_hot(np.array([2, 0, 2]), 3), np.eye(3)[[2, 0, 2]])
 
 
-def test_names_are_different_words():
+def test_class_names_must_be_different_strings():
     assert check_class_names(["cat", "dog"]) == check_class_names(np.array(["cat", "dog"])) == ("cat", "dog")
     for wrong in ("cat", b"cat", [], ["cat", "cat"], ["cat", None], [1, 2], None, 3, [["cat"], ["dog"]]):
         with pytest.raises(ArgumentError, match="class_names: expected different words"):

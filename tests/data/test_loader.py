@@ -1,4 +1,4 @@
-"""The loader: what a batch holds, what is refused, and that it trains like the arrays it stands for."""
+"""Tests of Loader: the content of a batch, invalid settings, and training on it compared with training on arrays."""
 
 import threading
 import tracemalloc
@@ -7,36 +7,36 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.data import Augmentation, Loader, PictureFiles, Preprocessing, to_float
+from minicnn.data import Augmentation, ImageFiles, Loader, Preprocessing, to_float
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
     return rng.integers(0, 256, (10, 6, 5, 3), dtype=np.uint8)
 
 
-def test_a_batch_is_nhwc_float32_between_0_and_1(pictures):
-    loader = Loader(pictures, np.arange(10) % 2, batch_size=4, shuffle=False)
+def test_a_batch_is_float32_nhwc_in_0_to_1(images):
+    loader = Loader(images, np.arange(10) % 2, batch_size=4, shuffle=False)
     batches = list(loader.batches(0))
     assert [x.shape for x, _, _ in batches] == [(4, 6, 5, 3), (4, 6, 5, 3), (2, 6, 5, 3)]
     x = np.concatenate([x for x, _, _ in batches])
     assert x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
-    np.testing.assert_allclose(x * 255, pictures, atol=1e-4)
+    np.testing.assert_allclose(x * 255, images, atol=1e-4)
 
 
-def test_labels_follow_their_pictures_when_shuffled(pictures):
-    loader = Loader(pictures, np.arange(10) % 3, batch_size=3, shuffle=True, seed=4, classes=3)
+def test_labels_follow_their_images_when_shuffled(images):
+    loader = Loader(images, np.arange(10) % 3, batch_size=3, shuffle=True, seed=4, classes=3)
     for x, y, _ in loader.batches(2):
-        for picture, label in zip(x, y, strict=True):
-            place = np.flatnonzero((to_float(pictures) == picture).all((1, 2, 3))).item()
+        for image, label in zip(x, y, strict=True):
+            place = np.flatnonzero((to_float(images) == image).all((1, 2, 3))).item()
             assert label.tolist() == np.eye(3)[place % 3].tolist()
 
 
-def test_augmentation_does_not_depend_on_batch_size_or_order(pictures):
+def test_augmentation_does_not_depend_on_the_batch_size_or_the_order(images):
     augmentation = Augmentation(horizontal_flip=True, rotation_range=15)
     seen = []
     for size, shuffle in ((3, True), (10, False)):
-        loader = Loader(pictures, np.arange(10), size, shuffle, seed=1, augmentation=augmentation)
+        loader = Loader(images, np.arange(10), size, shuffle, seed=1, augmentation=augmentation)
         by_label = {}
         for x, y, _ in loader.batches(5):
             by_label |= dict(zip(y.tolist(), x, strict=True))
@@ -44,7 +44,7 @@ def test_augmentation_does_not_depend_on_batch_size_or_order(pictures):
     np.testing.assert_array_equal(*seen)
 
 
-def test_the_next_batches_are_made_by_another_thread_before_they_are_asked_for(pictures):
+def test_another_thread_prepares_the_next_batches_before_they_are_requested(images):
     made, one_more = [], threading.Semaphore(0)
 
     class Telling(Augmentation):
@@ -53,63 +53,63 @@ def test_the_next_batches_are_made_by_another_thread_before_they_are_asked_for(p
             one_more.release()
             return super().__call__(*arguments)
 
-    batches = Loader(pictures, np.arange(10), 2, augmentation=Telling(horizontal_flip=True)).batches(0)
+    batches = Loader(images, np.arange(10), 2, augmentation=Telling(horizontal_flip=True)).batches(0)
     next(batches)
-    assert all(one_more.acquire(timeout=30) for _ in range(3)), "one was asked for, and two are ahead of it"
+    assert all(one_more.acquire(timeout=30) for _ in range(3)), "one was requested, and two are prepared"
     assert set(made).isdisjoint({threading.current_thread()})
     batches.close()
 
 
-def test_training_on_a_loader_is_training_on_its_arrays(pictures):
+def test_training_on_a_loader_is_the_same_as_on_its_arrays(images):
     labels, weights = np.arange(10) % 2, []
     for source in ("loader", "arrays"):
         model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((6, 5, 3))
         model.compile(metrics=["accuracy"])
         if source == "loader":
-            model.fit(Loader(pictures, labels, 4, shuffle=True, seed=2), epochs=2, verbose=0)
-            assert model.predict(Loader(pictures, labels)).shape == (10, 1)
+            model.fit(Loader(images, labels, 4, shuffle=True, seed=2), epochs=2, verbose=0)
+            assert model.predict(Loader(images, labels)).shape == (10, 1)
         else:
-            model.fit(to_float(pictures), labels, batch_size=4, seed=2, epochs=2, verbose=0)
+            model.fit(to_float(images), labels, batch_size=4, seed=2, epochs=2, verbose=0)
         weights.append(model.get_weights()[0])
     np.testing.assert_array_equal(*weights)
 
 
-def test_a_training_loader_is_judged_and_predicted_in_order_and_unchanged(pictures):
+def test_evaluate_and_predict_use_a_training_loader_in_order_without_augmentation(images):
     model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((6, 5, 3))
     model.compile(metrics=["accuracy"])
     training = Loader(
-        pictures, np.arange(10) % 2, 4, shuffle=True, augmentation=Augmentation(rotation_range=90)
+        images, np.arange(10) % 2, 4, shuffle=True, augmentation=Augmentation(rotation_range=90)
     )
-    np.testing.assert_array_equal(model.predict(training), model.predict(to_float(pictures), batch_size=4))
-    assert model.evaluate(training) == model.evaluate(to_float(pictures), np.arange(10) % 2, batch_size=4)
+    np.testing.assert_array_equal(model.predict(training), model.predict(to_float(images), batch_size=4))
+    assert model.evaluate(training) == model.evaluate(to_float(images), np.arange(10) % 2, batch_size=4)
     with pytest.raises(mc.ArgumentError, match="no y next to a loader, which decides that itself"):
         model.fit(training, np.zeros(10))
 
 
-def test_a_bad_batch_is_described_by_file_names(pictures):
-    loader = Loader(pictures, np.arange(10), 4, False, names=[f"cat.{n}.jpg" for n in range(10)])
+def test_a_batch_is_described_by_its_file_names(images):
+    loader = Loader(images, np.arange(10), 4, False, names=[f"cat.{n}.jpg" for n in range(10)])
     assert loader.describe(0, 2) == "cat.8.jpg, cat.9.jpg"
-    assert Loader(pictures, np.arange(10), 4, False).describe(0, 2) == "samples 8, 9"
+    assert Loader(images, np.arange(10), 4, False).describe(0, 2) == "samples 8, 9"
 
 
-def test_only_uint8_pictures_are_taken(pictures):
-    for wrong in (to_float(pictures), pictures[0]):
+def test_only_uint8_images_are_accepted(images):
+    for wrong in (to_float(images), images[0]):
         with pytest.raises(mc.ArgumentError, match="uint8"):
             Loader(wrong, np.zeros(len(wrong), int))
 
 
-def test_training_is_shuffled_unless_told_otherwise_and_validation_never(pictures):
-    loader = Loader(pictures, np.arange(10), 4, seed=3)
+def test_training_is_shuffled_by_default_and_validation_never(images):
+    loader = Loader(images, np.arange(10), 4, seed=3)
     orders = [np.concatenate([y for _, y, _ in loader.batches(epoch)]).tolist() for epoch in (0, 1)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
     assert orders[0] != orders[1] != list(range(10)) != orders[0]
-    assert np.concatenate([y for _, y, _ in loader.in_order()]).tolist() == list(range(10))
-    still = Loader(pictures, np.arange(10), 4, shuffle=False)
+    assert np.concatenate([y for _, y, _ in loader.unshuffled()]).tolist() == list(range(10))
+    still = Loader(images, np.arange(10), 4, shuffle=False)
     assert np.concatenate([y for _, y, _ in still.batches(0)]).tolist() == list(range(10))
 
 
-def test_sorted_labels_are_learned(rng):
-    """All of class 0 first: unshuffled, with a short memory, this stays at chance."""
+def test_a_loader_with_sorted_labels_can_be_trained_on(rng):
+    """All images of class 0 come first.  Without shuffling, the accuracy would stay at chance."""
     labels = np.repeat([0, 1], 100)
     images = (rng.integers(0, 60, (200, 4, 4, 3)) + 60 * labels[:, None, None, None]).astype(np.uint8)
     model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()]).build((4, 4, 3), seed=0)
@@ -118,28 +118,28 @@ def test_sorted_labels_are_learned(rng):
     assert model.evaluate(Loader(images, labels))["accuracy"] == 1
 
 
-def test_a_for_loop_gives_images_and_labels_and_each_pass_is_a_new_epoch(pictures):
-    loader = Loader(pictures, np.arange(10), 4, seed=1)
+def test_each_pass_of_a_for_loop_is_a_new_epoch(images):
+    loader = Loader(images, np.arange(10), 4, seed=1)
     passes = [list(loader) for _ in range(2)]
     for epoch, batches in enumerate(passes):
         assert len(batches) == len(loader) == 3
         for (x, y), (wanted_x, wanted_y, _) in zip(batches, loader.batches(epoch), strict=True):
             np.testing.assert_array_equal(x, wanted_x)
             np.testing.assert_array_equal(y, wanted_y)
-    assert [x.shape for (x,) in Loader(pictures, batch_size=8)] == [(8, 6, 5, 3), (2, 6, 5, 3)]
+    assert [x.shape for (x,) in Loader(images, batch_size=8)] == [(8, 6, 5, 3), (2, 6, 5, 3)]
 
 
-def test_seed_none_is_another_order_each_time_and_can_be_read(pictures):
-    seeds = {Loader(pictures, np.arange(10), seed=None).seed for _ in range(4)}
+def test_seed_none_draws_a_seed_that_can_be_read(images):
+    seeds = {Loader(images, np.arange(10), seed=None).seed for _ in range(4)}
     assert len(seeds) == 4 and all(isinstance(seed, int) for seed in seeds)
-    loader = Loader(pictures, np.arange(10), seed=None)
-    again = Loader(pictures, np.arange(10), seed=loader.seed)
+    loader = Loader(images, np.arange(10), seed=None)
+    again = Loader(images, np.arange(10), seed=loader.seed)
     np.testing.assert_array_equal(loader.order(0), again.order(0))
 
 
-def test_rows_are_made_for_a_batch_not_for_all_pairs_of_classes(pictures):
+def test_one_hot_rows_take_memory_for_one_batch_only(images):
     tracemalloc.start()
-    loader = Loader(pictures, np.arange(10) * 2000, 5, False, classes=20_000)
+    loader = Loader(images, np.arange(10) * 2000, 5, False, classes=20_000)
     y = next(loader.batches(0))[1]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -179,16 +179,16 @@ def test_rows_are_made_for_a_batch_not_for_all_pairs_of_classes(pictures):
         ({"preprocessing": {"height": 6, "width": 5}}, "preprocessing"),
     ],
 )
-def test_settings_are_refused_when_the_loader_is_made(pictures, setting, name):
+def test_invalid_settings_are_refused_when_the_loader_is_made(images, setting, name):
     with pytest.raises(mc.ArgumentError, match=name):
-        Loader(pictures, np.arange(10) % 2, **setting)
+        Loader(images, np.arange(10) % 2, **setting)
 
 
 @pytest.mark.parametrize("known", [{"classes": 2}, {"class_names": ["cat", "dog"]}])
-def test_labels_are_checked_and_taken_as_they_are_meant(pictures, known):
+def test_labels_of_any_form_are_accepted_and_invalid_ones_refused(images, known):
     numbers = np.arange(10) % 2
     for labels in (numbers, numbers == 1, numbers * 1.0, np.eye(2, dtype=int)[numbers], np.eye(2)[numbers]):
-        loader = Loader(pictures, labels, 10, False, **known)
+        loader = Loader(images, labels, 10, False, **known)
         rows = "classes" in known or labels.ndim == 2
         assert next(loader.batches(0))[1].tolist() == (np.eye(2)[numbers] if rows else numbers).tolist()
     for labels in (
@@ -200,27 +200,27 @@ def test_labels_are_checked_and_taken_as_they_are_meant(pictures, known):
         np.eye(3)[numbers],
     ):
         with pytest.raises(mc.MinicnnError, match="labels: expected"):
-            Loader(pictures, labels, **known)
+            Loader(images, labels, **known)
     with pytest.raises(mc.ArgumentError, match="Number the classes"):
-        Loader(pictures, ["cat", "dog"] * 5)
+        Loader(images, ["cat", "dog"] * 5)
 
 
-def test_a_size_is_one_number_or_two(pictures):
-    loader = Loader(pictures, np.arange(10) % 2, size=16)
+def test_the_size_of_a_batch_is_one_number_or_two(images):
+    loader = Loader(images, np.arange(10) % 2, size=16)
     assert loader.size == (16, 16) and loader.input_shape == (16, 16, 3)
     assert next(iter(loader))[0].shape == (10, 16, 16, 3)
     loader.size = np.array([4, 7])
-    assert next(loader.in_order())[0].shape == (10, 4, 7, 3)
+    assert next(loader.unshuffled())[0].shape == (10, 4, 7, 3)
     loader.size = None
-    assert loader.input_shape == (6, 5, 3) == next(loader.in_order())[0].shape[1:]
+    assert loader.input_shape == (6, 5, 3) == next(loader.unshuffled())[0].shape[1:]
     with pytest.raises(mc.ArgumentError, match="size"):
         loader.size = 0
     assert loader.size is None
 
 
-def test_numpys_numbers_are_numbers(pictures):
+def test_numpy_numbers_are_accepted_as_settings(images):
     loader = Loader(
-        pictures,
+        images,
         np.arange(10) % 2,
         np.int64(4),
         np.True_,
@@ -228,7 +228,7 @@ def test_numpys_numbers_are_numbers(pictures):
         classes=np.int8(2),
         mixup=np.float32(0.5),
     )
-    same = Loader(pictures, np.arange(10) % 2, 4, True, 7, classes=2, mixup=0.5)
+    same = Loader(images, np.arange(10) % 2, 4, True, 7, classes=2, mixup=0.5)
     for one, other in zip(loader.batches(0), same.batches(0), strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
@@ -237,39 +237,39 @@ def test_numpys_numbers_are_numbers(pictures):
 @pytest.mark.parametrize(
     "augmentation", [None, Augmentation(horizontal_flip=True), Augmentation(zoom_range=0.2)]
 )
-def test_unscaled_images_are_floats_up_to_255(pictures, augmentation):
+def test_without_scaling_images_are_floats_up_to_255(images, augmentation):
     settings = {"augmentation": augmentation, "seed": 1}
-    unit, bytes_ = (Loader(pictures, np.arange(10), scale=scale, **settings) for scale in (True, False))
+    unit, bytes_ = (Loader(images, np.arange(10), scale=scale, **settings) for scale in (True, False))
     for (x, y), (large, y_large) in zip(unit, bytes_, strict=True):
         assert large.dtype == np.float32 and large.max() > 200 and y.tolist() == y_large.tolist()
         np.testing.assert_allclose(large, 255 * x, rtol=1e-6)
-    x, *_ = next(bytes_.in_order())
-    np.testing.assert_array_equal(x, pictures)  # to the bit: nothing was divided
+    x, *_ = next(bytes_.unshuffled())
+    np.testing.assert_array_equal(x, images)  # bit-identical, because nothing was divided
 
 
-def test_what_is_a_float_already_is_not_scaled_again(pictures):
-    for wrong in (to_float(pictures), pictures.astype(np.uint16), pictures > 5):
+def test_to_float_refuses_images_that_are_not_uint8(images):
+    for wrong in (to_float(images), images.astype(np.uint16), images > 5):
         with pytest.raises(mc.ArgumentError, match="to_float: expected uint8"):
             to_float(wrong)
-    np.testing.assert_array_equal(to_float(pictures, scale=False), pictures)
+    np.testing.assert_array_equal(to_float(images, scale=False), images)
 
 
-def test_a_loader_knows_its_classes_and_how_its_files_were_read(drawn):
+def test_from_files_sets_class_names_and_preprocessing(drawn):
     paths = sorted(drawn.glob("*.png"))[:6]
-    files = PictureFiles(paths, np.array([2, 1, 0, 2, 1, 0]), ["a", "b", "c"])
+    files = ImageFiles(paths, np.array([2, 1, 0, 2, 1, 0]), ["a", "b", "c"])
     loader = Loader.from_files(files, Preprocessing(8, 6), cache=False, progress=False)
     assert loader.class_names == ["a", "b", "c"] and loader.preprocessing == Preprocessing(8, 6)
     assert loader.names == paths and loader.input_shape == (8, 6, 3)
     loader.class_names.append("d")
     assert loader.class_names == ["a", "b", "c"], "a copy was given"
     smaller = Loader.from_files(files, (8, 6), cache=False, progress=False, size=(4, 3))
-    assert smaller.preprocessing == Preprocessing(4, 3), "what the network is given"
+    assert smaller.preprocessing == Preprocessing(4, 3), "the size of the images in a batch"
     none = Loader(loader.x, loader.y)
     assert none.class_names is None and none.preprocessing is None
 
 
-def test_settings_are_refused_before_files_are_read(tmp_path):
-    files = PictureFiles([tmp_path / "missing.jpg"] * 2, np.array([0, 1]), ["a", "b"])
+def test_from_files_refuses_invalid_settings_before_it_reads_files(tmp_path):
+    files = ImageFiles([tmp_path / "missing.jpg"] * 2, np.array([0, 1]), ["a", "b"])
     for wrong in ({"batch_size": 0}, {"augmentation": True}, {"size": 0}, {"cache": "yes"}, {"mixup": None}):
         with pytest.raises(mc.ArgumentError):
             Loader.from_files(files, Preprocessing(8, 6), **({"cache": False} | wrong))
@@ -279,10 +279,10 @@ def test_settings_are_refused_before_files_are_read(tmp_path):
         Loader.from_files(files, "64")
 
 
-def test_scale_is_saved_with_the_preprocessing(pictures):
+def test_scale_is_saved_with_the_preprocessing(images):
     numbers = np.arange(10) % 2
-    raw = Loader(pictures, numbers, preprocessing=Preprocessing(6, 5), scale=False)
+    raw = Loader(images, numbers, preprocessing=Preprocessing(6, 5), scale=False)
     assert raw.preprocessing == Preprocessing(6, 5, scale=False) and not raw.scale
-    assert Loader(pictures, numbers, preprocessing=raw.preprocessing).scale is False
-    again = Loader(pictures, numbers, preprocessing=raw.preprocessing, scale=True)
+    assert Loader(images, numbers, preprocessing=raw.preprocessing).scale is False
+    again = Loader(images, numbers, preprocessing=raw.preprocessing, scale=True)
     assert again.scale is again.preprocessing.scale is True

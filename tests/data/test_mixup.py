@@ -1,4 +1,4 @@
-"""Mixup: its sum number by number, the shares' distribution, and what a loader makes of it."""
+"""Tests of mixup: its formula, the distribution of the shares, and its use in a loader."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from minicnn.data import Augmentation, Loader
 from minicnn.data.mixup import mix
 
 
-def test_each_picture_is_blended_with_the_one_before_it(rng):
+def test_each_image_is_blended_with_the_one_before_it(rng):
     x, y = rng.random((5, 3, 2, 1)).astype("float32"), np.array([0, 1, 1, 0, 1])
     mixed, targets = mix(x.copy(), y, [7, 3, 9, 0, 2], epoch=4, seed=1, alpha=0.4)
     for n, index in enumerate([7, 3, 9, 0, 2]):
@@ -27,21 +27,21 @@ def test_shares_are_beta_distributed():
 
 
 def test_a_loader_blends_in_training_only(rng):
-    pictures, labels = rng.integers(0, 256, (6, 4, 4, 3), dtype=np.uint8), np.arange(6) % 3
-    loader = Loader(pictures, labels, 6, False, augmentation=Augmentation(), classes=3, mixup=0.5)
+    images, labels = rng.integers(0, 256, (6, 4, 4, 3), dtype=np.uint8), np.arange(6) % 3
+    loader = Loader(images, labels, 6, False, augmentation=Augmentation(), classes=3, mixup=0.5)
     x, y, _ = next(loader.batches(0))
     np.testing.assert_allclose(y.sum(1), 1, rtol=1e-6)
-    assert ((y > 0).sum(1) == 2).all() and not np.allclose(x, pictures / 255, atol=0.01)
-    x, y, _ = next(loader.in_order())
+    assert ((y > 0).sum(1) == 2).all() and not np.allclose(x, images / 255, atol=0.01)
+    x, y, _ = next(loader.unshuffled())
     np.testing.assert_array_equal(y, np.eye(3)[labels])
-    np.testing.assert_allclose(x, pictures / 255, rtol=1e-6)
+    np.testing.assert_allclose(x, images / 255, rtol=1e-6)
 
 
-def test_training_on_blended_pictures_counts_the_larger_part():
-    assert mc.metrics.labels([0.4, 0.6, 1.0], [0, 0, 0]).tolist() == [0, 1, 1]
+def test_accuracy_on_blended_labels_uses_the_larger_share():
+    assert mc.metrics.true_classes([0.4, 0.6, 1.0], [0, 0, 0]).tolist() == [0, 1, 1]
 
 
-def test_class_numbers_become_rows_where_the_number_of_classes_is_known(rng):
+def test_class_numbers_become_rows_if_the_number_of_classes_is_known(rng):
     images = rng.integers(0, 256, (3, 2, 2, 3), dtype=np.uint8)
     loader = Loader(images, [0, 1, 2], 3, False, mixup=0.2, class_names=["a", "b", "c"])
     _, y, _ = next(loader.batches(0))

@@ -1,4 +1,4 @@
-"""Calibration: the temperature is the minimum that scanning finds, answers stay, confidences match."""
+"""Calibration: the temperature has the smallest loss, predicted classes stay, and confidences match the accuracy."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from minicnn.inference.calibration import fit_temperature
 
 
 def scanned(logits, y):
-    """The best of 700 temperatures, from the definition of the loss."""
+    """The temperature with the smallest loss among 700, from the definition of the loss."""
     grid = np.exp(np.linspace(np.log(0.05), np.log(20), 700))
     losses = []
     for T in grid:
@@ -28,7 +28,7 @@ def scanned(logits, y):
 
 @settings(max_examples=5)
 @given(seed=st.integers(0, 99), K=st.sampled_from([1, 2, 5]), scale=st.sampled_from([0.3, 1.0, 4.0]))
-def test_the_temperature_is_the_one_with_the_smallest_loss(seed, K, scale):
+def test_the_temperature_has_the_smallest_loss(seed, K, scale):
     rng = np.random.default_rng(seed)
     z = rng.normal(0, 1.5, (60, K))
     p = 1 / (1 + np.exp(-z[:, 0])) if K == 1 else None
@@ -37,8 +37,8 @@ def test_the_temperature_is_the_one_with_the_smallest_loss(seed, K, scale):
     assert pytest.approx(scanned(scale * z, y), rel=0.01) == T
 
 
-def sure_model(outputs, kernels="fast"):
-    """A network that has learned too little and is too sure."""
+def overconfident_model(outputs, kernels="fast"):
+    """A network whose logits are nine times too large."""
     last = mc.Dense(1, "sigmoid") if outputs == 1 else mc.Dense(outputs, "softmax")
     model = mc.Sequential([mc.Dense(8, "relu"), last], kernels).build((4,), seed=1)
     model.layers[-1].weight.value = 9 * model.layers[-1].weight.value
@@ -46,10 +46,10 @@ def sure_model(outputs, kernels="fast"):
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_the_answers_stay_and_the_confidences_match(outputs, tmp_path):
+def test_the_classes_stay_and_the_confidences_match_the_accuracy(outputs, tmp_path):
     rng = np.random.default_rng(0)
-    model, x = sure_model(outputs), rng.normal(size=(3000, 4)).astype("float32")
-    truth = sure_model(outputs)
+    model, x = overconfident_model(outputs), rng.normal(size=(3000, 4)).astype("float32")
+    truth = overconfident_model(outputs)
     truth.layers[-1].weight.value = truth.layers[-1].weight.value / 9
     p = truth.predict(x).astype(float)
     y = (
@@ -68,13 +68,11 @@ def test_the_answers_stay_and_the_confidences_match(outputs, tmp_path):
     model.save(tmp_path / "m.safetensors")
     loaded = mc.load_model(tmp_path / "m.safetensors")
     assert loaded.temperature == T and (loaded.predict(x) == after).all()
-    assert mc.calibrate(model, [x[:1500]], y[:1500]) == pytest.approx(
-        1, abs=1e-3
-    )  # there is nothing left to do
+    assert mc.calibrate(model, [x[:1500]], y[:1500]) == pytest.approx(1, abs=1e-3)  # already calibrated
     assert model.temperature == pytest.approx(T, rel=1e-3)
 
 
-def test_the_mean_over_two_views_is_what_is_calibrated():
+def test_the_mean_over_two_views_is_calibrated():
     rng = np.random.default_rng(1)
     z = [rng.normal(0, 4, (400, 1)) for _ in range(2)]
     y = (rng.random(400) < np.mean([1 / (1 + np.exp(-view[:, 0] / 2)) for view in z], 0)).astype(int)
@@ -87,13 +85,13 @@ def test_the_mean_over_two_views_is_what_is_calibrated():
     assert loss(T) <= min(loss(0.9 * T), loss(1.1 * T), loss(0.5 * T), loss(2 * T))
 
 
-def test_a_few_right_answers_do_not_make_it_certain():
+def test_a_few_correct_predictions_do_not_make_the_network_certain():
     T = fit_temperature([np.array([[-2.0], [-1.0], [1.0], [3.0]])], np.array([0, 0, 1, 1]))
     p = 1 / (1 + np.exp(-1.75 / T))  # of the mean logit
     assert 0.6 < p < 0.9
 
 
-def test_the_calibration_error_is_guos_equation():
+def test_the_calibration_error_follows_the_equation_of_guo():
     rng = np.random.default_rng(2)
     p, y = rng.random((500, 1)), rng.integers(0, 2, 500)
     confidence, right = np.maximum(p, 1 - p)[:, 0], (p[:, 0] > 0.5) == y
@@ -113,14 +111,14 @@ def test_the_calibration_error_is_guos_equation():
         ([mc.Flatten()], "ends in Dense"),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused(layers, message):
+def test_networks_that_cannot_be_calibrated_are_refused(layers, message):
     model = mc.Sequential(layers).build((3,))
     with pytest.raises(mc.ArgumentError, match=message):
         mc.calibrate(model, [np.ones((2, 3))], [0, 1])
 
 
 def test_views_that_do_not_fit_are_refused():
-    model = sure_model(1)
+    model = overconfident_model(1)
     weights = model.get_weights()
     x = np.ones((2, 4))
     with pytest.raises(mc.NonFiniteError):

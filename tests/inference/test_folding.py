@@ -1,4 +1,4 @@
-"""fold_batchnorm: the same answers to rounding, fewer layers, and a model of its own."""
+"""fold_batchnorm: a new model with fewer layers and the same predictions up to rounding."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ from minicnn.layers.chain import walk
 
 
 def layers():
-    """BatchNormalization behind every layer that can take it in, with and without a bias and a pool between."""
+    """BatchNormalization after every layer that it can be merged into, with and without a bias and a pool between."""
     return [
         mc.Conv2D(6, 3, use_bias=False), mc.BatchNormalization(), mc.ReLU(),
         mc.Conv2D(6, 3, padding="same"), mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU(),
@@ -25,7 +25,7 @@ def layers():
 
 
 def trained(made, rng, kernels="im2col", dtype="float64", shape=(12, 11, 2)):
-    """A built model whose every number has moved away from where it began."""
+    """A built model in which no parameter has its initial value."""
     model = mc.Sequential(made, kernels, "cats").build(shape, dtype=dtype)
     if model.output_activation:
         model.compile(mc.Adam(0.01))
@@ -42,18 +42,18 @@ def normalizations(model):
 
 @pytest.mark.parametrize("kernels", NAMES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
-def test_folded_equals_unfolded(kernels, dtype, tolerance, rng):
+def test_the_folded_model_makes_the_same_predictions(kernels, dtype, tolerance, rng):
     model = trained(layers(), rng, kernels, dtype)
     x = rng.normal(0, 0.3, (5, 12, 11, 2))
     folded = mc.fold_batchnorm(model)
     assert normalizations(model) == 6 and normalizations(folded) == 0
     end = model.predict(x)
-    assert end.std() > 1e-3  # something to compare
+    assert end.std() > 1e-3  # the predictions differ, so the comparison means something
     np.testing.assert_allclose(folded.predict(x), end, rtol=tolerance)
     assert folded.kernels_name == kernels and folded.name == "cats" and folded.dtype == dtype
 
 
-def test_past_a_maximum_only_scales_that_keep_the_largest_the_largest(rng):
+def test_across_a_max_pool_only_scales_of_at_least_0_are_folded(rng):
     made = [mc.Conv2D(3, 3), mc.MaxPool2D(2), mc.BatchNormalization()]
     model = trained(made, rng, shape=(8, 8, 2))
     x = rng.normal(0, 1, (4, 8, 8, 2))
@@ -65,7 +65,7 @@ def test_past_a_maximum_only_scales_that_keep_the_largest_the_largest(rng):
         np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-10, atol=1e-12)
 
 
-def test_where_no_layer_can_take_it_in_it_stays(rng):
+def test_a_normalization_that_cannot_be_merged_stays(rng):
     model = trained(
         [mc.BatchNormalization(), mc.Conv2D(3, 3), mc.ReLU(), mc.BatchNormalization(), mc.Flatten()], rng
     )
@@ -75,14 +75,14 @@ def test_where_no_layer_can_take_it_in_it_stays(rng):
     np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-12)
 
 
-def test_two_in_a_row(rng):
+def test_two_normalizations_in_a_row_are_folded(rng):
     model = trained([mc.Dense(3), mc.BatchNormalization(), mc.BatchNormalization()], rng, shape=(4,))
     x = rng.normal(0, 1, (4, 4))
     assert len(mc.fold_batchnorm(model).layers) == 1
     np.testing.assert_allclose(mc.fold_batchnorm(model).predict(x), model.predict(x), rtol=1e-12)
 
 
-def test_training_afterwards_changes_the_model_and_not_what_was_folded(rng):
+def test_training_the_model_does_not_change_the_folded_model(rng):
     model = trained(layers(), rng)
     x, y = rng.normal(0, 0.3, (5, 12, 11, 2)), np.array([0, 1, 1, 0, 1])
     before, weights = model.predict(x), model.get_weights()
@@ -97,7 +97,7 @@ def test_training_afterwards_changes_the_model_and_not_what_was_folded(rng):
     np.testing.assert_allclose(mc.fold_batchnorm(model).predict(x), after, rtol=1e-9)
 
 
-def test_sixteen_threads_may_predict_with_it(rng):
+def test_sixteen_threads_may_predict_with_a_folded_model(rng):
     folded = mc.fold_batchnorm(trained(layers(), rng))
     inputs = list(rng.normal(0, 0.3, (16, 3, 12, 11, 2)))
     wanted = [folded.predict(x) for x in inputs]
@@ -106,7 +106,7 @@ def test_sixteen_threads_may_predict_with_it(rng):
             np.testing.assert_array_equal(got, one)
 
 
-def test_it_is_saved_like_any_other(tmp_path, rng):
+def test_a_folded_model_is_saved_like_any_other(tmp_path, rng):
     model = trained(layers(), rng, dtype="float32")
     model.class_names, model.preprocessing = ["cat", "dog"], {"height": 12}
     folded = mc.fold_batchnorm(model)
@@ -117,13 +117,13 @@ def test_it_is_saved_like_any_other(tmp_path, rng):
     assert (again.class_names, again.preprocessing) == (["cat", "dog"], {"height": 12})
 
 
-def test_a_model_that_is_not_built_or_has_no_weights_is_refused():
+def test_a_model_that_is_not_built_is_refused():
     model = mc.Sequential([mc.Dense(2), mc.BatchNormalization()])
     with pytest.raises(mc.StateError, match="Call build"):
         mc.fold_batchnorm(model)
 
 
-def test_subclasses_of_the_normalisation_and_of_residual_stay_what_they_are(rng):
+def test_subclasses_of_batch_normalization_and_residual_are_not_folded(rng):
     class Doubled(mc.BatchNormalization):
         def forward(self, x, training=False):
             y, cache = super().forward(x, training)
@@ -144,7 +144,7 @@ def test_subclasses_of_the_normalisation_and_of_residual_stay_what_they_are(rng)
     np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-12)
 
 
-def test_a_subclass_which_may_do_something_else_with_its_weights_keeps_its_normalisation(rng):
+def test_nothing_is_merged_into_a_subclass_of_a_convolution(rng):
     class Doubled(mc.Conv2D):
         def forward(self, x, training=False):
             y, cache = super().forward(x, training)
@@ -157,11 +157,11 @@ def test_a_subclass_which_may_do_something_else_with_its_weights_keeps_its_norma
     np.testing.assert_array_equal(mc.fold_batchnorm(model).predict(x), model.predict(x))
 
 
-def test_a_layer_of_a_user_is_copied_with_all_that_it_keeps(rng):
+def test_a_users_layer_is_copied_with_all_its_attributes(rng):
     class Scale(mc.layers.Layer):
         def __init__(self, by=1.0):
             super().__init__()
-            self.amount = by  # not stored as `by`: its config could not make it again
+            self.amount = by  # not stored as `by`, so the layer cannot be made again from its config
 
         def forward(self, x, training=False):
             return x * self.amount, None
@@ -175,7 +175,7 @@ def test_a_layer_of_a_user_is_copied_with_all_that_it_keeps(rng):
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("offset", [0.0, (-1.0, 0.5, 2.0)])
 @pytest.mark.parametrize("use_bias", [True, False])
-def test_a_rescaling_goes_into_the_convolution_behind_it(padding, offset, use_bias, rng):
+def test_a_rescaling_is_merged_into_the_convolution_after_it(padding, offset, use_bias, rng):
     rescaling = mc.Rescaling((0.1, 0.2, 0.3), offset)
     model = trained(
         [rescaling, mc.Conv2D(4, 3, 1, padding, use_bias=use_bias), mc.ReLU()], rng, shape=(8, 7, 3)
@@ -186,7 +186,7 @@ def test_a_rescaling_goes_into_the_convolution_behind_it(padding, offset, use_bi
     np.testing.assert_allclose(folded.predict(x), model.predict(x), rtol=1e-10, atol=1e-12)
 
 
-def test_a_rescaling_goes_into_a_dense_layer_with_its_activation(rng):
+def test_a_rescaling_is_merged_into_a_dense_layer_with_an_activation(rng):
     model = trained([mc.Rescaling(2.0, -1.0), mc.Dense(3, "tanh"), mc.BatchNormalization()], rng, shape=(4,))
     folded, x = mc.fold_batchnorm(model), rng.normal(0, 1, (4, 4))
     assert [type(layer) for layer in folded.layers] == [mc.Dense, mc.Tanh, mc.BatchNormalization]

@@ -1,4 +1,4 @@
-"""Predictor: the model's predictions from weights of its own, and labels for image files."""
+"""Predictor: the predictions of the model from a copy of its weights, and labels for image files."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from minicnn.kernels import NAMES
 
 
 def model(kernels, seed=0):
-    """Every kind of layer that is folded, fused or laid out."""
+    """A network with every kind of layer that is folded, fused or packed."""
     layers = [
         mc.Conv2D(20, 3, padding="same", use_bias=False), mc.BatchNormalization(), mc.ReLU(),
         mc.Residual([mc.Conv2D(20, 3, padding="same"), mc.ReLU(), mc.Conv2D(20, 3, padding="same")]), mc.ReLU(),
@@ -28,7 +28,7 @@ def model(kernels, seed=0):
 
 
 @pytest.mark.parametrize("kernels", NAMES)
-def test_the_same_predictions_for_any_batch(kernels, rng):
+def test_the_predictions_are_those_of_the_model_for_any_batch_size(kernels, rng):
     trained = model(kernels)
     x, y = rng.random((7, 12, 12, 3), np.float32), rng.integers(0, 3, 7)
     trained.train_step(x, y)
@@ -39,7 +39,7 @@ def test_the_same_predictions_for_any_batch(kernels, rng):
     assert predictor.class_names == ["cats", "dogs", "others"]
 
 
-def test_training_the_model_on_changes_no_answer_of_its_predictor(rng):
+def test_training_the_model_does_not_change_the_predictor(rng):
     trained = model("fast")
     x, y = rng.random((7, 12, 12, 3), np.float32), rng.integers(0, 3, 7)
     predictor, other = mc.Predictor(trained), model("fast", seed=1)
@@ -51,7 +51,7 @@ def test_training_the_model_on_changes_no_answer_of_its_predictor(rng):
     assert np.abs(trained.predict(x) - before).max() > 1e-3
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_arguments_that_are_not_a_model_are_refused(tmp_path):
     with pytest.raises(mc.StateError, match="Predictor|fold_batchnorm"):
         mc.Predictor(mc.Sequential([mc.Dense(1)]))
     with pytest.raises(mc.ArgumentError, match="a Sequential or the path"):
@@ -62,7 +62,7 @@ def test_what_is_no_model_is_refused(tmp_path):
 
 @pytest.fixture
 def file(tmp_path):
-    """A saved model that tells bright images from dark ones."""
+    """The file of a model that classifies images as dark or bright."""
     network = mc.Sequential([mc.GlobalAveragePool2D(), mc.Dense(1, "sigmoid")], "im2col").build((8, 6, 3))
     network.set_weights([np.full((3, 1), 4.0), [-6.0]])  # the mean of three channels against one half
     network.class_names, network.preprocessing = ["dark", "bright"], mc.data.Preprocessing(8, 6)
@@ -70,7 +70,7 @@ def file(tmp_path):
     return tmp_path / "model.safetensors"
 
 
-def test_from_a_file_to_labels(file, tmp_path):
+def test_image_files_bytes_and_arrays_get_labels(file, tmp_path):
     from PIL import Image
 
     white, black = (np.full((20, 30, 3), value, np.uint8) for value in (255, 0))
@@ -82,12 +82,12 @@ def test_from_a_file_to_labels(file, tmp_path):
         tmp_path / "white.png", str(tmp_path / "white.png"), content, io.BytesIO(content), white, Image.fromarray(white)
     ):  # fmt: skip
         assert predictor(source) == pytest.approx({"dark": 1 - p, "bright": p}, abs=1e-6)
-    answers = predictor([white, black])
-    assert [max(answer, key=answer.get) for answer in answers] == ["bright", "dark"]
+    labels = predictor([white, black])
+    assert [max(label, key=label.get) for label in labels] == ["bright", "dark"]
     assert predictor([]) == []
 
 
-def test_what_cannot_be_labelled_is_told(file, tmp_path):
+def test_files_that_are_not_images_are_refused(file, tmp_path):
     predictor = mc.Predictor(file)
     (tmp_path / "text.jpg").write_text("no image")
     for wrong in (tmp_path / "missing.jpg", tmp_path / "text.jpg", b"no image", b""):
@@ -100,7 +100,7 @@ def test_what_cannot_be_labelled_is_told(file, tmp_path):
         mc.Predictor(model("im2col"))(np.zeros((8, 8, 3), np.uint8))
 
 
-def test_classes_without_names_are_numbered(file):
+def test_classes_without_names_get_numbers(file):
     network = mc.load_model(file)
     network.class_names = None
     assert list(mc.Predictor(network)(np.zeros((9, 9, 3), np.uint8))) == ["0", "1"]

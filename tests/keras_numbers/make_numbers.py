@@ -1,4 +1,4 @@
-"""Write what Keras answers where layers meet their less usual options, and for layers in two ways that are added.
+"""Write what Keras answers where layers meet their less usual options, and for two branches that are added.
 
     python tests/keras_numbers/make_numbers.py        with tensorflow-cpu; it takes the seed as its argument
 

@@ -1,4 +1,4 @@
-"""Dilated convolutions: loops over single numbers -> reference -> the other sets, on drawn shapes."""
+"""Dilated convolutions on generated shapes: `reference` against loops over elements, other sets against `reference`."""
 
 import itertools
 
@@ -16,7 +16,7 @@ OTHERS = [kernel_set("im2col"), kernel_set("fast")]
 
 @st.composite
 def dilated_windows(draw):
-    """An image's shape, with a dilated window that fits; dilations larger than the image are among them."""
+    """An image shape with a dilated window that fits; some dilations are larger than the image."""
     H, W, C = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.sampled_from([1, 3, 17]))
     kernel, dilation = ((draw(st.integers(1, 3)), draw(st.integers(1, 3))) for _ in range(2))
     sides = st.tuples(st.integers(0, 4), st.integers(0, 4))
@@ -28,14 +28,14 @@ def dilated_windows(draw):
     return (H, W, C), kernel, dilation, pads, size
 
 
-def close(got, wanted):
-    for one, other in zip(got, wanted, strict=True):
-        assert one.shape == other.shape and one.dtype == other.dtype
-        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
+def close(got, expected):
+    for actual, wanted in zip(got, expected, strict=True):
+        assert actual.shape == wanted.shape and actual.dtype == wanted.dtype
+        np.testing.assert_allclose(actual, wanted, rtol=1e-11, atol=1e-11)
 
 
 @given(dilated_windows(), st.integers(1, 2), st.integers(0, 99))
-def test_reference_is_its_equation_number_by_number(window, batch, seed):
+def test_reference_matches_its_equation_element_by_element(window, batch, seed):
     (H, W, C), (KH, KW), (DH, DW), pads, (OH, OW) = window
     C, OC, rng = min(C, 3), 2, np.random.default_rng(seed)
     x, weight, bias = rng.random((batch, H, W, C)), rng.random((KH, KW, C, OC)), rng.random(OC)
@@ -68,39 +68,44 @@ def test_the_other_sets_agree_with_reference(kernels, name, window, batch, filte
     x, weight, bias = rng.random((batch, H, W, C)) - 0.5, rng.random((*kernel, C, filters)), rng.random(OC)
     dy = rng.random((batch, *size, OC)) - 0.5
     forward, backward = (
-        [getattr(k, f"{name}_{way}") for k in (kernels, reference)] for way in ("forward", "backward")
+        [getattr(k, f"{name}_{direction}") for k in (kernels, reference)]
+        for direction in ("forward", "backward")
     )
     for with_bias in (bias, None):
         close(*([function(x, weight, with_bias, pads, dilation)] for function in forward))
-    whole, wanted = (function(dy, x, weight, pads, dilation) for function in backward)
-    close(whole, wanted)
+    gradients, expected = (function(dy, x, weight, pads, dilation) for function in backward)
+    close(gradients, expected)
     for need_dx, need_dweight in ((False, True), (True, False)):
         got = backward[0](dy, x, weight, pads, dilation, need_dx, need_dweight)
         needed = need_dx, need_dweight, need_dweight
         assert [part is not None for part in got] == list(needed)
-        close([part for part in got if part is not None], list(itertools.compress(whole, needed)))
+        close([part for part in got if part is not None], list(itertools.compress(gradients, needed)))
 
 
 @pytest.mark.parametrize("kernels", OTHERS, ids=["im2col", "fast"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("place", ["x", "weight", "dy"])
-def test_nan_and_infinity_travel_as_in_reference(kernels, bad, place, rng):
-    """A kernel with zeros between its values would spread them."""
+def test_nan_and_infinity_propagate_as_in_reference(kernels, bad, place, rng):
+    """A kernel filled up with zeros would spread NaN and infinity to other outputs."""
     pads, dilation = ((2, 1), (0, 2)), (2, 3)
     arrays = {"x": rng.random((2, 9, 11, 17)), "weight": rng.random((3, 3, 17, 18))}
     arrays["dy"] = np.ones_like(reference.dilated_conv2d_forward(*arrays.values(), None, pads, dilation))
     arrays[place][1, 2, 3 if place != "weight" else 2, 5] = bad
     x, weight, dy = arrays.values()
     with np.errstate(invalid="ignore"):
-        y, wanted = (k.dilated_conv2d_forward(x, weight, None, pads, dilation) for k in (kernels, reference))
-        close([y], [wanted])
-        got, wanted = (k.dilated_conv2d_backward(dy, x, weight, pads, dilation) for k in (kernels, reference))
-        close(got, wanted)
+        y, expected = (
+            k.dilated_conv2d_forward(x, weight, None, pads, dilation) for k in (kernels, reference)
+        )
+        close([y], [expected])
+        got, expected = (
+            k.dilated_conv2d_backward(dy, x, weight, pads, dilation) for k in (kernels, reference)
+        )
+        close(got, expected)
     assert not all(np.isfinite(array).all() for array in (y, *got))
 
 
 def test_a_dilation_of_one_is_an_ordinary_convolution(rng):
     x, weight, pads = rng.random((2, 7, 6, 3)), rng.random((3, 2, 3, 4)), ((1, 1), (0, 1))
     for kernels in (reference, *OTHERS):
-        one = kernels.dilated_conv2d_forward(x, weight, None, pads, (1, 1))
-        close([one], [kernels.conv2d_forward(x, weight, None, (1, 1), pads)])
+        actual = kernels.dilated_conv2d_forward(x, weight, None, pads, (1, 1))
+        close([actual], [kernels.conv2d_forward(x, weight, None, (1, 1), pads)])

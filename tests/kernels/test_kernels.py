@@ -1,4 +1,4 @@
-"""The chain of trust: loops over single numbers -> reference -> the other sets, on drawn shapes."""
+"""Kernels on generated shapes: `reference` against loops over elements, the other sets against `reference`."""
 
 import itertools
 import sys
@@ -20,7 +20,7 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 @st.composite
 def windows(draw, most=8):
-    """A picture's shape with a window that fits: non-square, even kernels, strides that do not divide."""
+    """An image shape with a window that fits, including non-square images, even kernels and uneven strides."""
     H, W, C = draw(st.integers(1, most)), draw(st.integers(1, most)), draw(st.integers(1, 4))
     KH, KW = kernel = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     strides = draw(st.integers(1, 3)), draw(st.integers(1, 3))
@@ -38,7 +38,7 @@ def windows(draw, most=8):
 
 @st.composite
 def deep_windows(draw):
-    """3x3 with stride 1 over many channels: where the fast set takes Winograd's route, and lists of winners."""
+    """3x3 with stride 1 over many channels: here the fast set uses Winograd's algorithm, and lists of maxima."""
     H, W, C = draw(st.integers(2, 11)), draw(st.integers(2, 11)), draw(st.sampled_from([16, 17, 24, 33]))
     padding = draw(st.one_of(st.sampled_from(["valid", "same"]), st.just(((2, 0), (1, 2)))))
     try:
@@ -57,10 +57,10 @@ cases = dict(
 )
 
 
-def close(got, wanted, dtype):
-    assert got.dtype == np.dtype(dtype) and got.shape == wanted.shape
-    scale = max(1.0, float(np.abs(wanted).max(initial=0)))
-    np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
+def close(got, expected, dtype):
+    assert got.dtype == np.dtype(dtype) and got.shape == expected.shape
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    np.testing.assert_allclose(got, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
 
 
 def draw_arrays(seed, dtype, *shapes):
@@ -70,7 +70,7 @@ def draw_arrays(seed, dtype, *shapes):
 
 # ------------------------------------------------------------------------------- convolution
 @given(windows(most=5), st.integers(1, 2), st.integers(1, 3), st.integers(0, 99))
-def test_reference_convolution_is_its_equation_number_by_number(window, batch, filters, seed):
+def test_reference_convolution_matches_its_equation_element_by_element(window, batch, filters, seed):
     (H, W, C), (KH, KW), (SH, SW), pads, (OH, OW) = window
     x, weight, bias, dy = draw_arrays(
         seed, "float64", (batch, H, W, C), (KH, KW, C, filters), filters, (batch, OH, OW, filters)
@@ -86,8 +86,8 @@ def test_reference_convolution_is_its_equation_number_by_number(window, batch, f
                 dweight[kh, kw, c, oc] += x[n, h, w, c] * dy[n, oh, ow, oc]
     close(reference.conv2d_forward(x, weight, bias, (SH, SW), pads), y, "float64")
     got = reference.conv2d_backward(dy, x, weight, (SH, SW), pads)
-    for value, wanted in zip(got, (dx, dweight, dy.sum((0, 1, 2))), strict=True):
-        close(value, wanted, "float64")
+    for value, expected in zip(got, (dx, dweight, dy.sum((0, 1, 2))), strict=True):
+        close(value, expected, "float64")
 
 
 @given(**cases)
@@ -100,24 +100,24 @@ def test_convolution_agrees_with_reference(window, batch, filters, seed, dtype):
 
 
 def check_convolution(name, arrays, strides, pads, dtype):
-    """All sets against reference: with and without a bias, with and without dx."""
+    """Compare all sets with `reference`: with and without a bias, with and without each gradient."""
     x, weight, bias, dy = arrays
     for with_bias in (bias, None):
-        wanted, *others = (getattr(k, f"{name}_forward")(x, weight, with_bias, strides, pads) for k in SETS)
+        expected, *others = (getattr(k, f"{name}_forward")(x, weight, with_bias, strides, pads) for k in SETS)
         for got in others:
-            close(got, wanted, dtype)
+            close(got, expected, dtype)
     backward = [getattr(kernels, f"{name}_backward") for kernels in SETS]
-    wanted, *others = (function(dy, x, weight, strides, pads) for function in backward)
+    expected, *others = (function(dy, x, weight, strides, pads) for function in backward)
     for got in others:
-        for value, other in zip(got, wanted, strict=True):
+        for value, other in zip(got, expected, strict=True):
             close(value, other, dtype)
     for function in backward:
         whole = function(dy, x, weight, strides, pads)
-        check_what_is_needed(function, (dy, x, weight, strides, pads), whole)
+        check_needed_gradients(function, (dy, x, weight, strides, pads), whole)
 
 
-def check_what_is_needed(function, arguments, whole):
-    """What is not needed is None; what is needed has the same bits."""
+def check_needed_gradients(function, arguments, whole):
+    """A gradient that is not needed is None; a gradient that is needed has the same bits."""
     none, *gradients = function(*arguments, need_dx=False)
     assert none is None
     for one, other in zip(gradients, whole[1:], strict=True):
@@ -129,9 +129,9 @@ def check_what_is_needed(function, arguments, whole):
 
 
 @pytest.mark.parametrize("C", [3, 24])
-@pytest.mark.parametrize("function", ["conv2d_forward", "block_forward", "conv2d_backward"])
-def test_arrays_of_different_float_types_are_refused_in_words(function, C, rng):
-    """A float64 array among float32 ones would be read as if it held twice as many numbers."""
+@pytest.mark.parametrize("function", ["conv2d_forward", "conv2d_relu_maxpool2d_forward", "conv2d_backward"])
+def test_arrays_of_different_float_types_raise_a_clear_error(function, C, rng):
+    """Without the check, a float64 array among float32 arrays would be read as twice as many values."""
     x, dy = rng.random((2, 8, 8, C), np.float32), rng.random((2, 6, 6, 20), np.float32)
     weight, bias = rng.random((3, 3, C, 20)), np.zeros(20, np.float32)
     arrays = (dy, x, weight) if function == "conv2d_backward" else (x, weight, bias)
@@ -141,8 +141,8 @@ def test_arrays_of_different_float_types_are_refused_in_words(function, C, rng):
 
 # --------------------------------------------------------------------- depthwise convolution
 @given(windows(most=5), st.integers(1, 2), st.integers(1, 3), st.integers(0, 99))
-def test_depthwise_is_a_convolution_whose_weights_do_not_mix_channels(window, batch, multiplier, seed):
-    """Its reference against conv2d's, which is tied to the equation above: weight[.., c, c*M + m], else 0."""
+def test_depthwise_equals_a_convolution_whose_weights_do_not_mix_channels(window, batch, multiplier, seed):
+    """`reference` against its conv2d, tested above, with weight[.., c, c*M + m] and 0 elsewhere."""
     (H, W, C), kernel, strides, pads, size = window
     O = C * multiplier  # noqa: E741
     x, weight, bias, dy = draw_arrays(
@@ -157,10 +157,10 @@ def test_depthwise_is_a_convolution_whose_weights_do_not_mix_channels(window, ba
         "float64",
     )
     dx, dweight, dbias = reference.depthwise_conv2d_backward(dy, x, weight, strides, pads)
-    wanted_dx, dwhole, wanted_dbias = reference.conv2d_backward(dy, x, whole, strides, pads)
-    close(dx, wanted_dx, "float64")
+    expected_dx, dwhole, expected_dbias = reference.conv2d_backward(dy, x, whole, strides, pads)
+    close(dx, expected_dx, "float64")
     close(dweight, dwhole[:, :, c, np.arange(O)].reshape(weight.shape), "float64")
-    close(dbias, wanted_dbias, "float64")
+    close(dbias, expected_dbias, "float64")
 
 
 @given(
@@ -186,8 +186,8 @@ def test_depthwise_agrees_with_reference(window, batch, multiplier, seed, dtype)
 @pytest.mark.parametrize("C", [8, 16, 19, 40])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)])
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
-def test_depthwise_in_vectors_of_channels(C, strides, dtype, rng):
-    """3x3 with channels that fill vectors, overlap in the last one or are too few, and any stride."""
+def test_depthwise_on_vectors_of_channels(C, strides, dtype, rng):
+    """3x3 kernels: channels that fill vectors, that make the last one overlap, or that are too few; several strides."""
     pads = ((1, 1), (0, 1))
     x, weight, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 7, 6, C), (3, 3, C, 1), C))
     dy = rng.standard_normal(reference.depthwise_conv2d_forward(x, weight, bias, strides, pads).shape)
@@ -196,8 +196,8 @@ def test_depthwise_in_vectors_of_channels(C, strides, dtype, rng):
 
 # ----------------------------------------------------------------------- batch normalisation
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
-def test_reference_batchnorm_is_its_equation_number_by_number(N, H, C, seed):
-    """dx by the chain rule through mean and variance, each derivative written out."""
+def test_reference_batchnorm_matches_its_equation_element_by_element(N, H, C, seed):
+    """dx by the chain rule through mean and variance, with each derivative written out."""
     x, dy, gamma, beta = draw_arrays(seed, "float64", (N, H, 2, C), (N, H, 2, C), C, C)
     epsilon, n = 0.1, N * H * 2
     y, mean, variance = reference.batchnorm_forward(x, gamma, beta, epsilon)
@@ -211,15 +211,15 @@ def test_reference_batchnorm_is_its_equation_number_by_number(N, H, C, seed):
         close(y[..., c].ravel(), np.array([gamma[c] * a + beta[c] for a in z]), "float64")
         close(dbeta[c : c + 1], np.array([sum(gradients)]), "float64")
         close(dgamma[c : c + 1], np.array([sum(g * a for g, a in zip(gradients, z, strict=True))]), "float64")
-        wanted = []
+        expected = []
         for i in range(n):
             total = 0.0
             for j in range(n):
                 dm, dv = 1 / n, 2 * (values[i] - m) / n
                 dz = ((i == j) - dm) / (v + epsilon) ** 0.5 - (values[j] - m) / 2 * (v + epsilon) ** -1.5 * dv
                 total += gradients[j] * gamma[c] * dz
-            wanted.append(total)
-        close(dx[..., c].ravel(), np.array(wanted), "float64")
+            expected.append(total)
+        close(dx[..., c].ravel(), np.array(expected), "float64")
 
 
 @given(
@@ -236,7 +236,7 @@ def test_batchnorm_agrees_with_reference(axes, C, mean, seed, dtype):
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 def test_batchnorm_of_more_rows_than_the_cache_holds(dtype, rng):
-    """Many partial sums, of values that drift: their merging is what could go wrong."""
+    """Many partial sums of values that drift: tests that they are merged correctly."""
     x = (rng.standard_normal((9, 31, 70, 5)) + np.linspace(-30, 30, 9)[:, None, None, None]).astype(dtype)
     dy = rng.standard_normal(x.shape).astype(dtype)
     check_batchnorm(x, dy, *rng.standard_normal((2, 5)).astype(dtype), dtype)
@@ -245,15 +245,15 @@ def test_batchnorm_of_more_rows_than_the_cache_holds(dtype, rng):
 def check_batchnorm(x, dy, gamma, beta, dtype):
     epsilon = 1e-3
     for kernels in OTHERS:
-        wanted = reference.batchnorm_forward(x, gamma, beta, epsilon)
+        expected = reference.batchnorm_forward(x, gamma, beta, epsilon)
         got = kernels.batchnorm_forward(x, gamma, beta, epsilon)
-        for value, other in zip(got, wanted, strict=True):
-            # a rounding of the mean weighs more where the values are far from zero
+        for value, other in zip(got, expected, strict=True):
+            # rounding of the mean matters more if the values are far from zero
             np.testing.assert_allclose(
                 value, other, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * (10 + 40 * np.abs(x).max())
             )
             assert value.dtype == dtype
-        _, mean, variance = wanted
+        _, mean, variance = expected
         close(
             kernels.batchnorm_inference(x, gamma, beta, mean, variance, epsilon),
             reference.batchnorm_inference(x, gamma, beta, mean, variance, epsilon),
@@ -269,7 +269,7 @@ def check_batchnorm(x, dy, gamma, beta, dtype):
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 40), st.integers(0, 99))
 def test_batchnorm_inference_backward_is_the_gradient_with_constant_statistics(N, H, C, seed):
-    """Reference against differences; the other sets against reference."""
+    """`reference` against finite differences, the other sets against `reference`."""
     x, dy = draw_arrays(seed, "float64", (N, H, C), (N, H, C))
     gamma, beta, mean, variance = np.random.default_rng(seed).uniform(0.5, 2, (4, C))
 
@@ -277,24 +277,26 @@ def test_batchnorm_inference_backward_is_the_gradient_with_constant_statistics(N
         return float((dy * reference.batchnorm_inference(x, gamma, beta, mean, variance, 1e-3)).sum())
 
     known = dy, x, gamma, mean, variance, 1e-3
-    wanted = reference.batchnorm_inference_backward(*known)
-    for i, (gradient, values) in enumerate(zip(wanted, (x, gamma, beta), strict=True)):
-        way = np.random.default_rng(seed + 1).standard_normal(values.shape)
+    expected = reference.batchnorm_inference_backward(*known)
+    for i, (gradient, values) in enumerate(zip(expected, (x, gamma, beta), strict=True)):
+        direction = np.random.default_rng(seed + 1).standard_normal(values.shape)
         sides = [[x, gamma, beta] for _ in range(2)]
         for side, sign in zip(sides, (1e-3, -1e-3), strict=True):
-            side[i] = values + sign * way
-        slope = (loss(*sides[0]) - loss(*sides[1])) / 2e-3  # exact but for rounding: the loss is linear
-        assert slope == pytest.approx((gradient * way).sum(), rel=1e-7, abs=1e-7)
+            side[i] = values + sign * direction
+        slope = (
+            loss(*sides[0]) - loss(*sides[1])
+        ) / 2e-3  # exact except for rounding, because the loss is linear
+        assert slope == pytest.approx((gradient * direction).sum(), rel=1e-7, abs=1e-7)
     for kernels in SETS:
         whole = kernels.batchnorm_inference_backward(*known)
-        for got, other in zip(whole, wanted, strict=True):
+        for got, other in zip(whole, expected, strict=True):
             close(got, other, "float64")
-        check_what_is_needed(kernels.batchnorm_inference_backward, known, whole)
+        check_needed_gradients(kernels.batchnorm_inference_backward, known, whole)
 
 
 @pytest.mark.parametrize(("dtype", "large"), [("float32", 1e30), ("float64", 1e184)])
 @pytest.mark.parametrize("kernels", SETS, ids=NAMES)
-def test_a_variance_beyond_the_type_is_infinite_and_not_nan(kernels, dtype, large):
+def test_a_variance_that_overflows_is_infinite_and_not_nan(kernels, dtype, large):
     x, one = np.full((6, 3), large, dtype), np.ones(3, dtype)
     x[0, 0] *= -1
     with np.errstate(over="ignore"):
@@ -314,7 +316,7 @@ def test_a_channel_far_from_zero_keeps_its_digits():
 
 @given(windows(), st.integers(1, 3), st.integers(0, 999))
 def test_col2im_is_the_exact_transpose_of_im2col(window, batch, seed):
-    """<im2col(x), c> = <x, col2im(c)>; on small whole numbers there is no rounding at all."""
+    """<im2col(x), c> = <x, col2im(c)>; small integers are computed without rounding."""
     shape, kernel, strides, pads, size = window
     rng = np.random.default_rng(seed)
     x = rng.integers(-9, 10, (batch, *shape)).astype("float64")
@@ -325,14 +327,14 @@ def test_col2im_is_the_exact_transpose_of_im2col(window, batch, seed):
     assert np.vdot(columns, c) == np.vdot(x, dx)
 
 
-def test_blocks_of_pictures_do_not_change_the_answer(monkeypatch, rng):
+def test_blocks_of_images_do_not_change_the_result(monkeypatch, rng):
     x, weight = rng.standard_normal((7, 9, 8, 3)), rng.standard_normal((3, 3, 3, 5))
     dy, pads = rng.standard_normal((7, 7, 6, 5)), ((0, 0), (0, 0))
     whole = (
         im2col.conv2d_forward(x, weight, None, (1, 1), pads),
         *im2col.conv2d_backward(dy, x, weight, (1, 1), pads),
     )
-    monkeypatch.setattr(im2col, "COLUMN_BYTES", 3 * 7 * 6 * 27 * 8)  # three pictures at a time, then one
+    monkeypatch.setattr(im2col, "COLUMN_BYTES", 3 * 7 * 6 * 27 * 8)  # three images at a time, then one
     parts = (
         im2col.conv2d_forward(x, weight, None, (1, 1), pads),
         *im2col.conv2d_backward(dy, x, weight, (1, 1), pads),
@@ -343,20 +345,22 @@ def test_blocks_of_pictures_do_not_change_the_answer(monkeypatch, rng):
 
 # ----------------------------------------------------------------------------------- pooling
 @given(windows(most=6), st.integers(1, 2), st.integers(0, 99))
-def test_reference_pools_are_their_definitions_number_by_number(window, batch, seed):
+def test_reference_pools_match_their_definitions_element_by_element(window, batch, seed):
     (H, W, C), pool, (SH, SW), pads, (OH, OW) = window
     x = np.random.default_rng(seed).integers(0, 5, (batch, H, W, C)).astype("float64")  # many ties
-    largest, winner = reference.maxpool2d_forward(x, pool, (SH, SW), pads)
+    largest, argmax = reference.maxpool2d_forward(x, pool, (SH, SW), pads)
     mean = reference.averagepool2d_forward(x, pool, (SH, SW), pads)
     for n, oh, ow, c in np.ndindex(largest.shape):
-        seen = {}
+        window_values = {}
         for kh, kw in np.ndindex(pool):
             h, w = oh * SH + kh - pads[0][0], ow * SW + kw - pads[1][0]
             if 0 <= h < H and 0 <= w < W:
-                seen[kh * pool[1] + kw] = x[n, h, w, c]
-        assert largest[n, oh, ow, c] == max(seen.values())
-        assert winner[n, oh, ow, c] == min(at for at, value in seen.items() if value == max(seen.values()))
-        assert mean[n, oh, ow, c] == pytest.approx(sum(seen.values()) / len(seen))
+                window_values[kh * pool[1] + kw] = x[n, h, w, c]
+        assert largest[n, oh, ow, c] == max(window_values.values())
+        assert argmax[n, oh, ow, c] == min(
+            at for at, value in window_values.items() if value == max(window_values.values())
+        )
+        assert mean[n, oh, ow, c] == pytest.approx(sum(window_values.values()) / len(window_values))
 
 
 @given(windows(), st.integers(1, 3), st.integers(0, 999), st.sampled_from(list(TOLERANCE)))
@@ -365,23 +369,23 @@ def test_pools_agree_with_reference(window, batch, seed, dtype):
     rng = np.random.default_rng(seed)
     x = rng.integers(-3, 4, (batch, *shape)).astype(dtype)
     dy = rng.standard_normal((batch, *size, shape[2])).astype(dtype)
-    y, winner = reference.maxpool2d_forward(x, pool, strides, pads)
+    y, argmax = reference.maxpool2d_forward(x, pool, strides, pads)
     for kernels in OTHERS:
-        for one, other in zip(kernels.maxpool2d_forward(x, pool, strides, pads), (y, winner), strict=True):
+        for one, other in zip(kernels.maxpool2d_forward(x, pool, strides, pads), (y, argmax), strict=True):
             np.testing.assert_array_equal(one, other)
     for name, arguments in (
-        ("maxpool2d_backward", (dy, winner, x.shape)),
+        ("maxpool2d_backward", (dy, argmax, x.shape)),
         ("averagepool2d_forward", (x,)),
         ("averagepool2d_backward", (dy, x.shape)),
     ):
-        wanted, *others = (getattr(kernels, name)(*arguments, pool, strides, pads) for kernels in SETS)
+        expected, *others = (getattr(kernels, name)(*arguments, pool, strides, pads) for kernels in SETS)
         for got in others:
-            close(got, wanted, dtype)
+            close(got, expected, dtype)
 
 
 @given(**cases)
-def test_the_fused_block_is_its_three_layers_in_a_row(window, batch, filters, seed, dtype):
-    """Forward to the same winners, backward to the same gradients, with everything computed by `reference`."""
+def test_the_fused_block_equals_its_three_layers(window, batch, filters, seed, dtype):
+    """Compare outputs, inactive maxima and gradients with those of `reference`, layer by layer."""
     shape, kernel, strides, pads, size = window
     PH, PW, none = size[0] // 2, size[1] // 2, ((0, 0), (0, 0))
     if min(PH, PW) == 0:
@@ -392,41 +396,41 @@ def test_the_fused_block_is_its_three_layers_in_a_row(window, batch, filters, se
     z = reference.relu_forward(reference.conv2d_forward(x, weight, bias, strides, pads))
     y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
     dz = reference.relu_backward(reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), z)
-    got, winner = fast.block_forward(x, weight, bias, strides, pads)
+    got, argmax = fast.conv2d_relu_maxpool2d_forward(x, weight, bias, strides, pads)
     close(got, y, dtype)
-    np.testing.assert_array_equal(winner == fast.convolution.pool.NOBODY, y == 0)
-    for value, wanted in zip(
-        fast.block_backward(dy, winner, x, weight, strides, pads),
+    np.testing.assert_array_equal(argmax == fast.convolution.epilogue.INACTIVE, y == 0)
+    for value, expected in zip(
+        fast.conv2d_relu_maxpool2d_backward(dy, argmax, x, weight, strides, pads),
         reference.conv2d_backward(dz, x, weight, strides, pads),
         strict=True,
     ):
-        close(value, wanted, dtype)
-    assert fast.block_backward(dy, winner, x, weight, strides, pads, need_dx=False)[0] is None
+        close(value, expected, dtype)
+    assert fast.conv2d_relu_maxpool2d_backward(dy, argmax, x, weight, strides, pads, need_dx=False)[0] is None
 
 
-def test_ties_in_the_block_go_to_the_first_as_in_the_pool(rng):
-    """Small whole numbers tie in most windows, and are exact: the winners are the same."""
+def test_ties_in_the_block_take_the_first_as_in_the_pool(rng):
+    """Small integers give ties in most windows and are computed exactly, so the max indices must be equal."""
     x, weight, bias = (
         rng.integers(-1, 2, shape).astype("float64") for shape in ((2, 9, 8, 2), (2, 2, 2, 3), 3)
     )
     none = ((0, 0), (0, 0))
     z = reference.relu_forward(reference.conv2d_forward(x, weight, bias, (1, 1), none))
     y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
-    got, winner = fast.block_forward(x, weight, bias, (1, 1), none)
+    got, argmax = fast.conv2d_relu_maxpool2d_forward(x, weight, bias, (1, 1), none)
     np.testing.assert_array_equal(got, y)
-    np.testing.assert_array_equal(winner, np.where(y > 0, at, fast.convolution.pool.NOBODY))
-    assert len(set(at[y > 0])) == 4  # every place wins somewhere
+    np.testing.assert_array_equal(argmax, np.where(y > 0, at, fast.convolution.epilogue.INACTIVE))
+    assert len(set(at[y > 0])) == 4  # every place is the maximum somewhere
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", ["x", "odd edge", "bias", "weight", "dy"])
 @pytest.mark.parametrize("C", [3, 16, 32])
-def test_nan_and_infinity_travel_through_the_block_as_through_its_layers(bad, place, C, rng):
+def test_nan_and_infinity_propagate_through_the_block_as_through_its_layers(bad, place, C, rng):
     shapes = (2, 9, 9, C), (3, 3, C, 4), 4, (2, 3, 3, 4)
     x, weight, bias, dy = (rng.standard_normal(shape) for shape in shapes)
     if place == "x":
         x[0, 2, 3, 1] = x[1, 6, 7, 2] = bad
-    elif place == "odd edge":  # seen only by outputs that the pool leaves out
+    elif place == "odd edge":  # read only by outputs that the pool leaves out
         x[0, 8, 8, 1] = bad
     elif place == "bias":
         bias[0] = bad
@@ -438,31 +442,33 @@ def test_nan_and_infinity_travel_through_the_block_as_through_its_layers(bad, pl
     with np.errstate(invalid="ignore"):
         z = reference.relu_forward(reference.conv2d_forward(x, weight, bias, (1, 1), none))
     y, at = reference.maxpool2d_forward(z, (2, 2), (2, 2), none)
-    got, winner = fast.block_forward(x, weight, bias, (1, 1), none)
+    got, argmax = fast.conv2d_relu_maxpool2d_forward(x, weight, bias, (1, 1), none)
     np.testing.assert_allclose(got, y, rtol=1e-11, atol=1e-12)
     with np.errstate(invalid="ignore"):
         dz = reference.relu_backward(reference.maxpool2d_backward(dy, at, z.shape, (2, 2), (2, 2), none), z)
-        wanted = reference.conv2d_backward(dz, x, weight, (1, 1), none)
-        for one, other in zip(fast.block_backward(dy, winner, x, weight, (1, 1), none), wanted, strict=True):
+        expected = reference.conv2d_backward(dz, x, weight, (1, 1), none)
+        for one, other in zip(
+            fast.conv2d_relu_maxpool2d_backward(dy, argmax, x, weight, (1, 1), none), expected, strict=True
+        ):
             np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
 
 
-def test_a_winner_in_a_large_window_needs_more_than_a_byte(rng):
+def test_an_argmax_in_a_large_window_needs_more_than_a_byte(rng):
     x = np.zeros((1, 20, 20, 1), "float32")
     x[0, 19, 19, 0] = 1
     for kernels in SETS:
-        _, winner = kernels.maxpool2d_forward(x, (20, 20), (1, 1), ((0, 0), (0, 0)))
-        assert winner.item() == 399
+        _, argmax = kernels.maxpool2d_forward(x, (20, 20), (1, 1), ((0, 0), (0, 0)))
+        assert argmax.item() == 399
 
 
 # ---------------------------------------------------------------------------- every function
-def test_nan_and_infinity_in_reference_by_hand():
+def test_nan_and_infinity_in_reference_on_a_hand_worked_example():
     x = np.array([1.0, np.nan, 2.0, np.inf]).reshape(1, 2, 2, 1)
     pads, weight = ((0, 0), (0, 0)), np.ones((1, 2, 1, 1))
     assert np.isnan(reference.conv2d_forward(x, weight, None, (1, 1), pads)[0, 0]).item()
     assert reference.conv2d_forward(x, weight, None, (1, 1), pads)[0, 1].item() == np.inf
-    y, winner = reference.maxpool2d_forward(x, (2, 2), (2, 2), pads)
-    assert np.isnan(y).item() and winner.item() == 1
+    y, argmax = reference.maxpool2d_forward(x, (2, 2), (2, 2), pads)
+    assert np.isnan(y).item() and argmax.item() == 1
     np.testing.assert_array_equal(
         reference.relu_forward(np.array([np.nan, -np.inf, np.inf])), [np.nan, 0, np.inf]
     )
@@ -470,7 +476,7 @@ def test_nan_and_infinity_in_reference_by_hand():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kernels", OTHERS, ids=NAMES[1:])
-def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
+def test_nan_and_infinity_propagate_as_in_reference(kernels, bad, rng):
     x, weight, bias = (
         rng.standard_normal((2, 6, 7, 3)),
         rng.standard_normal((3, 2, 3, 4)),
@@ -478,7 +484,7 @@ def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
     )
     x[0, 2, 3, 1] = x[1, 5, 6, 2] = x[1, 5, 5, 2] = bad
     pads, infinite = ((1, 1), (0, 1)), weight[..., :1].copy()
-    infinite[0, 0, 0] = np.inf  # it meets the zeros of the padding
+    infinite[0, 0, 0] = np.inf  # it is multiplied with the zeros of the padding
     with np.errstate(invalid="ignore"):
         pairs = [
             (
@@ -499,20 +505,20 @@ def test_nan_and_infinity_travel_as_in_reference(kernels, bad, rng):
             )
             for k in (reference, kernels)
         ]
-    for wanted, got in zip(*pairs, strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+    for expected, got in zip(*pairs, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
     assert not np.isfinite(pairs[1][0]).all()
     if np.isnan(bad):
         assert np.isnan(pairs[1][1]).any() and np.isnan(pairs[1][4]).sum() == 3
 
 
-def answers(k, x, weight, dy, one):
-    """What each kernel of a set makes of these arrays."""
+def results(k, x, weight, dy, one):
+    """The results of every kernel of a set on these arrays."""
     pads, pair = ((0, 0), (0, 0)), (2, 2)
     yield k.conv2d_forward(x, weight, one, (1, 1), pads)
     yield from k.conv2d_backward(dy, x, weight, (1, 1), pads)
-    largest, winner = k.maxpool2d_forward(x, pair, pair, pads)
-    yield from (largest, winner, k.maxpool2d_backward(x[:, :3, :2], winner, x.shape, pair, pair, pads))
+    largest, argmax = k.maxpool2d_forward(x, pair, pair, pads)
+    yield from (largest, argmax, k.maxpool2d_backward(x[:, :3, :2], argmax, x.shape, pair, pair, pads))
     yield k.averagepool2d_forward(x, pair, pair, pads)
     yield k.averagepool2d_backward(x[:, :3, :2], x.shape, pair, pair, pads)
     yield from (k.relu_forward(x), k.relu_backward(x, x), k.add(x, x))
@@ -526,7 +532,7 @@ def answers(k, x, weight, dy, one):
 
 
 @pytest.mark.parametrize("kernels", SETS, ids=NAMES)
-def test_no_kernel_changes_its_inputs_and_any_memory_will_do_without_compiling_again(kernels, rng):
+def test_kernels_keep_their_inputs_and_accept_any_memory_layout_without_recompiling(kernels, rng):
     def compiled():
         modules = [module for name, module in sys.modules.items() if name.startswith("minicnn.kernels")]
         functions = [thing for module in modules for thing in vars(module).values() if is_jitted(thing)]
@@ -534,22 +540,22 @@ def test_no_kernel_changes_its_inputs_and_any_memory_will_do_without_compiling_a
 
     arrays = [rng.standard_normal(shape) for shape in ((3, 6, 5, 2), (2, 2, 2, 2), (3, 5, 4, 2), 2)]
     before = [array.copy() for array in arrays]
-    wanted = list(answers(kernels, *arrays))
+    expected = list(results(kernels, *arrays))
     for array, old in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, old)
     count = compiled()
-    turned = [np.asfortranarray(array) for array in arrays]
+    fortran_ordered = [np.asfortranarray(array) for array in arrays]
     for array in arrays:
         array.flags.writeable = False
-    for others in (turned, arrays):
-        for one, other in zip(answers(kernels, *others), wanted, strict=True):
+    for others in (fortran_ordered, arrays):
+        for one, other in zip(results(kernels, *others), expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
         for array, old in zip(others, before, strict=True):
             np.testing.assert_array_equal(array, old)
     assert compiled() == count
 
 
-def test_dense_and_relu_are_their_equations(rng):
+def test_dense_and_relu_match_their_equations(rng):
     x, weight, bias, dy = (
         rng.standard_normal((3, 4)),
         rng.standard_normal((4, 2)),
@@ -561,8 +567,10 @@ def test_dense_and_relu_are_their_equations(rng):
     dweight = [[sum(x[n, i] * dy[n, o] for n in range(3)) for o in range(2)] for i in range(4)]
     for kernels in SETS:
         np.testing.assert_allclose(kernels.dense_forward(x, weight, bias), y)
-        for got, wanted in zip(kernels.dense_backward(dy, x, weight), (dx, dweight, dy.sum(0)), strict=True):
-            np.testing.assert_allclose(got, wanted)
+        for got, expected in zip(
+            kernels.dense_backward(dy, x, weight), (dx, dweight, dy.sum(0)), strict=True
+        ):
+            np.testing.assert_allclose(got, expected)
         zero = np.array([-1.0, 0.0, 2.0])
         np.testing.assert_array_equal(
             kernels.relu_backward(np.array([5.0, 6.0, 7.0]), kernels.relu_forward(zero)), [0, 0, 7]
@@ -574,24 +582,24 @@ def test_dense_and_relu_are_their_equations(rng):
 )
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 def test_dense_layers_on_tiles_agree_with_reference(N, K, O, dtype, rng):  # noqa: E741
-    """A single sample and many; fewer rows of weights than pieces, and more than are gone through at once."""
+    """One sample and many; fewer rows of weights than chunks, and more than are processed at once."""
     assert N * K * O > fast.dense.TINY
     x, weight, bias, dy = (
         rng.standard_normal(shape).astype(dtype) for shape in ((N, K), (K, O), (O,), (N, O))
     )
     for with_bias in (bias, None):
         close(fast.dense_forward(x, weight, with_bias), reference.dense_forward(x, weight, with_bias), dtype)
-    wanted = reference.dense_backward(dy, x, weight)
-    for got, other in zip(fast.dense_backward(dy, x, weight), wanted, strict=True):
+    expected = reference.dense_backward(dy, x, weight)
+    for got, other in zip(fast.dense_backward(dy, x, weight), expected, strict=True):
         close(got, other, dtype)
     for kernels in SETS:
         whole = kernels.dense_backward(dy, x, weight)
-        check_what_is_needed(kernels.dense_backward, (dy, x, weight), whole)
+        check_needed_gradients(kernels.dense_backward, (dy, x, weight), whole)
 
 
 @pytest.mark.parametrize("kernels", SETS, ids=NAMES)
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
-def test_largest_is_the_largest_absolute_value_and_nan_if_there_is_one(kernels, dtype, rng):
+def test_largest_is_the_largest_absolute_value_or_nan(kernels, dtype, rng):
     x = rng.standard_normal((3, 70)).astype(dtype)
     assert kernels.largest(x) == float(np.abs(x).max())
     assert kernels.largest(x[:, ::2]) == float(np.abs(x[:, ::2]).max())
@@ -605,7 +613,7 @@ def test_largest_is_the_largest_absolute_value_and_nan_if_there_is_one(kernels, 
             assert np.isnan(kernels.largest(x))
 
 
-def test_the_fast_set_refuses_what_it_cannot_convolve():
+def test_the_fast_set_refuses_shapes_that_do_not_fit():
     x, weight = np.zeros((2, 5, 5, 3), np.float32), np.zeros((3, 3, 4, 6), np.float32)
     with pytest.raises(ShapeError, match=r"weights \(3, 3, 4, 6\) fit on, received shape \(5, 5, 3\)"):
         fast.conv2d_forward(x, weight, None, (1, 1), ((0, 0), (0, 0)))
@@ -614,8 +622,8 @@ def test_the_fast_set_refuses_what_it_cannot_convolve():
 
 
 @pytest.mark.parametrize("kernels", SETS, ids=NAMES)
-def test_a_product_too_small_for_its_type_is_no_error(kernels):
-    """np.seterr(all="raise") is for faults; small gradients are none."""
+def test_underflow_is_not_an_error(kernels):
+    """Under np.seterr(all="raise"), small gradients must not raise."""
     small, none = np.full((2, 6, 6, 3), 1e-30, "float32"), ((0, 0), (0, 0))
     tiny = np.full((2, 3, 3, 3), 1e-40, "float32")
     weight, terms = small[:1, :3].transpose(1, 2, 3, 0)[:, :3] * np.ones(4, "float32"), small[0, 0, 0]
@@ -636,6 +644,6 @@ def test_a_product_too_small_for_its_type_is_no_error(kernels):
         )
 
 
-def test_an_unknown_set_is_refused_by_name():
+def test_an_unknown_set_raises_an_error_that_lists_the_sets():
     with pytest.raises(ArgumentError, match='"im2col" or "fast", received .turbo.'):
         kernel_set("turbo")

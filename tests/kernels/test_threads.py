@@ -1,4 +1,4 @@
-"""The fast set in processes of their own: the same bits on any number of threads, in each of numba's pools."""
+"""The fast kernels in separate processes: bit-identical results for any number of threads and each thread pool."""
 
 import hashlib
 import importlib
@@ -11,17 +11,17 @@ import pytest
 
 from minicnn import ArgumentError, set_threads
 
-# `inside()` tells how many threads a kernel is given; the first argument, if there is one, is how many are asked for.
+# `inside()` returns how many threads a kernel runs on.  The arguments are numbers of threads to set.
 START = """
 import sys
 import minicnn as mc
 
-for asked in sys.argv[1:]:
-    mc.set_threads(int(asked))
-from minicnn.kernels.fast.threads import one_at_a_time
+for number in sys.argv[1:]:
+    mc.set_threads(int(number))
+from minicnn.kernels.fast.threads import serialized
 import numba
 
-inside = one_at_a_time(numba.get_num_threads)
+inside = serialized(numba.get_num_threads)
 """
 TRAIN = """
 import hashlib
@@ -48,34 +48,33 @@ model = networks.two_block(kernels="fast").build((22, 22, 3))
 other = networks.two_block(kernels="fast").build((22, 22, 3), seed=1)
 other.compile()
 x = np.random.default_rng(0).random((16, 3, 22, 22, 3))
-wanted = [model.predict(one) for one in x]
+expected = [model.predict(one) for one in x]
 with ThreadPoolExecutor(17) as threads:
     training = threads.submit(other.fit, x[0], np.array([0, 1, 1]), epochs=20, verbose=0)
-    for got, one in zip(threads.map(model.predict, list(x) * 8), wanted * 8):
+    for got, one in zip(threads.map(model.predict, list(x) * 8), expected * 8):
         assert (got == one).all()
     training.result()
     for n in (3, 2):
         mc.set_threads(n)
         assert set(threads.map(lambda _: inside(), range(99))) == {n}
     assert set(threads.map(lambda _: numba.get_num_threads(), range(99))) == {numba.config.NUMBA_NUM_THREADS}
-print("right", numba.threading_layer())
+print("correct", numba.threading_layer())
 """
 
 
 def run(code, *arguments, **settings):
-    """What the code prints, in a process where nothing but `settings` says how many threads."""
+    """The output of the code, in a process where only `settings` and `arguments` set the number of threads."""
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")} | settings
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
 
 
-def test_the_same_bits_on_one_two_three_and_four_threads():
+def test_training_is_bit_identical_on_one_to_four_threads():
     lines = [run(START + TRAIN, MINICNN_THREADS=str(n)).split() for n in (1, 2, 3, 4)]
-    lines += [
-        run(START + TRAIN, str(n), MINICNN_THREADS="1").split() for n in (3, 4)
-    ]  # a call overrules the variable
+    # a call of set_threads overrides the variable
+    lines += [run(START + TRAIN, str(n), MINICNN_THREADS="1").split() for n in (3, 4)]
     assert [int(threads) for threads, _ in lines] == [1, 2, 3, 4, 3, 4]
     (digest,) = {digest for _, digest in lines}
     assert len(digest) == hashlib.sha256().digest_size * 2
@@ -87,11 +86,11 @@ def test_sixteen_threads_may_predict_while_another_model_trains(layer):
         importlib.import_module("numba.np.ufunc." + {"workqueue": layer}.get(layer, layer + "pool"))
     except ImportError:
         pytest.skip(f"numba's {layer} pool cannot be used here")
-    assert run(START + PREDICT, NUMBA_THREADING_LAYER=layer, MINICNN_THREADS="3") == f"right {layer}"
+    assert run(START + PREDICT, NUMBA_THREADING_LAYER=layer, MINICNN_THREADS="3") == f"correct {layer}"
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, True, "2", None, 10**6])
-def test_set_threads_refuses_what_is_no_number_of_threads(n):
+def test_set_threads_refuses_invalid_numbers(n):
     with pytest.raises(ArgumentError, match="set_threads: expected an int"):
         set_threads(n)
 
@@ -110,7 +109,7 @@ def test_set_threads_refuses_what_is_no_number_of_threads(n):
         ("mc.set_threads(2 * mc.runtime.threads.cores()); import numba", {}, "numba's pool is made"),
     ],
 )
-def test_what_the_pool_cannot_have_is_said(code, settings, message):
+def test_numbers_of_threads_that_are_impossible_raise_clear_errors(code, settings, message):
     code = f"""
 import minicnn as mc
 try:
@@ -126,8 +125,8 @@ except mc.ArgumentError as error:
     platform.machine().lower() not in ("x86_64", "amd64"), reason="features of x86 processors"
 )
 @pytest.mark.parametrize(("narrower", "size"), [("128 bits", 16), ("AVX2", 32)], indirect=["narrower"])
-def test_narrower_vectors_give_the_same_answers(narrower, size):
-    """The kernels compiled for another processor, in a process and a cache of their own."""
+def test_narrower_vectors_give_the_same_results(narrower, size):
+    """The kernels compiled for another processor, in a separate process with its own cache."""
     out, errors = narrower.communicate(timeout=300)
     assert narrower.returncode == 0, errors
     assert int(out) == size

@@ -1,4 +1,4 @@
-"""Equal windows give equal outputs, also by Winograd's sums: a pool and a ReLU then do what the definition says."""
+"""Equal windows give equal outputs, even with Winograd's algorithm, so that pool and ReLU behave as defined."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ NONE = ((0, 0), (0, 0))
 
 
 def constant_along(axes, shape, rng):
-    """Images whose numbers do not change along these axes."""
+    """Images whose values are constant along these axes."""
     return np.broadcast_to(rng.random([1 if i in axes else n for i, n in enumerate(shape)]), shape)
 
 
@@ -26,19 +26,19 @@ def test_outputs_of_equal_windows_are_equal(dtype, C, axes, side, rng):
 
 
 @pytest.mark.parametrize("C", [3, 16])
-def test_in_flat_regions_the_first_of_four_wins_as_in_the_definition(C, rng):
-    """A drawing of large squares: every 6x6 patch of the first rows is constant, or constant along one axis."""
+def test_in_flat_regions_the_first_of_four_is_taken_as_in_the_definition(C, rng):
+    """Vertical stripes: every 6x6 patch is constant, or constant along one axis."""
     x = np.repeat(rng.random((2, 1, 4, C), np.float32), 26, axis=1).repeat(6, axis=2)
     weight, bias = rng.standard_normal((3, 3, C, 20), np.float32), rng.standard_normal(20, np.float32)
     y = np.maximum(reference.conv2d_forward(x, weight, bias, (1, 1), NONE), 0)
-    wanted = reference.maxpool2d_forward(y, (2, 2), (2, 2), NONE)[1]
-    winner = fast.block_forward(x, weight, bias, (1, 1), NONE)[1]
-    # rows tie everywhere: the lower two of the four never win
-    assert (winner[winner < 4] < 2).all() and (wanted < 2).all()
+    expected = reference.maxpool2d_forward(y, (2, 2), (2, 2), NONE)[1]
+    argmax = fast.conv2d_relu_maxpool2d_forward(x, weight, bias, (1, 1), NONE)[1]
+    # rows tie everywhere, so the lower two of the four are never taken
+    assert (argmax[argmax < 4] < 2).all() and (expected < 2).all()
 
 
 def test_zeros_stay_zeros(rng):
-    """An image of zeros: every sum is exactly 0, so nothing passes a ReLU."""
+    """With an image of zeros every sum is exactly 0, so no output is active after a ReLU."""
     x, weight = np.zeros((2, 10, 10, 16), np.float32), rng.standard_normal((3, 3, 16, 24), np.float32)
     assert (fast.conv2d_forward(x, weight, None, (1, 1), ((1, 1), (1, 1))) == 0).all()
-    assert (fast.block_forward(x, weight, None, (1, 1), NONE)[1] == 4).all()
+    assert (fast.conv2d_relu_maxpool2d_forward(x, weight, None, (1, 1), NONE)[1] == 4).all()

@@ -1,4 +1,4 @@
-"""One harness that every layer must pass, then what is particular to each."""
+"""Tests that every layer must pass, then tests of single layers."""
 
 import copy
 import inspect
@@ -86,7 +86,7 @@ def build(make, shape, kernels="im2col", dtype="float32"):
 @every_set
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_shapes_types_and_inputs_are_kept(make, shape, kernels, dtype, batch, rng):
+def test_shapes_and_types_are_right_and_inputs_are_not_changed(make, shape, kernels, dtype, batch, rng):
     layer, output_shape = build(make, shape, kernels, dtype)
     x = rng.standard_normal((batch, *shape)).astype(dtype)
     dy = rng.standard_normal((batch, *output_shape)).astype(dtype)
@@ -108,7 +108,7 @@ def test_shapes_types_and_inputs_are_kept(make, shape, kernels, dtype, batch, rn
 
 
 def snapshot(layer):
-    """Everything that a layer, its inner layers and its parameters hold, as bytes."""
+    """All attributes of a layer, its inner layers and its parameters, as bytes."""
     things = [*walk([layer]), *layer.parameters]
     return [
         pickle.dumps({key: value for key, value in vars(thing).items() if key != "_kernels"})
@@ -123,7 +123,7 @@ def test_forward_changes_nothing_and_backward_only_writes_gradients(make, shape,
     x = rng.standard_normal((2, *shape)).astype("float32")
     before = snapshot(layer)
     y, cache = layer.forward(x, training)
-    np.testing.assert_array_equal(layer.forward(x, training)[0], y)  # and it repeats
+    np.testing.assert_array_equal(layer.forward(x, training)[0], y)  # a second pass gives the same result
     assert snapshot(layer) == before
     dx = layer.backward(np.ones_like(y), cache)
     for parameter in layer.parameters:
@@ -147,7 +147,7 @@ def test_a_cache_of_another_layer_or_a_gradient_of_another_batch_is_refused(make
 
 @every_layer
 @every_set
-def test_an_input_of_another_shape_or_type_is_refused_or_right(make, shape, kernels, rng):
+def test_an_input_of_another_type_or_layout_is_converted_and_a_wrong_input_refused(make, shape, kernels, rng):
     layer, _ = build(make, shape, kernels)
     x = rng.standard_normal((2, *shape)).astype("float32")
     y, _ = layer.forward(x)
@@ -163,7 +163,7 @@ def test_an_input_of_another_shape_or_type_is_refused_or_right(make, shape, kern
 
 
 @every_layer
-def test_layers_copy_and_pickle(make, shape, rng):
+def test_layers_can_be_copied_and_pickled(make, shape, rng):
     layer, _ = build(make, shape)
     x = rng.standard_normal((2, *shape)).astype("float32")
     for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
@@ -174,7 +174,7 @@ def test_layers_copy_and_pickle(make, shape, rng):
 
 
 @every_layer
-def test_a_layer_that_is_built_keeps_its_weights_and_refuses_what_does_not_fit(make, shape):
+def test_a_built_layer_keeps_its_weights_and_refuses_inputs_that_do_not_fit(make, shape):
     layer, output_shape = build(make, shape)
     before = [parameter.value for parameter in layer.parameters]
     assert layer.build(shape, np.random.default_rng(5)) == output_shape
@@ -198,12 +198,12 @@ def test_frozen_layers_compute_no_gradient_of_weights(make, shape, rng):
     assert layer.backward(np.ones_like(y), cache).shape == x.shape
     assert all(parameter.grad is None for parameter in layer.parameters)
     assert all(not one.trainable for one in walk([layer])) and layer.updates(cache) == []
-    np.testing.assert_array_equal(y, twin(x))  # batch normalisation predicts
+    np.testing.assert_array_equal(y, twin(x))  # batch normalisation behaves as in prediction
 
 
 @every_layer
 @every_set
-def test_gradients_agree_with_differences(make, shape, kernels):
+def test_gradients_agree_with_finite_differences(make, shape, kernels):
     for training in (True, False):
         for check in check_layer(make(), shape, batch=2, seed=4, kernels=kernels, training=training):
             assert check.passes(1e-6), str(check)
@@ -211,20 +211,20 @@ def test_gradients_agree_with_differences(make, shape, kernels):
 
 
 @every_layer
-def test_config_makes_the_same_layer_again(make, shape):
+def test_the_config_makes_the_same_layer_again(make, shape):
     layer = make()
     again = make_layer(json.loads(json.dumps(describe(layer))))
     assert layer.config.keys() == set(inspect.signature(type(layer).__init__).parameters) - {"self"}
     assert json.dumps(describe(again)) == json.dumps(describe(layer)) and repr(again) == repr(layer)
     for key, argument in inspect.signature(type(layer).__init__).parameters.items():
-        if key != "self" and argument.default is not argument.empty:  # an option that is set comes back set
+        if key != "self" and argument.default is not argument.empty:  # every option is restored
             assert getattr(again, key) == getattr(layer, key) or repr(getattr(again, key)) == repr(
                 getattr(layer, key)
             )
 
 
 @every_layer
-def test_the_same_generator_makes_the_same_weights_and_none_makes_shapes_only(make, shape):
+def test_the_same_seed_makes_the_same_weights_and_no_generator_makes_only_shapes(make, shape):
     one, _ = build(make, shape)
     two, _ = build(make, shape)
     for a, b in zip(one.parameters, two.parameters, strict=True):
@@ -247,7 +247,7 @@ strides = st.tuples(st.integers(1, 3), st.integers(1, 3))
     st.sampled_from(["valid", "same"]),
     st.integers(1, 3),
 )
-def test_drawn_windows_have_the_predicted_shape_and_right_gradients(
+def test_random_windows_give_the_computed_shape_and_right_gradients(
     layer, shape, window, stride, padding, batch
 ):
     filters = [2] if layer in (mc.Conv2D, mc.SeparableConv2D) else []
@@ -262,18 +262,18 @@ def test_drawn_windows_have_the_predicted_shape_and_right_gradients(
         assert check.passes(1e-6), str(check)
 
 
-def test_every_layer_is_in_the_harness():
+def test_every_layer_is_among_the_cases():
     classes = {type(make()) for make, _ in CASES}
     others = {layers.Layer, layers.Parameter, layers.Activation}
     assert classes == {getattr(layers, name) for name in layers.__all__} - others
 
 
-def test_dx_and_gradients_of_weights_are_left_out_where_nobody_asks(rng):
-    picture, vector = (4, 4, 1), (4,)
+def test_dx_and_gradients_of_weights_are_skipped_when_they_are_not_needed(rng):
+    image, vector = (4, 4, 1), (4,)
     for layer, shape in (
-        (mc.Conv2D(2, 3), picture),
-        (mc.DepthwiseConv2D(3), picture),
-        (mc.SeparableConv2D(2, 3), picture),
+        (mc.Conv2D(2, 3), image),
+        (mc.DepthwiseConv2D(3), image),
+        (mc.SeparableConv2D(2, 3), image),
         (mc.Dense(2), vector),
         (mc.BatchNormalization(), vector),
         (mc.Residual([mc.Dense(4)], [mc.BatchNormalization()]), vector),
@@ -288,7 +288,7 @@ def test_dx_and_gradients_of_weights_are_left_out_where_nobody_asks(rng):
 
 
 @given(st.sampled_from([0.0, 0.1, 0.5, 0.9]), st.integers(0, 50))
-def test_dropout_silences_its_share_and_keeps_the_mean(rate, seed):
+def test_dropout_sets_a_fraction_of_rate_to_zero_and_keeps_the_mean(rate, seed):
     layer = mc.Dropout(rate)
     layer.build((5000,), np.random.default_rng(seed))
     x = np.ones((4, 5000), "float32")
@@ -302,7 +302,7 @@ def test_dropout_silences_its_share_and_keeps_the_mean(rate, seed):
 
 
 @pytest.mark.parametrize("noise_shape", [(None, 1, 1, 1), (None, 1, 1, None), (1, None, None, 1)])
-def test_a_noise_shape_silences_together_what_shares_a_mask(noise_shape, rng):
+def test_values_that_share_an_entry_of_the_noise_shape_are_dropped_together(noise_shape, rng):
     layer, _ = build(lambda: mc.Dropout(0.5, noise_shape), (8, 9, 10))
     x = rng.uniform(1, 2, (20, 8, 9, 10)).astype("float32")
     y, cache = layer.forward(x, training=True)
@@ -312,11 +312,11 @@ def test_a_noise_shape_silences_together_what_shares_a_mask(noise_shape, rng):
     assert (mask == 0).any() and (mask > 1.9).any()
     np.testing.assert_allclose(layer.backward(x, cache), mask * x, rtol=1e-6)
     for wrong in ((5,), (8, 9, 10, 2)):
-        with pytest.raises(mc.ShapeError, match="Dropout noise_shape: expected .* axes, the batch's first"):
+        with pytest.raises(mc.ShapeError, match="Dropout noise_shape: expected .* axes, batch axis first"):
             layer.build(wrong, None)
 
 
-def test_a_noise_shape_may_name_sizes_as_in_keras(rng):
+def test_a_noise_shape_may_contain_sizes_as_in_keras(rng):
     layer, _ = build(lambda: mc.Dropout(0.5, (4, 1, 10)), (9, 10))
     x = np.ones((4, 9, 10), "float32")
     y, _ = layer.forward(x, training=True)
@@ -386,13 +386,13 @@ def test_activations_do_not_overflow():
         (lambda: mc.Rescaling("1/255"), "Rescaling scale"),
         (lambda: mc.Rescaling(float("nan")), "Rescaling scale"),
         (lambda: mc.ZeroPadding2D("same"), "ZeroPadding2D padding"),
-        (lambda: mc.Activation("linear"), "Leave a linear one out"),
+        (lambda: mc.Activation("linear"), "Leave out a linear activation"),
         (lambda: mc.GELU("yes"), "GELU approximate"),
         (lambda: mc.Dense(3, name="a/b"), "layer name"),
         (lambda: mc.Dense(3, trainable="no"), "Dense trainable"),
     ],
 )
-def test_options_out_of_range_are_refused_in_words(make, message):
+def test_options_out_of_range_are_refused_with_a_message(make, message):
     with pytest.raises(mc.ArgumentError, match=message):
         make()
 
@@ -424,12 +424,12 @@ def test_options_out_of_range_are_refused_in_words(make, message):
         (lambda: mc.Residual([mc.ReLU(), mc.Conv2D(2, 5)]), (4, 4, 3), "Residual: layer 2: Conv2D: .* 5x5"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused_in_words(make, shape, message):
+def test_shapes_that_do_not_fit_are_refused_with_a_message(make, shape, message):
     with pytest.raises(mc.ShapeError, match=message):
         make().build(shape, np.random.default_rng(0))
 
 
-def test_attributes_that_do_not_exist_or_cannot_change_are_refused():
+def test_assigning_unknown_or_fixed_attributes_is_refused():
     layer, _ = build(lambda: mc.Dense(3), (4,))
     for name, value in (("trainabel", False), ("units", 5), ("use_bias", False), ("weight", np.ones((4, 3)))):
         with pytest.raises(mc.UnknownAttributeError, match=name):
@@ -444,10 +444,10 @@ def test_attributes_that_do_not_exist_or_cannot_change_are_refused():
             self.calls = 1
             return x, None
 
-    assert Own()(np.ones(2)).tolist() == [1, 1]  # a layer that users write may keep what it likes
+    assert Own()(np.ones(2)).tolist() == [1, 1]  # a user's layer may have any attribute
 
 
-def test_parameters_take_numbers_of_their_shape_alone():
+def test_parameters_only_accept_numbers_of_their_shape():
     layer, _ = build(lambda: mc.Dense(3), (4,))
     value = np.arange(12.0).reshape(4, 3)
     layer.weight.value = value
@@ -462,7 +462,7 @@ def test_parameters_take_numbers_of_their_shape_alone():
     np.testing.assert_array_equal(layer.weight.value, np.arange(12).reshape(4, 3))
 
 
-def test_keras_users_find_their_words():
+def test_names_and_arguments_of_keras_are_accepted():
     assert type(mc.Activation("relu")) is mc.ReLU and type(mc.Activation("swish")) is mc.SiLU
     assert mc.AveragePooling2D is mc.AveragePool2D and mc.GlobalMaxPooling2D is mc.GlobalMaxPool2D
     conv = mc.Conv2D(4, 3, activation="relu", data_format="channels_last", groups=1, name="first")
@@ -473,7 +473,7 @@ def test_keras_users_find_their_words():
         mc.Dropout(True)
 
 
-def test_a_forward_that_returns_no_pair_is_told_so(rng):
+def test_a_forward_that_does_not_return_a_pair_is_refused(rng):
     class Own(mc.layers.Layer):
         def forward(self, x, training=False):
             return x
@@ -482,7 +482,7 @@ def test_a_forward_that_returns_no_pair_is_told_so(rng):
         Own()(rng.random((2, 3)))
 
 
-def test_an_activation_inside_a_layer_is_the_activation_behind_it(rng):
+def test_an_activation_inside_a_layer_equals_an_activation_after_it(rng):
     for make in (
         lambda **k: mc.Conv2D(3, 3, **k), lambda **k: mc.SeparableConv2D(3, 3, **k),
         lambda **k: mc.DepthwiseConv2D(3, **k),

@@ -1,4 +1,4 @@
-"""BatchNormalization's moving statistics: right from the first step, Keras's once they are set, and never poisoned."""
+"""Moving statistics of BatchNormalization: valid after one step, Keras's rule after assignment, never NaN."""
 
 import json
 
@@ -17,7 +17,7 @@ def built(momentum=0.99, channels=3, dtype="float64"):
 
 
 def step(layer, x):
-    """One training step, as a model does it."""
+    """One training step of the layer, like that of a model."""
     y, cache = layer.forward(x, training=True)
     layer.backward(np.ones_like(y), cache)
     for update in layer.updates(cache):
@@ -29,8 +29,8 @@ def moving(layer):
 
 
 @given(st.sampled_from([0.0, 0.5, 0.9, 0.99]), st.integers(1, 12), st.integers(0, 99))
-def test_moving_statistics_are_the_weighted_mean_of_what_was_seen(momentum, steps, seed):
-    """A batch that lies k steps back weighs momentum^k; the beginning, which nobody measured, weighs nothing."""
+def test_moving_statistics_are_the_weighted_mean_of_the_batches(momentum, steps, seed):
+    """The batch of k steps ago has weight momentum^k; the arbitrary initial values have weight 0."""
     layer, batches = built(momentum), np.random.default_rng(seed).normal(5, 3, (steps, 7, 3))
     for x in batches:
         step(layer, x)
@@ -39,7 +39,7 @@ def test_moving_statistics_are_the_weighted_mean_of_what_was_seen(momentum, step
         np.testing.assert_allclose(got, np.average(each, axis=0, weights=weights), rtol=1e-10)
 
 
-def test_statistics_that_were_set_move_as_in_keras(rng):
+def test_assigned_statistics_move_as_in_keras(rng):
     model = mc.Sequential([mc.BatchNormalization()]).build((3,), dtype="float64")
     mean, variance = rng.random((2, 3))
     model.set_weights([np.ones(3), np.zeros(3), mean, variance])
@@ -49,7 +49,7 @@ def test_statistics_that_were_set_move_as_in_keras(rng):
     np.testing.assert_allclose(layer.moving_variance.value, 0.99 * variance + 0.01 * x.var(0))
 
 
-def test_loaded_statistics_count_as_measured(tmp_path, rng):
+def test_loaded_statistics_are_taken_as_valid(tmp_path, rng):
     model = mc.Sequential([mc.BatchNormalization()]).build((3,))
     step(model.layers[0], rng.random((7, 3)).astype("float32"))
     model.save(tmp_path / "m")
@@ -60,8 +60,8 @@ def test_loaded_statistics_count_as_measured(tmp_path, rng):
     np.testing.assert_allclose(moving(again.layers[0])[0], 0.99 * before[0] + 0.01 * x.mean(0), rtol=1e-6)
 
 
-def test_state_and_weights_together_resume_to_the_bit(rng):
-    """The state has been through JSON, as a checkpoint may keep it."""
+def test_state_and_weights_together_resume_bit_by_bit(rng):
+    """The state is converted to JSON and back, as in a checkpoint."""
     x = rng.normal(2, 3, (6, 7, 3))
     whole, first, second = built(), built(), built()
     for batch in x:
@@ -85,11 +85,11 @@ def small_network(momentum=0.99):
     ]  # fmt: skip
 
 
-def test_prediction_can_be_trusted_after_the_first_epoch(rng):
-    """20 steps, with Keras's momentum: judged by its moving statistics the network is as good as by the batch's own.
+def test_prediction_is_reliable_after_the_first_epoch(rng):
+    """After 20 steps with Keras's momentum, moving statistics give the same loss as the statistics of the batch.
 
-    Set to 0 and 1 at the start, as in Keras, the averages would still be four fifths of that.  A fifth of the labels
-    is wrong, so that exaggerated answers cost.
+    In Keras, four fifths of the averages would still be the initial values 0 and 1.  A fifth of the labels is wrong, so
+    that over-confident predictions cost.
     """
     y = rng.integers(0, 2, 320)
     x = rng.normal(0, 1, (320, 10, 10, 3))
@@ -107,8 +107,8 @@ def test_prediction_can_be_trusted_after_the_first_epoch(rng):
     assert abs(gaps[0]) < 0.02 and gaps[1] > 0.3
 
 
-def test_weights_that_were_never_measured_do_not_count_when_they_are_put_back(rng):
-    """As between the trials of a search: get_weights, and set_weights before each."""
+def test_assigning_the_initial_statistics_does_not_make_them_valid(rng):
+    """As in a hyperparameter search that calls set_weights with the initial weights before each trial."""
     x = rng.normal(5, 3, (8, 4))
     plain, put_back = built(channels=4), built(channels=4)
     for parameter in put_back.parameters:
@@ -119,14 +119,14 @@ def test_weights_that_were_never_measured_do_not_count_when_they_are_put_back(rn
         np.testing.assert_array_equal(one, other)
 
 
-def test_statistics_written_in_place_before_the_first_step_are_a_measurement(rng):
+def test_statistics_written_in_place_before_the_first_step_are_taken_as_valid(rng):
     layer, x = built(channels=4), rng.normal(5, 3, (8, 4))
     layer.moving_mean.value[:] = 100
     step(layer, x)
     np.testing.assert_allclose(layer.moving_mean.value, 0.99 * 100 + 0.01 * x.mean(0), rtol=1e-6)
 
 
-def test_an_answer_does_not_depend_on_its_batch(rng):
+def test_a_prediction_does_not_depend_on_its_batch(rng):
     model = mc.Sequential(small_network()).build((10, 10, 3))
     model.compile()
     x = rng.normal(3, 2, (16, 10, 10, 3))
@@ -135,7 +135,7 @@ def test_an_answer_does_not_depend_on_its_batch(rng):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_batch_whose_loss_is_not_finite_leaves_no_trace(bad, rng):
+def test_a_batch_whose_loss_is_not_finite_changes_nothing(bad, rng):
     model = mc.Sequential(small_network()).build((10, 10, 3))
     model.compile()
     x, y = rng.random((4, 10, 10, 3)), np.array([0, 1, 1, 0])
@@ -146,19 +146,19 @@ def test_a_batch_whose_loss_is_not_finite_leaves_no_trace(bad, rng):
         model.train_step(x, y)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    model.test_step(np.ones_like(x), y, training=True)  # nor does looking at a loss
+    model.test_step(np.ones_like(x), y, training=True)  # computing a loss changes nothing either
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_backward_pass_alone_moves_nothing(rng):
+def test_a_backward_pass_alone_does_not_update_the_statistics(rng):
     layer, x = built(), rng.normal(5, 3, (7, 3))
     y, cache = layer.forward(x, training=True)
     layer.backward(y, cache)
     assert not layer.moving_mean.value.any() and (layer.moving_variance.value == 1).all()
 
 
-def test_the_gradient_of_prediction_takes_the_averages_as_constants(rng):
+def test_the_gradient_in_prediction_treats_the_averages_as_constants(rng):
     layer, x, dy = built(), rng.normal(5, 3, (7, 3)), rng.normal(0, 1, (7, 3))
     layer.set_weights(rng.uniform(0.5, 2, (4, 3)))
     gamma, beta, mean, variance = layer.get_weights()
@@ -169,7 +169,7 @@ def test_the_gradient_of_prediction_takes_the_averages_as_constants(rng):
     np.testing.assert_allclose(layer.beta.grad, dy.sum(0))
 
 
-def test_frozen_it_predicts_in_training_and_its_averages_stay(rng):
+def test_a_frozen_layer_behaves_as_in_prediction_and_its_averages_do_not_change(rng):
     for frozen in (False, True):
         model = mc.Sequential([mc.BatchNormalization(), mc.Dense(1, "sigmoid")]).build((3,))
         model.compile("sgd")
@@ -186,6 +186,6 @@ def test_statistics_are_never_trainable(rng):
     model = mc.Sequential([mc.BatchNormalization(), mc.Dense(1, "sigmoid")]).build((3,))
     model.compile("sgd")
     for parameter in model.parameters:
-        parameter.trainable = True  # what unfreezing by hand does
+        parameter.trainable = True  # as a user may unfreeze every parameter
     assert [parameter.trainable for parameter in model.layers[0].parameters] == [True, True, False, False]
     model.train_step(rng.random((8, 3)), np.arange(8) % 2)

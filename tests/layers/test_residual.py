@@ -1,4 +1,4 @@
-"""Residual: names, order and state of the layers inside; one sum of two branches; a layer like any other."""
+"""Residual: the sum of two branches, the names, order and state of inner layers, training, saving and loading."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def network(kernels="im2col", dtype="float32", seed=0):
     return model
 
 
-def test_names_say_where_a_weight_is():
+def test_the_names_of_weights_are_paths():
     model = network()
     names = [parameter.name for parameter in model.parameters]
     assert names[:7] == [
@@ -40,7 +40,7 @@ def test_names_say_where_a_weight_is():
     assert [parameter.name for parameter in model.parameters] == names
 
 
-def test_settings_reach_the_layers_inside():
+def test_settings_are_passed_on_to_the_inner_layers():
     model = network("reference", "float64")
     assert {parameter.value.dtype.name for parameter in model.parameters} == {"float64"}
     assert list(named_layers(model.layers))[:3] == [
@@ -57,8 +57,8 @@ def test_settings_reach_the_layers_inside():
     assert not any(parameter.trainable for parameter in model.parameters)
 
 
-def test_it_is_the_sum_of_both_branches(rng):
-    """The same weights in layers that are walked through and added by hand."""
+def test_the_output_is_the_sum_of_both_branches(rng):
+    """The inner layers are called one by one, and their outputs added by hand."""
     model = network(dtype="float64")
     block = model.layers[0]
     x = rng.standard_normal((3, 8, 6, 2))
@@ -69,7 +69,7 @@ def test_it_is_the_sum_of_both_branches(rng):
 
 
 @pytest.mark.parametrize("kernels", NAMES)
-def test_gradients_of_a_network(kernels, rng):
+def test_the_gradients_of_a_network_with_residuals_are_right(kernels, rng):
     model = network(kernels, "float64")
     before, state = model.get_weights(), [layer.state for layer in model.layers]
     for check in check_model(model, rng.standard_normal((3, 8, 6, 2)), np.array([0, 1, 1])):
@@ -80,8 +80,8 @@ def test_gradients_of_a_network(kernels, rng):
     assert [layer.state for layer in model.layers] == state
 
 
-def test_weights_and_state_resume_a_training_to_the_bit(rng):
-    """Dropout's generator and the moving statistics, both inside a block."""
+def test_weights_and_state_resume_training_bit_by_bit(rng):
+    """The generator of Dropout and the moving statistics are both inside a Residual."""
     x, y = rng.standard_normal((6, 5, 8, 6, 2)), rng.integers(0, 2, (6, 5))
     whole, first, second = network(), network(), network(seed=5)
     for one, other in zip(x, y, strict=True):
@@ -98,7 +98,7 @@ def test_weights_and_state_resume_a_training_to_the_bit(rng):
         np.testing.assert_array_equal(one, other)
 
 
-def test_saved_and_loaded(tmp_path, rng):
+def test_a_network_with_residuals_is_saved_and_loaded(tmp_path, rng):
     model = network()
     x, y = rng.standard_normal((5, 8, 6, 2)), np.array([0, 1, 1, 0, 1])
     model.train_step(x, y)
@@ -110,7 +110,7 @@ def test_saved_and_loaded(tmp_path, rng):
     again.train_step(x, y)
 
 
-def test_a_layer_of_a_user_inside_is_saved_and_loaded_with_its_class(tmp_path, rng):
+def test_a_users_layer_inside_is_saved_and_loaded_with_its_class(tmp_path, rng):
     class Own(mc.ReLU):
         pass
 
@@ -129,7 +129,7 @@ def test_one_object_inside_and_outside_is_refused():
         mc.Sequential([relu, mc.Residual([mc.Residual([relu])])])
 
 
-def test_summary_shows_the_layers_inside_and_counts_each_once(capsys):
+def test_the_summary_shows_the_inner_layers_and_counts_each_once(capsys):
     network().summary()
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split("(")[0].rstrip(): line for line in lines}

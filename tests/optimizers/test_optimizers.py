@@ -1,4 +1,4 @@
-"""Each optimizer against its published equation, stepped by hand in plain numbers; then what it refuses."""
+"""Each optimizer against its published equation, computed by hand; state, settings and refused arguments."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ def run(optimizer, name="dense_1/weight", shape=(1, 1)):
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_sgd_with_momentum(nesterov):
+def test_sgd_with_momentum_follows_its_equation(nesterov):
     w, v = 1.0, 0.0
     for g in GRADIENTS:
         v = 0.9 * v - 0.1 * g
@@ -33,7 +33,7 @@ def test_sgd_with_momentum(nesterov):
 
 
 @pytest.mark.parametrize("decay", [None, 0.02])
-def test_adam_and_adamw(decay):
+def test_adam_and_adamw_follow_their_equations(decay):
     w, m, v = 1.0, 0.0, 0.0
     for t, g in enumerate(GRADIENTS, 1):
         w -= 0.1 * (decay or 0) * w
@@ -45,8 +45,8 @@ def test_adam_and_adamw(decay):
 
 
 @pytest.mark.parametrize("make", [mc.SGD, mc.Adam, lambda: mc.AdamW(weight_decay=0.5)])
-def test_what_is_not_trainable_is_passed_by(make):
-    """Whatever its grad is: neither moved, nor decayed, nor counted into the gradients' length."""
+def test_parameters_that_are_not_trainable_are_ignored(make):
+    """Even with a gradient, they are not updated, do not decay, and do not count in the norm of the gradients."""
     optimizer = make()
     optimizer.global_clipnorm = 1.0
     weights = [Parameter(name, (1,), np.array([1.0])) for name in "ab"]
@@ -69,8 +69,8 @@ def test_what_is_not_trainable_is_passed_by(make):
                                   lambda: mc.AdamW(0.1, weight_decay=0.02),
                                   lambda: mc.RMSprop(0.1, momentum=0.5, centered=True)])  # fmt: skip
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_every_kernel_set_steps_as_reference(kernels, dtype, tolerance, make, order, rng):
-    """More weights than one thread moves at a time, with gradients in either order of memory."""
+def test_every_kernel_set_makes_the_same_step_as_reference(kernels, dtype, tolerance, make, order, rng):
+    """With more weights than one thread updates at a time, and gradients in either memory order."""
     start = rng.standard_normal((150, 301)).astype(dtype)
     gradients = rng.standard_normal((3, 150, 301)).astype(dtype)
     values = []
@@ -84,7 +84,7 @@ def test_every_kernel_set_steps_as_reference(kernels, dtype, tolerance, make, or
     np.testing.assert_allclose(values[1], values[0], rtol=tolerance, atol=tolerance)
 
 
-def test_adamw_spares_what_has_one_axis_and_what_is_excluded():
+def test_adamw_does_not_decay_parameters_of_one_axis_or_excluded_ones():
     plain = run(mc.Adam(0.1))
     assert run(mc.AdamW(0.1, weight_decay=0.5), "dense_1/bias", shape=(1,)) == plain
     spare = mc.AdamW(0.1, weight_decay=0.5, exclude_from_weight_decay=("dense_2",))
@@ -92,7 +92,7 @@ def test_adamw_spares_what_has_one_axis_and_what_is_excluded():
     assert run(mc.AdamW(0.1, weight_decay=0.5)) != pytest.approx(plain)
 
 
-def test_a_schedule_gives_each_step_its_rate():
+def test_a_schedule_sets_the_rate_of_each_step():
     rates = [0.5, 0.25, 0.125, 0.0625, 0.03125]
     w = 1.0 - sum(rate * gradient for rate, gradient in zip(rates, GRADIENTS, strict=True))
     optimizer = mc.SGD(lambda step: 0.5 ** (step + 1))
@@ -100,26 +100,26 @@ def test_a_schedule_gives_each_step_its_rate():
     assert optimizer.steps == 5 and optimizer.learning_rate == 0.5**6
 
 
-def test_with_a_schedule_the_rate_is_restored_from_the_steps():
+def test_with_a_schedule_the_rate_is_restored_from_the_iterations():
     one, two = (mc.Adam(mc.ExponentialDecay(0.1, 2, 0.5)) for _ in "ab")
     run(one)
     two.state = one.state
     assert two.schedule is not None and two.learning_rate == one.learning_rate == 0.1 * 0.5**2.5
 
 
-def test_a_number_takes_the_place_of_a_schedule():
+def test_assigning_a_number_replaces_the_schedule():
     optimizer = mc.SGD(mc.CosineDecay(0.1, 5))
     optimizer.learning_rate = 0.2
     assert optimizer.schedule is None and run(optimizer) == run(mc.SGD(0.2))
 
 
-def test_clipping_is_by_the_length_of_all_gradients_together():
+def test_clipping_uses_the_norm_of_all_gradients_together():
     parameters = [Parameter(name, (1,), np.zeros(1)) for name in "ab"]
     for parameter, gradient in zip(parameters, (3.0, 4.0), strict=True):
         parameter.grad = np.array([gradient])
     mc.SGD(1.0, global_clipnorm=1.0).step(parameters)
     np.testing.assert_allclose([p.value.item() for p in parameters], [-0.6, -0.8])
-    mc.SGD(1.0, global_clipnorm=100.0).step(parameters)  # short enough: untouched
+    mc.SGD(1.0, global_clipnorm=100.0).step(parameters)  # below the limit: not scaled
     np.testing.assert_allclose([p.value.item() for p in parameters], [-3.6, -4.8])
     assert parameters[0].grad.item() == 3.0
 
@@ -139,7 +139,7 @@ def test_state_can_be_saved_and_restored(make):
     np.testing.assert_array_equal(parameter.value, other.value)
 
 
-def test_parameters_of_one_name_are_refused_since_state_is_kept_by_name():
+def test_two_parameters_with_the_same_name_are_refused():
     twins = [Parameter("weight", (1,), np.zeros(1)) for _ in "ab"]
     with pytest.raises(mc.ArgumentError, match="different names"):
         mc.Adam().step(twins)
@@ -173,7 +173,7 @@ def test_settings_out_of_range_are_refused(make):
 
 
 @pytest.mark.parametrize("grad", [None, np.ones(2), np.ones((3, 2))])
-def test_a_gradient_that_is_missing_or_of_another_shape_moves_nothing(grad):
+def test_a_missing_gradient_or_one_of_another_shape_is_refused_and_changes_nothing(grad):
     good, bad = Parameter("good", (2,), np.zeros(2)), Parameter("bad", (2, 3), np.zeros((2, 3)))
     good.grad, bad.grad = np.ones(2), grad
     with pytest.raises(mc.ShapeError, match=r"bad: expected a gradient of shape \(2, 3\)"):
@@ -190,7 +190,7 @@ def weight(value=1.0, grad=0.5, name="w", dtype="float64"):
 @pytest.mark.parametrize(
     "settings", [{}, {"momentum": 0.9}, {"centered": True}, {"momentum": 0.5, "centered": True}]
 )
-def test_rmsprop(settings):
+def test_rmsprop_follows_its_equation(settings):
     momentum, centered = settings.get("momentum", 0.0), settings.get("centered", False)
     w, v, a, b = 1.0, 0.0, 0.0, 0.0
     for g in GRADIENTS:
@@ -200,15 +200,15 @@ def test_rmsprop(settings):
     assert run(mc.RMSprop(0.1, rho=0.8, **settings)) == pytest.approx(w, rel=1e-12)
 
 
-def test_rmsprop_is_kerass():
-    """One step of keras.optimizers.RMSprop(0.1) from 10 with gradient 10 ends at 9.683772, as its manual says."""
+def test_rmsprop_agrees_with_keras():
+    """One step of keras.optimizers.RMSprop(0.1) from 10 with gradient 10 gives 9.683772, according to its docs."""
     parameter = weight(10.0, 10.0)
     mc.RMSprop(0.1).step([parameter])
     assert parameter.value == pytest.approx(9.683772, abs=1e-6)
 
 
 def test_a_centered_variance_never_falls_below_0():
-    """The same large gradient in each step: rounding takes v - a^2 below -epsilon, whose root is NaN."""
+    """With the same large gradient in each step, rounding makes v - a^2 less than -epsilon, whose root is NaN."""
     parameter, optimizer = (
         weight(np.ones(1000), np.linspace(1e3, 1e4, 1000), dtype="float32"),
         mc.RMSprop(0.1, centered=True),
@@ -218,8 +218,8 @@ def test_a_centered_variance_never_falls_below_0():
     assert np.isfinite(parameter.value).all()
 
 
-# -------------------------------------------------------------------------- whose state it holds
-def test_the_state_starts_afresh_with_another_owner_and_stays_with_the_same():
+# -------------------------------------------------------------------------- owner and state
+def test_the_state_is_reset_for_another_owner_and_stays_for_the_same():
     optimizer, one, other = mc.Adam(), ["one"], ["one"]  # equal, but not the same
     optimizer.bind(one)
     optimizer.step([weight()])
@@ -231,10 +231,10 @@ def test_the_state_starts_afresh_with_another_owner_and_stays_with_the_same():
 
 @pytest.mark.parametrize("kernels", NAMES)
 @pytest.mark.parametrize("value", [np.ones(4096), np.ones((3, 3)), np.ones(2, "float32")])
-def test_moments_of_another_weight_are_refused_in_the_step(value, kernels):
+def test_moments_that_do_not_fit_a_weight_are_refused_in_the_step(value, kernels):
     one, two = mc.Adam(), mc.Adam()
     one.step([weight(np.ones(2), np.ones(2))])
-    two.state = one.state  # nothing is known of its parameters yet
+    two.state = one.state  # accepted, because the parameters are not known yet
     parameter = weight(value, np.ones_like(value), dtype=value.dtype)
     with pytest.raises(mc.ShapeError, match="Adam w/m: expected .* like its weight"):
         two.step([parameter], kernel_set(kernels))
@@ -261,7 +261,7 @@ def changed(**changes):
     changed(**{"w/v": np.array([1.0, -1.0])}), changed(**{"w/v": np.ones(3)}),
     changed(**{"w/v": np.ones(2, "float32")}),
 ])  # fmt: skip
-def test_what_cannot_be_a_state_is_refused_and_changes_nothing(state):
+def test_an_invalid_state_is_refused_and_changes_nothing(state):
     optimizer = mc.Adam(0.25)
     optimizer.step([weight(np.ones(2), np.ones(2))])
     before = optimizer.state
@@ -272,7 +272,7 @@ def test_what_cannot_be_a_state_is_refused_and_changes_nothing(state):
         np.testing.assert_array_equal(optimizer.state[name], value)
 
 
-def test_a_state_is_taken_as_a_copy():
+def test_an_assigned_state_is_copied():
     optimizer, state = mc.Adam(), changed()
     optimizer.state = state
     state["w/m"][...] = 7
@@ -293,12 +293,12 @@ def test_optimizers_can_be_copied_and_pickled(make):
         for each, parameter in zip((optimizer, other), parameters, strict=True):
             copy.deepcopy(each).step(
                 [parameter]
-            )  # of a copy, so that the next round begins at the same place
+            )  # on a copy, so that the next round starts from the same state
         assert parameters[0].value == parameters[1].value != 0.5
         assert repr(other) == repr(optimizer) and other.iterations == 1
 
 
-def test_a_dictionary_gives_the_names_under_which_state_is_kept():
+def test_the_keys_of_a_dictionary_are_the_names_in_the_state():
     optimizer = mc.SGD(0.1, 0.9)
     optimizer.step({"block/one": weight(name="weight"), "block/two": weight(name="weight")})
     assert {"block/one/velocity", "block/two/velocity"} < set(optimizer.state)
@@ -310,7 +310,7 @@ def test_a_dictionary_gives_the_names_under_which_state_is_kept():
 @pytest.mark.parametrize(
     "make", [lambda: mc.SGD(0.1), lambda: mc.SGD(0.1, global_clipnorm=1.0), mc.Adam, mc.RMSprop]
 )
-def test_a_gradient_that_is_not_finite_is_named_before_any_weight_moves(make, bad, kernels):
+def test_a_gradient_that_is_not_finite_is_named_and_no_weight_changes(make, bad, kernels):
     optimizer, good, broken = (
         make(),
         weight(np.ones(2), np.ones(2), "good"),
@@ -327,7 +327,7 @@ def test_a_gradient_that_is_not_finite_is_named_before_any_weight_moves(make, ba
     (mc.SGD(1e30), 1e20), (mc.SGD(3e38, 0.9), 2.0), (mc.SGD(1e39), 1.0), (mc.Adam(0.1), 1e20), (mc.Adam(1e39), 1e-3),
     (mc.RMSprop(0.1), 1e20), (mc.AdamW(1e10, weight_decay=1e30), 1.0),
 ], ids=repr)  # fmt: skip
-def test_a_step_that_overflows_is_taken_back(optimizer, grad, kernels):
+def test_a_step_that_overflows_is_undone(optimizer, grad, kernels):
     optimizer = copy.deepcopy(optimizer)
     good, large = (
         weight([[1.0, -1.0]], [[g, 0.0]], n, "float32") for g, n in ((0.5, "good"), (grad, "large"))
@@ -340,14 +340,14 @@ def test_a_step_that_overflows_is_taken_back(optimizer, grad, kernels):
     assert optimizer.iterations == 0 and set(optimizer.state) == {"iterations", "learning_rate"}
 
 
-def test_a_large_step_that_fits_is_taken():
+def test_a_large_step_that_does_not_overflow_is_made():
     parameter = weight(1.0, 1e20, dtype="float32")
     mc.SGD(1e10).step([parameter])
     assert parameter.value == np.float32(-1e30)
 
 
-def test_momentum_that_a_large_step_left_behind_is_watched():
-    """The second gradient is small, and the third; it is the velocity that carries the weight out of range."""
+def test_an_overflow_from_the_momentum_of_an_earlier_step_is_detected():
+    """The later gradients are 0; the velocity from the first step makes the weight overflow."""
     parameter, optimizer = weight(0.0, 2e38, dtype="float32"), mc.SGD(1.0, momentum=0.9)
     optimizer.step([parameter])
     parameter.grad = np.zeros((), "float32")
@@ -363,14 +363,14 @@ def test_momentum_that_a_large_step_left_behind_is_watched():
 @pytest.mark.parametrize(
     "dtype, size", [("float32", 3e38), ("float32", 1e19), ("float64", 1e300), ("float64", 1.0)]
 )
-def test_gradients_whose_squares_overflow_are_clipped_to_the_right_length(dtype, size):
+def test_gradients_whose_squares_overflow_are_clipped_to_the_right_norm(dtype, size):
     parameters = [weight(0.0, 0.6 * size, "a", dtype), weight(0.0, 0.8 * size, "b", dtype)]
     with np.errstate(all="raise", under="ignore"):
         mc.SGD(1.0, global_clipnorm=0.5).step(parameters)
     np.testing.assert_allclose([p.value for p in parameters], [-0.3, -0.4], rtol=1e-6)
 
 
-def test_a_gradient_of_another_type_is_cast_and_one_that_holds_no_numbers_refused():
+def test_a_gradient_of_another_type_is_cast_and_one_without_numbers_is_refused():
     parameter = weight(1.0, None, dtype="float32")
     parameter.grad = np.asarray(2)
     mc.SGD(0.25).step([parameter])
@@ -381,7 +381,7 @@ def test_a_gradient_of_another_type_is_cast_and_one_that_holds_no_numbers_refuse
 
 
 # -------------------------------------------------------------------------------- settings
-def test_a_refused_rate_leaves_the_schedule():
+def test_a_refused_rate_does_not_change_the_schedule():
     optimizer = mc.SGD(mc.CosineDecay(0.1, 10))
     for rate in (0, -1, "0.1", None, math.inf, True, lambda step: None, mc.CosineDecay):
         with pytest.raises(mc.ArgumentError):
@@ -390,7 +390,7 @@ def test_a_refused_rate_leaves_the_schedule():
 
 
 @pytest.mark.parametrize("rate", [-0.1, math.nan, math.inf, "0.1", None])
-def test_a_rate_that_a_schedule_gives_later_is_refused_by_name_and_step(rate):
+def test_the_message_for_a_wrong_rate_names_the_schedule_and_the_step(rate):
     def falling(step):
         return 0.1 if step < 2 else rate
 
@@ -403,7 +403,7 @@ def test_a_rate_that_a_schedule_gives_later_is_refused_by_name_and_step(rate):
     assert parameter.value == before and optimizer.iterations == 2
 
 
-def test_a_schedule_may_end_at_0_and_give_numpy_numbers():
+def test_a_schedule_may_end_at_0_and_return_numpy_numbers():
     optimizer, parameter = mc.SGD(mc.CosineDecay(0.1, 1)), weight()
     for _ in range(3):
         optimizer.step([parameter])
@@ -412,13 +412,13 @@ def test_a_schedule_may_end_at_0_and_give_numpy_numbers():
 
 
 @pytest.mark.parametrize("name", ["lr", "learningrate", "betta_1", "weight_decay"])
-def test_attributes_that_there_are_not_are_refused(name):
+def test_assigning_unknown_attributes_is_refused(name):
     with pytest.raises(mc.UnknownAttributeError, match="learning_rate") as caught:
         setattr(mc.Adam(), name, 0.1)
     assert isinstance(caught.value, AttributeError)
 
 
-def test_settings_are_checked_when_they_are_assigned_too():
+def test_settings_are_also_checked_when_they_are_assigned():
     optimizer = mc.SGD(0.1)
     for name, value in (("momentum", 1), ("nesterov", "no"), ("global_clipnorm", 0)):
         with pytest.raises(mc.ArgumentError):
@@ -428,7 +428,7 @@ def test_settings_are_checked_when_they_are_assigned_too():
     assert type(optimizer.momentum) is float
 
 
-def test_a_users_optimizer_may_have_what_it_likes():
+def test_a_users_optimizer_may_have_any_attributes_and_moments():
     class Halving(mc.optimizers.Optimizer):
         moments = ("count",)
 
@@ -463,7 +463,7 @@ def test_optimizers_are_found_by_name(name, made):
 @pytest.mark.parametrize("value, words", [("adm", 'Did you mean "adam"'), (mc.Adam, r"Write Adam\(\)"), (None, "None"),
                                           (0.1, "0.1"), ({"class": "Thing"}, "Thing"), ({}, "None"),
                                           ({"class": "Adam", "speed": 3}, "speed=3")])  # fmt: skip
-def test_what_is_no_optimizer_is_refused(value, words):
+def test_arguments_that_are_not_an_optimizer_are_refused(value, words):
     with pytest.raises(mc.ArgumentError, match=words):
         mc.optimizers.find_optimizer(value)
 
@@ -478,12 +478,12 @@ def test_the_config_makes_the_same_optimizer(optimizer):
     assert repr(again) == repr(optimizer) and type(again) is type(optimizer)
 
 
-def test_a_function_as_schedule_has_no_config():
+def test_a_function_as_a_schedule_has_no_config():
     with pytest.raises(mc.ArgumentError, match="get_config"):
         mc.SGD(lambda step: 0.1).get_config()
 
 
-def test_repr():
+def test_the_repr_shows_all_settings():
     assert repr(mc.SGD(mc.CosineDecay(0.1, 5), 0.9)) == (
         "SGD(learning_rate=CosineDecay(initial_learning_rate=0.1, decay_steps=5, alpha=0.0), momentum=0.9, "
         "nesterov=False, global_clipnorm=None)"

@@ -1,4 +1,4 @@
-"""Schedules against their equations, against PyTorch's and Keras's own numbers, and through an optimizer."""
+"""Schedules against their equations, against numbers of PyTorch and Keras, and in an optimizer."""
 
 import math
 
@@ -44,29 +44,29 @@ def values(schedule, steps):
     return [schedule(step) for step in range(steps)]
 
 
-def test_one_cycle_is_pytorchs():
+def test_one_cycle_agrees_with_pytorch():
     np.testing.assert_allclose(values(mc.OneCycle(2.0, 10), 10), TORCH_ONE_CYCLE, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("steps", "counts"), [(100, [34, 34, 32]), (9, [3, 3, 3]), (4, [2, 2]), (1, [1])])
-def test_steps_are_three_at_most(steps, counts):
+def test_the_step_schedule_has_at_most_three_rates(steps, counts):
     wanted = np.repeat(0.5 * 0.1 ** np.arange(len(counts)), counts)
     np.testing.assert_allclose(values(mc.schedules.BY_NAME["step"](0.5, steps), steps), wanted, rtol=1e-12)
 
 
-def test_cosine_and_exponential_decay_are_keras():
+def test_cosine_and_exponential_decay_agree_with_keras():
     np.testing.assert_allclose(values(mc.CosineDecay(0.5, 8, alpha=0.1), 10), KERAS_COSINE, rtol=1e-6)
     for staircase, wanted in KERAS_DECAY.items():
         np.testing.assert_allclose(values(mc.ExponentialDecay(0.5, 3, 0.2, staircase), 7), wanted, rtol=1e-6)
 
 
-def test_cosine_is_its_equation():
+def test_cosine_decay_follows_its_equation():
     for step in (0, 3, 50, 99, 100):
         wanted = 0.2 * (1 + math.cos(math.pi * step / 100)) / 2
         assert mc.CosineDecay(0.2, 100)(step) == pytest.approx(wanted, abs=1e-15)
 
 
-def test_warm_up_rises_in_a_line_to_where_the_other_begins():
+def test_warm_up_rises_linearly_to_the_first_rate_of_the_schedule_after_it():
     schedule = mc.WarmUp(mc.CosineDecay(0.8, 4), 4)
     np.testing.assert_allclose(values(schedule, 4), [0.2, 0.4, 0.6, 0.8])
     assert values(schedule, 9)[4:] == values(mc.CosineDecay(0.8, 4), 5)
@@ -74,7 +74,7 @@ def test_warm_up_rises_in_a_line_to_where_the_other_begins():
 
 
 @pytest.mark.parametrize("schedule", [mc.OneCycle(1.0, n) for n in (1, 2, 3, 4, 7, 100)], ids=str)
-def test_one_cycle_stays_between_its_ends_and_goes_on_after(schedule):
+def test_one_cycle_stays_within_its_limits_and_is_constant_afterwards(schedule):
     rates = values(schedule, schedule.total_steps + 5)
     assert all(1 / 250_000 * (1 - 1e-9) <= rate <= 1 for rate in rates)
     assert max(rates) > 0.5 or schedule.total_steps < 3
@@ -87,10 +87,10 @@ def test_training_follows_the_schedule_and_the_history_shows_it(rng):
     model.compile(mc.SGD(mc.ExponentialDecay(0.1, 2, 0.5, staircase=True)), "mean_squared_error")
     x = rng.standard_normal((8, 2))
     history = model.fit(x, x[:, 0], epochs=3, batch_size=4, verbose=0)
-    assert history.history["learning_rate"] == [0.05, 0.025, 0.0125]  # of the step that would come next
+    assert history.history["learning_rate"] == [0.05, 0.025, 0.0125]  # the rate of the next step
 
 
-def test_a_plateau_cannot_lower_a_rate_that_follows_a_schedule():
+def test_reduce_lr_on_plateau_refuses_a_schedule():
     model = mc.Sequential([mc.Dense(1)]).build((1,))
     model.compile(mc.SGD(mc.CosineDecay(0.1, 10)), "mean_squared_error")
     with pytest.raises(mc.ArgumentError, match="a schedule"):
@@ -114,13 +114,13 @@ def test_settings_out_of_range_are_refused(make):
         make()
 
 
-def test_numpys_numbers_are_numbers():
+def test_numpy_numbers_are_accepted():
     schedule = mc.CosineDecay(np.float32(0.5), np.int64(8), np.float64(0.25))
     assert repr(schedule) == "CosineDecay(initial_learning_rate=0.5, decay_steps=8, alpha=0.25)"
     assert mc.ExponentialDecay(np.float32(0.5), 2, 1, np.bool_(True)).staircase is True
 
 
-def test_a_rate_that_grows_without_end_is_refused_by_the_optimizer():
+def test_an_infinite_rate_is_refused_by_the_optimizer():
     schedule = mc.ExponentialDecay(1.0, 1, 10.0)
     assert schedule(5) == 1e5 and schedule(400) == math.inf
     optimizer = mc.SGD(schedule)
@@ -139,12 +139,12 @@ def test_the_config_makes_the_same_schedule(schedule):
 @pytest.mark.parametrize("config", [{}, {"class": "Cosine"}, {"class": "CosineDecay"}, {"class": None},
                                     {"class": "WarmUp", "after": {}, "steps": 3},
                                     {"class": "WarmUp", "after": {"class": "Thing"}, "steps": 3}])  # fmt: skip
-def test_what_is_no_config_is_refused(config):
+def test_an_invalid_config_is_refused(config):
     with pytest.raises(mc.ArgumentError):
         mc.schedules.find_schedule(config)
 
 
-def test_a_users_own_schedule_is_found_among_those_handed_over():
+def test_a_users_schedule_is_found_in_custom():
     class Half:
         def __init__(self, rate):
             self.rate = rate

@@ -1,4 +1,4 @@
-"""Plots: each writes a PNG of the size it should have; what is in it was looked at."""
+"""Tests of the plots: each writes a PNG file of the right size.  Their content was checked by eye."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from minicnn.metrics import Proportion
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
     return rng.random((5, 8, 8, 3)).astype("float32")
 
 
@@ -20,10 +20,10 @@ def size(path):
         return image.size
 
 
-def test_every_plot_writes_its_file(tmp_path, pictures):
-    plots.samples(tmp_path / "new" / "s.png", pictures, pictures, "abcde", "note")
-    plots.samples(tmp_path / "t.png", pictures, None, "abcde")
-    plots.predictions(tmp_path / "p.png", pictures, "abcde", [True, False, True, True, False], "heading")
+def test_every_plot_writes_its_file(tmp_path, images):
+    plots.samples(tmp_path / "new" / "s.png", images, images, "abcde", "note")
+    plots.samples(tmp_path / "t.png", images, None, "abcde")
+    plots.predictions(tmp_path / "p.png", images, "abcde", [True, False, True, True, False], "heading")
     history = {
         "loss": [0.7, 0.5],
         "accuracy": [Proportion(5, 9), Proportion(7, 9)],
@@ -42,9 +42,33 @@ def test_every_plot_writes_its_file(tmp_path, pictures):
         assert min(size(tmp_path / f"{name}.png")) >= 200
 
 
-def test_mistakes_stand_in_an_orange_frame(tmp_path, pictures):
+def test_names_of_any_characters_and_lengths_can_be_drawn(tmp_path, images, capsys):
+    """A name that is not valid Unicode, formulas, characters that the font lacks, and long names."""
+    names = ["caf\udce9", "$_{^", "猫", "नमस्ते", "american_staffordshire_terrier" * 9]
+    plots.samples(tmp_path / "s.png", images, images, names)
+    plots.predictions(tmp_path / "p.png", images, names, [True] * 5, "heading")
+    plots.confusion(tmp_path / "m.png", np.eye(5, dtype=int), names, "heading")
+    for name in "spm":
+        assert size(tmp_path / f"{name}.png")[0] < 1500
+    assert capsys.readouterr().err.count("font lacks some characters") <= 1
+
+
+@pytest.mark.parametrize("count", [10, 100, 400])
+def test_the_names_of_a_confusion_matrix_do_not_overlap(tmp_path, monkeypatch, count):
+    figures, save = [], plots._save
+    monkeypatch.setattr(plots, "_save", lambda figure, path: (figures.append(figure), save(figure, path)))
+    names = [f"norwegian_elkhound_{n}" for n in range(count)]
+    plots.confusion(tmp_path / "m.png", np.eye(count, dtype=int), names, "heading")
+    axis = figures[0].axes[0]
+    for labels, side in ((axis.get_xticklabels(), 0), (axis.get_yticklabels(), 1)):
+        boxes = sorted(label.get_window_extent().get_points()[:, side].tolist() for label in labels)
+        assert all(low[1] <= high[0] for low, high in zip(boxes, boxes[1:], strict=False))
+        assert min(label.get_fontsize() for label in labels) >= 6
+
+
+def test_wrong_predictions_have_an_orange_frame(tmp_path, images):
     for right, seen in ((True, False), (False, True)):
-        plots.predictions(tmp_path / "p.png", pictures[:1], ["x"], [right], "h")
+        plots.predictions(tmp_path / "p.png", images[:1], ["x"], [right], "h")
         pixels = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).reshape(-1, 3)
         orange = (np.abs(pixels.astype(int) - (0xD5, 0x5E, 0x00)).sum(1) < 12).sum()
         assert (orange > 300) == seen

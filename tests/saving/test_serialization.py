@@ -1,9 +1,11 @@
-"""Damaged, foreign and hostile model files: each is one clear ModelFileError, never a crash or a wrong model."""
+"""Tests of model files: a damaged, foreign or hostile file raises ModelFileError, and never gives a wrong model."""
 
 import hashlib
 import json
 import os
 import struct
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -27,13 +29,13 @@ def saved(tmp_path):
 
 
 def rewrite(path, change_tensors=lambda t: t, change=lambda d: d, metadata=None):
-    """Save the file again with something changed."""
+    """Save the file again with changed tensors or description."""
     tensors, description = serialization.read(path)
     header = metadata or {"minicnn": json.dumps({"version": 1} | change(description))}
     save_file(change_tensors(tensors), path, header)
 
 
-def test_all_faults_of_the_weights_are_listed_together(saved):
+def test_all_wrong_weights_are_listed_in_one_error(saved):
     def change(tensors):
         tensors["extra"] = np.zeros(2, "float32")
         del tensors["conv2d_1/bias"]
@@ -52,7 +54,7 @@ def test_all_faults_of_the_weights_are_listed_together(saved):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.99])
-def test_a_truncated_file(saved, share):
+def test_a_truncated_file_is_refused(saved, share):
     content = saved.read_bytes()
     saved.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(mc.ModelFileError, match="damaged or foreign"):
@@ -62,16 +64,63 @@ def test_a_truncated_file(saved, share):
 @pytest.mark.parametrize(
     "content", [b"\x80\x04\x95pickle", b"PK\x03\x04zip", b"\xff" * 64, struct.pack("<Q", 2**60) + b"{}"]
 )
-def test_other_files(saved, content):
+def test_files_of_other_formats_are_refused(saved, content):
     saved.write_bytes(content)
     with pytest.raises(mc.ModelFileError):
         mc.load_model(saved)
 
 
-def test_no_file_and_a_folder(tmp_path):
-    for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(mc.ModelFileError, match="Train one first"):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path, message in (
+        (tmp_path / "none.safetensors", "Train one first"),
+        (tmp_path, "Give a file in it"),
+    ):
+        with pytest.raises(mc.ModelFileError, match=message):
             mc.load_model(path)
+
+
+def test_a_checkpoint_and_weights_alone_are_named(tmp_path):
+    model = mc.Sequential([mc.Dense(1), mc.Sigmoid()], kernels="reference").build((2,))
+    model.compile(metrics=["accuracy"])
+    model.save_weights(tmp_path / "weights")
+    callback = mc.Checkpoint(tmp_path / "checkpoint", seconds=0)
+    stop = mc.LambdaCallback(on_train_batch_end=lambda batch: 1 / 0)  # so that integers are in the checkpoint
+    callback.priority = -1
+    with pytest.raises(ZeroDivisionError):
+        model.fit(np.eye(2), np.arange(2), verbose=0, callbacks=[callback, stop])
+    with pytest.raises(mc.ModelFileError, match="received a checkpoint, .* such as model.safetensors"):
+        mc.load_model(tmp_path / "checkpoint")
+    with pytest.raises(mc.ModelFileError, match="weights without a model. Build the model and call"):
+        mc.load_model(tmp_path / "weights")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_file_that_cannot_be_opened_is_named_with_the_reason(saved, monkeypatch):
+    def refuse(*arguments, **settings):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(mc.ModelFileError, match=r"one that cannot be opened \(Permission denied\)"):
+        mc.load_model(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MINICNN_THREADS", "two"),
+        ("MINICNN_THREADS", "0"),
+        ("NUMBA_NUM_THREADS", "0"),
+        ("NUMBA_DISABLE_JIT", "1"),
+    ],
+)
+def test_a_wrong_environment_variable_is_not_blamed_on_the_file(saved, name, value):
+    """In a separate process, because the variables are read when numba is imported."""
+    rewrite(saved, change=lambda description: description | {"kernels": "fast"})
+    code = "import sys\nimport minicnn\nminicnn.load_model(sys.argv[1])"
+    command, environment = [sys.executable, "-c", code, str(saved)], os.environ | {name: value}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("minicnn.errors.ArgumentError") and name in error and str(saved) not in error
 
 
 @pytest.mark.parametrize(
@@ -91,7 +140,7 @@ def test_no_file_and_a_folder(tmp_path):
         {"minicnn": "[" * 100_000},
     ],
 )
-def test_metadata_that_is_not_ours(saved, metadata):
+def test_foreign_metadata_is_refused(saved, metadata):
     rewrite(saved, metadata=metadata)
     with pytest.raises(mc.ModelFileError):
         mc.load_model(saved)
@@ -129,13 +178,13 @@ def test_metadata_that_is_not_ours(saved, metadata):
         lambda d: {key: value for key, value in d.items() if key != "class_names"},
     ],
 )
-def test_a_hostile_description(saved, change):
+def test_a_hostile_description_is_refused(saved, change):
     rewrite(saved, change=change)
     with pytest.raises(mc.ModelFileError):
         mc.load_model(saved)
 
 
-def test_whole_numbers_are_no_weights(saved):
+def test_integers_are_refused_as_weights(saved):
     rewrite(saved, lambda tensors: tensors | {"conv2d_1/bias": np.zeros(2, "int32")})
     with pytest.raises(mc.ModelFileError, match="float32 or float64"):
         mc.load_model(saved)
@@ -143,7 +192,7 @@ def test_whole_numbers_are_no_weights(saved):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6), st.integers(1, 255))
-def test_a_flipped_byte_gives_the_model_or_a_clear_error(saved, place, flip):
+def test_a_flipped_byte_gives_the_same_model_or_an_error(saved, place, flip):
     content = bytearray(saved.read_bytes())
     content[place % len(content)] ^= flip
     damaged = saved.with_name("damaged.safetensors")
@@ -152,12 +201,12 @@ def test_a_flipped_byte_gives_the_model_or_a_clear_error(saved, place, flip):
         model = mc.load_model(damaged)
     except mc.ModelFileError:
         return
-    whole = mc.load_model(saved)  # a space for a space, say: nothing else may load
+    whole = mc.load_model(saved)  # the byte had no meaning, so the model is the same
     for one, other in zip(model.parameters, whole.parameters, strict=True):
         np.testing.assert_array_equal(one.value, other.value)
 
 
-def test_an_old_file_survives_a_write_that_fails(saved, monkeypatch):
+def test_the_old_file_survives_a_failed_write(saved, monkeypatch):
     before = load_file(saved)
     model = mc.load_model(saved)
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
@@ -168,8 +217,8 @@ def test_an_old_file_survives_a_write_that_fails(saved, monkeypatch):
     assert [path.name for path in saved.parent.iterdir()] == ["model.safetensors"]
 
 
-def test_a_new_file_takes_the_old_ones_place_in_one_step(saved):
-    """Another name for the old file still holds the old bytes: it was replaced, not written over."""
+def test_the_old_file_is_replaced_and_not_overwritten(saved):
+    """A second name of the old file still holds the old bytes."""
     before, other_name = saved.read_bytes(), saved.with_name("other name")
     os.link(saved, other_name)
     model = mc.load_model(saved)
@@ -178,13 +227,13 @@ def test_a_new_file_takes_the_old_ones_place_in_one_step(saved):
     assert other_name.read_bytes() == before != saved.read_bytes()
 
 
-# ------------------------------------------------------------------------------- half precision
+# ------------------------------------------------------------------------------- float16
 def small_network(pixels=8):
     layers = [mc.Conv2D(8, 3, use_bias=False), mc.BatchNormalization(), mc.ReLU(), mc.GlobalAveragePool2D()]
     return mc.Sequential([*layers, mc.Dense(1), mc.Sigmoid()], kernels="im2col").build((pixels, pixels, 3))
 
 
-def test_half_precision_halves_the_file_and_comes_back_as_float32(tmp_path, rng):
+def test_float16_halves_the_file_and_is_loaded_as_float32(tmp_path, rng):
     model, paths = small_network(), [tmp_path / "whole.safetensors", tmp_path / "half.safetensors"]
     for parameter in model.parameters:
         parameter.value = (rng.standard_normal(parameter.shape) ** 2 + 0.1).astype("float32")
@@ -206,7 +255,7 @@ def test_half_precision_halves_the_file_and_comes_back_as_float32(tmp_path, rng)
     loaded.train_step(x, np.arange(5) % 2)  # it can be trained further
 
 
-def test_weights_that_half_precision_cannot_hold_are_refused_and_the_old_file_stays(saved):
+def test_weights_too_large_for_float16_are_refused_and_the_old_file_stays(saved):
     before, model = saved.read_bytes(), mc.load_model(saved)
     model.parameters[0].value[0, 0, 0, 1] = 7e4
     with pytest.raises(mc.ArgumentError, match="conv2d_1/weight: expected numbers that float16 can hold.*7e"):
@@ -217,7 +266,7 @@ def test_weights_that_half_precision_cannot_hold_are_refused_and_the_old_file_st
     assert saved.read_bytes() == before
 
 
-# ------------------------------------------------------------------------------- tensors and dictionaries alone
+# ------------------------------------------------------------------------------- tensors and dictionaries
 TENSORS = {"a/weight": np.arange(24, dtype="float32").reshape(4, 6), "a/bias": np.ones(6, "float32")}
 DESCRIPTION = {"name": "x", "layers": [{"class": "Dense", "config": {"units": 6, "rate": 0.1}}], "none": None}
 
@@ -233,7 +282,7 @@ def same(tensors, description, wanted=TENSORS):
     return all((tensors[name] == wanted[name]).all() for name in wanted)
 
 
-def test_what_was_written_is_read(file, tmp_path, monkeypatch):
+def test_tensors_and_description_are_read_as_they_were_written(file, tmp_path, monkeypatch):
     assert same(*serialization.read(file))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -250,8 +299,8 @@ def test_what_was_written_is_read(file, tmp_path, monkeypatch):
         np.testing.assert_array_equal(tensors[name], value)
 
 
-def test_the_checksum_is_of_the_description_and_of_each_tensors_name_type_shape_and_bytes(file):
-    """Worked out here once more from what the safetensors library reads."""
+def test_the_checksum_covers_the_description_and_every_tensor(file):
+    """The expected checksum is computed here from what the safetensors library reads."""
     with safe_open(file, "numpy") as opened:
         description = json.loads(opened.metadata()["minicnn"])
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -262,7 +311,7 @@ def test_the_checksum_is_of_the_description_and_of_each_tensors_name_type_shape_
     assert digest.hexdigest() == checksum and description == {"version": 2, **DESCRIPTION}
 
 
-def test_no_flipped_byte_of_the_weights_or_of_the_description_is_read(file, rng):
+def test_flipped_bytes_of_weights_and_description_are_noticed(file, rng):
     content = file.read_bytes()
     begin = content.index(b"minicnn")
     places = [*range(len(content) - 4 * 30, len(content)), *rng.integers(begin, len(content), 100)]
@@ -276,8 +325,8 @@ def test_no_flipped_byte_of_the_weights_or_of_the_description_is_read(file, rng)
             serialization.read(file)
 
 
-def test_spliced_files_are_damaged(file):
-    """Halves of two files whose headers are the same; two tensors of one size that change places."""
+def test_mixed_and_reordered_files_are_noticed(file):
+    """A file made of the halves of two others; and two tensors of the same size that are swapped."""
     content = file.read_bytes()
     serialization.write(file, {name: value + 1 for name, value in TENSORS.items()}, DESCRIPTION)
     other = file.read_bytes()
@@ -293,17 +342,17 @@ def test_spliced_files_are_damaged(file):
         serialization.read(file)
 
 
-def test_a_file_of_the_first_version_has_no_checksum_and_is_read(file, root):
+def test_a_file_of_version_1_is_read_without_a_checksum(file, root):
     save_file(TENSORS, file, {"minicnn": json.dumps({"version": 1} | DESCRIPTION)})
     assert same(*serialization.read(file))
     save_file(TENSORS, file, {"minicnn": json.dumps({"version": 2} | DESCRIPTION)})
     with pytest.raises(mc.ModelFileError, match="expected a checksum, received none"):
         serialization.read(file)
-    tensors, description = serialization.read(root / "examples" / "catdog.safetensors")
+    tensors, description = serialization.read(root / "minicnn" / "models" / "weights" / "catdog.safetensors")
     assert description["class_names"] == ["cat", "dog"] and len(tensors) == 47
 
 
-def test_eight_threads_save_to_one_path_and_another_loads(file):
+def test_eight_threads_save_to_one_path_while_another_loads(file):
     failures, loads, done = [], [], threading.Event()
 
     def save_often(number):
@@ -360,7 +409,7 @@ def header(tensors, metadata=None):
     ],
     ids=str,
 )
-def test_tensors_that_cannot_be(file, tensor):
+def test_impossible_tensors_are_refused(file, tensor):
     file.write_bytes(header({"x" * 1000: tensor}) + bytes(tensor["data_offsets"] != [0, 0] and 4))
     with pytest.raises(mc.ModelFileError) as caught:
         serialization.read(file)
@@ -369,7 +418,7 @@ def test_tensors_that_cannot_be(file, tensor):
 
 @pytest.mark.parametrize("depth", [150, 198, 250, 900, 5000, 100_000])
 @pytest.mark.parametrize("brackets", ["[]", '{"a":}'])
-def test_a_description_may_be_nested_so_deep_and_no_deeper(file, depth, brackets):
+def test_a_description_may_be_nested_up_to_200_levels(file, depth, brackets):
     begin, end = brackets[:-1] * depth, "1" * (brackets != "[]") + brackets[-1] * depth
     save_file(TENSORS, file, {"minicnn": f'{{"version": 1, "x": {begin}{end}}}'})
     if depth < 200:
@@ -381,7 +430,7 @@ def test_a_description_may_be_nested_so_deep_and_no_deeper(file, depth, brackets
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no named pipes in the file system")
-def test_what_is_no_file_is_named_for_what_it_is(tmp_path):
+def test_the_error_says_what_is_at_the_path_instead_of_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
     for path, received in (
@@ -396,7 +445,7 @@ def test_what_is_no_file_is_named_for_what_it_is(tmp_path):
             serialization.read(path)
 
 
-def test_what_cannot_be_stored_is_refused_and_the_old_file_stays(file, tmp_path):
+def test_values_that_cannot_be_stored_are_refused_and_the_old_file_stays(file, tmp_path):
     before = file.read_bytes()
     deep = []
     for _ in range(100_000):
@@ -414,7 +463,7 @@ def test_what_cannot_be_stored_is_refused_and_the_old_file_stays(file, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", ["float16", np.float16, np.dtype("float16"), np.dtype(">f2")])
-def test_a_type_is_named_or_one_of_numpys(dtype):
+def test_a_type_is_a_name_or_a_numpy_type(dtype):
     stored = serialization.stored_as(TENSORS, dtype)
     assert {value.dtype.name for value in stored.values()} == {"float16"}
     with np.errstate(all="raise"):
@@ -426,13 +475,13 @@ def test_a_type_is_named_or_one_of_numpys(dtype):
             serialization.stored_as(TENSORS, wrong)
 
 
-def test_many_faults_of_the_weights_are_cut_short():
+def test_a_long_list_of_wrong_weights_is_shortened():
     with pytest.raises(mc.ModelFileError, match="and 80 more") as caught:
         serialization.check_shapes("m", {}, {"x" * 10_000 + str(n): (1,) for n in range(100)})
     assert len(str(caught.value)) < 10_000
 
 
-def test_a_hundred_damaged_files_give_what_was_written_or_one_kind_of_error(file, rng):
+def test_a_hundred_damaged_files_give_the_same_content_or_an_error(file, rng):
     content, refused = file.read_bytes(), 0
     for _ in range(100):
         damaged = bytearray(content)

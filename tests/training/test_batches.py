@@ -1,4 +1,4 @@
-"""Batches: every sample once an epoch, in an order that the seed and the epoch alone decide."""
+"""Tests of batches: every sample once per epoch, in an order that depends only on the seed and the epoch."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from minicnn.training.batches import ArrayBatches, IterableBatches, SteppedBatch
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.booleans(), st.integers(0, 5))
-def test_every_sample_comes_once_an_epoch_and_the_short_last_batch_is_kept(samples, size, shuffle, epoch):
+def test_each_epoch_has_every_sample_once_and_keeps_the_short_last_batch(samples, size, shuffle, epoch):
     batches = ArrayBatches(
         np.arange(samples), -np.arange(samples), np.arange(samples) / 2, size, shuffle, seed=1
     )
@@ -25,7 +25,7 @@ def test_every_sample_comes_once_an_epoch_and_the_short_last_batch_is_kept(sampl
         np.testing.assert_array_equal(x, np.arange(samples))
 
 
-def test_the_order_depends_on_seed_and_epoch_alone():
+def test_the_order_depends_only_on_seed_and_epoch():
     def order(seed, epoch, size=7):
         batches = ArrayBatches(np.arange(50), batch_size=size, shuffle=True, seed=seed)
         return np.concatenate([x for x, _, _ in batches.batches(epoch)]).tolist()
@@ -39,7 +39,7 @@ def test_describe_names_the_samples_of_the_batch():
     assert batches.describe(0, 2) == "samples 4"
 
 
-def test_what_does_not_fit_is_refused():
+def test_arrays_that_do_not_fit_together_are_refused():
     with pytest.raises(mc.ShapeError, match="y: expected 3 values"):
         ArrayBatches(np.zeros(3), np.zeros(2))
     with pytest.raises(mc.ShapeError, match="sample_weight"):
@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_refused():
 
 
 @pytest.mark.parametrize("y", [{"a": 1}, "cat", None, 3.0, np.ma.masked_array([1, 2, 3])])
-def test_targets_that_are_no_array_are_refused(y):
+def test_targets_that_are_not_an_array_are_refused(y):
     if y is None:
         assert ArrayBatches(np.zeros(3), y).labels is None
         return
@@ -64,12 +64,12 @@ def test_targets_that_are_no_array_are_refused(y):
 @pytest.mark.parametrize(
     "weight", [[1, 1, -1], [1, 1, np.nan], ["a", "b", "c"], [None] * 3, np.ones((3, 2)), np.ones(2)]
 )
-def test_sample_weights_that_are_no_weights_are_refused(weight):
+def test_invalid_sample_weights_are_refused(weight):
     with pytest.raises((mc.ArgumentError, mc.ShapeError), match="sample_weight"):
         ArrayBatches(np.zeros(3), np.zeros(3), weight)
 
 
-def test_a_column_of_sample_weights_is_taken():
+def test_a_column_of_sample_weights_is_accepted():
     assert ArrayBatches(np.zeros(3), np.zeros(3), [[1], [2], [3]]).sample_weight.tolist() == [1, 2, 3]
 
 
@@ -83,7 +83,7 @@ def test_the_last_samples_are_split_off():
 
 # ------------------------------------------------------------------------ an iterable of batches
 class Again:
-    """Can be iterated again and again; counts how often it is begun."""
+    """An iterable that can be iterated repeatedly and counts its passes."""
 
     def __init__(self, *batches):
         self.batches, self.begun = batches, 0
@@ -94,7 +94,7 @@ class Again:
 
 
 class Indexed:
-    """As a Keras Sequence: it has a length and items, and no end of its own."""
+    """Like a Keras Sequence: it has a length and items, but __getitem__ has no end."""
 
     def __len__(self):
         return 3
@@ -115,11 +115,11 @@ def pairs(count):
 def test_one_pass_over_an_iterable_is_an_epoch():
     batches = IterableBatches(Again(*pairs(3)))
     assert [numbers(batches.batches(epoch)) for epoch in range(2)] == [[0, 1, 2]] * 2
-    assert numbers(batches.batches(0, first=2)) == [2] and numbers(batches.in_order()) == [0, 1, 2]
+    assert numbers(batches.batches(0, first=2)) == [2] and numbers(batches.unshuffled()) == [0, 1, 2]
     assert (IterableBatches(pairs(3)).steps, batches.steps) == (3, None)
 
 
-def test_looking_at_an_example_loses_no_batch():
+def test_reading_an_example_loses_no_batch():
     data = Again(*pairs(3))
     for source in (data, iter(pairs(3))):
         batches = IterableBatches(source)
@@ -131,14 +131,14 @@ def test_looking_at_an_example_loses_no_batch():
     assert [numbers(stepped.batches(epoch)) for epoch in range(2)] == [[0, 1], [2, 3]]
 
 
-def test_epochs_of_steps_continue_where_the_last_one_ended_and_begin_anew():
+def test_epochs_of_steps_continue_where_the_last_one_ended():
     batches = IterableBatches(Again(*pairs(3)), steps=2)
     assert [numbers(batches.batches(epoch)) for epoch in range(3)] == [[0, 1], [2, 0], [1, 2]]
     assert numbers(IterableBatches(Again(*pairs(3)), steps=3).batches(0, first=1)) == [1, 2]
     assert batches.steps == 2
 
 
-def test_a_generator_that_ends_too_early_is_told():
+def test_a_generator_that_ends_too_early_is_an_error():
     batches = IterableBatches(iter(pairs(3)), steps=2)
     assert numbers(batches.batches(0)) == [0, 1]
     with pytest.raises(
@@ -148,7 +148,7 @@ def test_a_generator_that_ends_too_early_is_told():
 
 
 def test_an_indexed_dataset_ends_at_its_length():
-    assert numbers(IterableBatches(Indexed()).in_order()) == [0, 1, 2]
+    assert numbers(IterableBatches(Indexed()).unshuffled()) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_batches_of_an_iterable_may_be_arrays_alone_or_lists_of_arrays(batch):
         (np.zeros((2, 1)), np.zeros(2), [-1.0, 1.0]),
     ],
 )
-def test_what_is_no_batch_is_refused(batch):
+def test_invalid_batches_are_refused(batch):
     with pytest.raises((mc.ArgumentError, mc.ShapeError)):
         list(IterableBatches(iter([batch])).batches())
 
@@ -187,15 +187,15 @@ def test_an_iterable_without_batches_is_refused():
             IterableBatches(data)
 
 
-def test_what_is_one_array_and_what_is_a_list_of_batches():
+def test_is_array_distinguishes_arrays_from_lists_of_batches():
     assert is_array(np.zeros(3)) and is_array([[1, 2]]) and is_array([(0, 1), (1, 1)]) and is_array(range(3))
     assert is_array([np.zeros(2), np.zeros(2)]) and is_array([]) and is_array("cat.jpg") and is_array(None)
     assert not is_array(pairs(2)) and not is_array(iter(pairs(2))) and not is_array(Indexed())
 
 
-# --------------------------------------------------------------------- epochs of so many batches
+# --------------------------------------------------------------------- epochs of a number of batches
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 7), st.booleans())
-def test_stepped_epochs_cut_the_stream_of_all_passes(samples, size, steps, shuffle):
+def test_stepped_epochs_divide_the_stream_of_all_passes(samples, size, steps, shuffle):
     whole = ArrayBatches(np.arange(samples), batch_size=size, shuffle=shuffle)
     stream = [x.tolist() for epoch in range(4 * steps) for x, *_ in whole.batches(epoch)]
     batches = SteppedBatches(whole, steps)
@@ -206,10 +206,10 @@ def test_stepped_epochs_cut_the_stream_of_all_passes(samples, size, steps, shuff
         assert batches.describe(epoch, 0) == "samples " + ", ".join(map(str, wanted[0]))
 
 
-def test_stepped_batches_are_otherwise_those_of_the_dataset():
+def test_stepped_batches_forward_everything_else_to_the_dataset():
     whole = ArrayBatches(np.zeros((6, 2)), np.arange(6), batch_size=4)
     batches = SteppedBatches(whole, 5)
     assert (batches.steps, batches.input_shape, batches.labels.tolist()) == (5, (2,), list(range(6)))
     assert batches.fingerprint == whole.fingerprint
     assert batches.settings == whole.settings | {"steps_per_epoch": 5}
-    assert len(list(batches.in_order())) == 2
+    assert len(list(batches.unshuffled())) == 2

@@ -1,7 +1,8 @@
-"""Callbacks on scripted epochs, judged by what Keras does; then in real training."""
+"""Tests of callbacks: on scripted epochs compared with Keras, then in real training."""
 
 import copy
 import csv
+import os
 import pickle
 
 import numpy as np
@@ -12,7 +13,7 @@ from minicnn.training.callbacks import Monitor
 
 
 class ScriptedModel:
-    """Has one weight, the number of the epoch, so that what is restored can be told."""
+    """Its only weight is the number of the epoch, so that restored weights can be recognised."""
 
     def __init__(self):
         self.stop_training, self.weight, self.saved = False, None, []
@@ -65,25 +66,25 @@ def test_early_stopping_stops_where_keras_would(settings, losses, last_epoch):
 
 
 @pytest.mark.parametrize("losses", [[3, 1, 2, 2, 2], [3, 1, 2]])
-def test_the_best_weights_come_back_whether_or_not_it_stopped_early(losses):
+def test_the_best_weights_are_restored_whether_or_not_training_stopped_early(losses):
     model, _, _ = play(mc.EarlyStopping(patience=3, restore_best_weights=True), losses)
     assert model.weight == 1
     model, epoch, _ = play(mc.EarlyStopping(patience=3), losses)
     assert model.weight == epoch
 
 
-def test_the_rate_falls_on_a_plateau_rests_and_has_a_floor():
+def test_the_rate_falls_on_a_plateau_with_a_cooldown_and_a_minimum():
     plateau = mc.ReduceLROnPlateau(factor=0.1, patience=2, cooldown=1, min_lr=0.05)
     _, _, rates = play(plateau, [5, 5, 5, 5, 5, 5, 5, 5])
     assert rates == [1, 1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05]
 
 
-def test_a_change_below_min_delta_is_no_improvement():
+def test_a_change_below_min_delta_is_not_an_improvement():
     _, _, rates = play(mc.ReduceLROnPlateau(patience=1, min_delta=0.01), [5, 4.995])
     assert rates == [1, 0.1]
 
 
-def test_checkpoints_fill_in_the_name_and_keep_the_best():
+def test_model_checkpoint_fills_in_the_name_and_saves_the_best():
     model, _, _ = play(mc.ModelCheckpoint("e{epoch:02d}-{val_loss:.2f}"), [3, 1, 2])
     assert [path for path, _ in model.saved] == ["e01-3.00", "e02-1.00", "e03-2.00"]
     best = mc.ModelCheckpoint("best", save_best_only=True)
@@ -102,7 +103,7 @@ def test_nan_is_never_an_improvement():
     )
 
 
-def test_a_number_that_is_not_there_is_refused_with_those_that_are():
+def test_an_unknown_number_is_refused_with_the_known_ones():
     with pytest.raises(mc.ArgumentError, match="one of loss, accuracy, received 'val_loss'"):
         Monitor("val_loss").improves({"loss": 1, "accuracy": 2})
     with pytest.raises(mc.ArgumentError, match='"auto", "min" or "max"'):
@@ -111,7 +112,7 @@ def test_a_number_that_is_not_there_is_refused_with_those_that_are():
         mc.ReduceLROnPlateau(factor=1)
 
 
-def test_csv_logger_is_complete_after_each_epoch(tmp_path):
+def test_the_csv_file_is_complete_after_each_epoch(tmp_path):
     logger = mc.CSVLogger(tmp_path / "deep" / "log.csv")
     logger.on_train_begin()
     for epoch, loss in enumerate((0.5, 0.1 + 0.2)):
@@ -120,12 +121,12 @@ def test_csv_logger_is_complete_after_each_epoch(tmp_path):
             rows = list(csv.DictReader(file))
         assert len(rows) == epoch + 1 and float(rows[-1]["loss"]) == loss and rows[-1]["accuracy"] == "0.75"
     logger.on_train_begin()
-    assert len(logger.path.read_text().splitlines()) == 3  # an earlier log stays until there is a new epoch
+    assert len(logger.path.read_text().splitlines()) == 3  # the old log stays until the first epoch ends
     logger.on_epoch_end(0, {"loss": 1.0})
     assert logger.path.read_text().splitlines() == ["epoch,loss", "0,1.0"]
 
 
-def test_callbacks_run_in_order_in_real_training(rng):
+def test_hooks_are_called_in_order_in_real_training(rng):
     calls = []
 
     class Watch(mc.Callback):
@@ -180,19 +181,19 @@ def dice(target, prediction):
 @pytest.mark.parametrize(
     "name", ["dice", "iou", "r2", "val_dice", "inaccuracy", "vaccination_error", "val_loss_sum"]
 )
-def test_numbers_that_are_not_known_need_a_mode(name):
+def test_unknown_numbers_need_a_mode(name):
     with pytest.raises(mc.ArgumentError, match='mode="min" or mode="max"'):
         Monitor(name)
     assert Monitor(name, mode="max").sign == 1 and Monitor(name, mode="min").sign == -1
 
 
-def test_every_metric_of_the_library_is_known():
+def test_the_mode_of_every_metric_of_the_library_is_known():
     for name in mc.metrics.BY_NAME:
         error = any(word in name for word in ("error", "loss", "mse", "mae"))
         assert Monitor(f"val_{name}").sign == (-1 if error else 1), name
 
 
-def test_the_best_of_a_model_checkpoint_stands_in_a_second_fit():
+def test_the_best_value_of_model_checkpoint_is_kept_in_a_second_fit():
     saved = mc.ModelCheckpoint("best", save_best_only=True)
     first, _, _ = play(saved, [3, 1])
     second, _, _ = play(saved, [2, 1.5, 0.5])
@@ -216,14 +217,14 @@ def test_nan_does_not_use_up_patience():
         (6.0, [5, 5, 5], 2, 0),
     ],
 )
-def test_a_baseline_is_kerass(baseline, losses, last_epoch, best):
-    """Improvements above the baseline use up patience without stopping; the best epoch is restored all the same."""
+def test_a_baseline_works_as_in_keras(baseline, losses, last_epoch, best):
+    """Improvements that do not reach the baseline use up patience; the best epoch is still restored."""
     stopping = mc.EarlyStopping(patience=2, baseline=baseline, restore_best_weights=True)
     model, epoch, _ = play(stopping, losses)
     assert (epoch, model.weight) == (last_epoch, best)
 
 
-def test_a_rate_too_small_for_a_number_does_not_end_training():
+def test_a_rate_that_underflows_does_not_end_training():
     _, _, rates = play(mc.ReduceLROnPlateau(factor=1e-200, patience=1), [5, 5, 5, 5])
     assert rates == [1, 1e-200, 1e-200, 1e-200]
 
@@ -235,7 +236,7 @@ def test_a_rate_too_small_for_a_number_does_not_end_training():
      lambda: mc.ModelCheckpoint("m-{}"), lambda: mc.ModelCheckpoint("m-{accuracy}", save_freq=2),
      lambda: mc.ModelCheckpoint("m", "accuracy", save_best_only=True, save_freq=2)],
 )  # fmt: skip
-def test_what_cannot_work_is_told_before_the_first_step(make):
+def test_callbacks_that_cannot_work_are_refused_before_the_first_step(make):
     steps = []
     count = mc.LambdaCallback(on_train_batch_end=lambda batch: steps.append(batch))
     with pytest.raises(mc.ArgumentError):
@@ -243,13 +244,20 @@ def test_what_cannot_work_is_told_before_the_first_step(make):
     assert not steps
 
 
-def test_a_file_cannot_be_written_over_a_folder(tmp_path):
-    for callback in (mc.CSVLogger(tmp_path), mc.ModelCheckpoint(tmp_path), mc.Checkpoint(tmp_path)):
-        steps = []
-        count = mc.LambdaCallback(on_train_batch_end=lambda batch, steps=steps: steps.append(batch))
-        with pytest.raises(mc.ArgumentError, match="folder"):
-            fit(count, callback)
-        assert not steps, "told after training has begun"
+def test_paths_that_cannot_be_written_are_refused_before_the_first_step(tmp_path):
+    paths = {tmp_path: "a folder", tmp_path / ("x" * 300): "too long"}
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        paths[tmp_path / "pipe"] = "a named pipe"
+    for path, message in paths.items():
+        for callback in (mc.CSVLogger(path), mc.ModelCheckpoint(path), mc.Checkpoint(path)):
+            steps = []
+            count = mc.LambdaCallback(on_train_batch_end=lambda batch, steps=steps: steps.append(batch))
+            with pytest.raises(mc.ArgumentError, match=message):
+                fit(count, callback)
+            assert not steps
+    with pytest.raises(mc.ArgumentError, match="too long"):
+        fit(mc.Checkpoint(tmp_path / ("x" * 250)))  # the name of the previous checkpoint has a suffix
 
 
 @pytest.mark.parametrize(
@@ -263,12 +271,12 @@ def test_a_file_cannot_be_written_over_a_folder(tmp_path):
      lambda: mc.CSVLogger("a", append="no"), lambda: mc.LearningRateScheduler(0.1),
      lambda: mc.LambdaCallback(on_epoch_ends=print), lambda: mc.LambdaCallback(on_epoch_end=3)],
 )  # fmt: skip
-def test_settings_are_checked_when_they_are_given(make):
+def test_invalid_settings_are_refused_when_the_callback_is_made(make):
     with pytest.raises(mc.ArgumentError):
         make()
 
 
-def test_arguments_stand_in_kerass_order():
+def test_arguments_have_the_order_of_keras():
     stopping = mc.EarlyStopping("loss", 0.1, 3, 0, "min", 2.0, True, 1)
     assert (stopping.patience, stopping.baseline, stopping.restore_best_weights) == (3, 2.0, True)
     plateau = mc.ReduceLROnPlateau("loss", 0.5, 3, 0, "min", 0.1, 2, 1e-5)
@@ -277,7 +285,7 @@ def test_arguments_stand_in_kerass_order():
     assert saved.save_best_only is saved.save_weights_only is True
 
 
-def test_a_hook_that_does_not_exist_is_refused_with_the_near_name():
+def test_an_unknown_hook_is_refused_with_a_similar_name():
     class Late(mc.Callback):
         def on_epoch_ends(self, epoch, logs):
             raise AssertionError
@@ -290,7 +298,7 @@ def test_a_hook_that_does_not_exist_is_refused_with_the_near_name():
         fit(callback)
 
 
-def test_hooks_may_take_logs_or_not():
+def test_hooks_may_leave_out_logs():
     calls = []
 
     class Keras(mc.Callback):
@@ -314,20 +322,20 @@ def test_hooks_may_take_logs_or_not():
     assert calls == ["begin", 0, 0, 1, -1, "end"]
 
 
-def test_saving_by_batches_and_weights_alone(tmp_path):
+def test_model_checkpoint_saves_after_batches_and_only_weights(tmp_path):
     pattern = str(tmp_path / "{epoch}-{batch}")
     fit(mc.ModelCheckpoint(pattern, save_freq=3, save_weights_only=True), epochs=3)  # two batches per epoch
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2-1", "3-2"]
     model_with().load_weights(tmp_path / "3-2")
 
 
-def test_a_number_in_the_name_is_a_number(tmp_path):
+def test_numbers_in_the_file_name_are_formatted(tmp_path):
     fit(mc.ModelCheckpoint(tmp_path / "m-{accuracy}-{accuracy!r}"), epochs=1)
     _, one, two = next(tmp_path.iterdir()).name.split("-")
     assert 0 <= float(one) <= 1 and 0 <= float(two) <= 1
 
 
-def test_csv_logger_adds_columns_and_writes_words(tmp_path):
+def test_the_csv_file_gets_new_columns_and_strings(tmp_path):
     class Extra(mc.Callback):
         def on_epoch_end(self, epoch, logs):
             if epoch:
@@ -343,7 +351,7 @@ def test_csv_logger_adds_columns_and_writes_words(tmp_path):
 
 
 @pytest.mark.parametrize("make", [
-    lambda: mc.EarlyStopping("loss", restore_best_weights=True), lambda: mc.MovingAverage(0.9),
+    lambda: mc.EarlyStopping("loss", restore_best_weights=True), lambda: mc.ExponentialMovingAverage(0.9),
     lambda: mc.ReduceLROnPlateau("loss"), lambda: mc.ModelCheckpoint("m", "loss", save_best_only=True),
 ])  # fmt: skip
 def test_callbacks_can_be_copied_and_pickled_after_a_fit(make, tmp_path, monkeypatch):
@@ -356,7 +364,7 @@ def test_callbacks_can_be_copied_and_pickled_after_a_fit(make, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_early_stopping_has_the_last_word_over_averages_in_any_order(first):
+def test_early_stopping_restores_after_the_averages_in_any_order(first):
     class Interrupt(mc.Callback):
         def on_batch_end(self, batch, logs=None):
             if (self.run.epoch, batch) == (3, 1):
@@ -364,21 +372,24 @@ def test_early_stopping_has_the_last_word_over_averages_in_any_order(first):
 
     x, y = data()
     model = model_with(optimizer=mc.Adam(0.5))
-    stopping, average = mc.EarlyStopping(patience=9, restore_best_weights=True), mc.MovingAverage(0.9)
+    stopping, average = (
+        mc.EarlyStopping(patience=9, restore_best_weights=True),
+        mc.ExponentialMovingAverage(0.9),
+    )
     callbacks = [average, stopping] if first else [stopping, average]
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, y, 8, 9, validation_data=(x, y), callbacks=[*callbacks, Interrupt()], verbose=0)
     assert model.evaluate(x, y)["loss"] == pytest.approx(stopping.best, rel=1e-6)
 
 
-def test_epochs_without_validation_are_passed_by():
+def test_epochs_without_validation_are_ignored():
     x, y = data()
     stopping = mc.EarlyStopping(patience=9)
     model = fit(stopping, validation_data=(x, y), validation_freq=2, epochs=4)
     assert stopping.best == min(model.history.history["val_loss"]) and stopping.best_epoch in (1, 3)
 
 
-def test_a_rate_by_the_epoch():
+def test_learning_rate_scheduler_sets_the_rate_of_each_epoch():
     first = mc.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))
     schedulers = first, mc.LearningRateScheduler(lambda epoch, rate: rate / 2)
     rates = [fit(scheduler).history.history["learning_rate"] for scheduler in schedulers]
@@ -387,7 +398,7 @@ def test_a_rate_by_the_epoch():
         fit(mc.LearningRateScheduler(lambda epoch: -1))
 
 
-def test_verbose_says_what_happened(capsys, tmp_path):
+def test_verbose_prints_what_happened(capsys, tmp_path):
     play(mc.EarlyStopping(patience=1, verbose=1, restore_best_weights=True), [1, 2])
     play(mc.ReduceLROnPlateau(patience=1, verbose=1), [1, 2])
     play(mc.ModelCheckpoint("p", verbose=1), [1])

@@ -1,4 +1,4 @@
-"""Runs that survive: killed at any moment, on a full disk, with damaged files, they go on bit by bit."""
+"""Tests of checkpoints: runs that are killed at any moment, or find a full disk or damaged files, resume exactly."""
 
 import copy
 import os
@@ -17,7 +17,7 @@ from minicnn.training import checkpoints
 
 EPOCHS, BATCHES = 40, 12
 
-# The training process: everything that is random, and every callback that remembers something.
+# The training process, with everything that is random and every callback that has a state.
 JOB = """
 import sys
 from pathlib import Path
@@ -33,8 +33,8 @@ class Tell(mc.Callback):
         print(self.run.epoch, self.run.batch, flush=True)
 
 
-folder, pictures, epochs, resume = Path(sys.argv[1]), np.load(sys.argv[2]), int(sys.argv[3]), "resume" in sys.argv
-x, labels = pictures["x"], pictures["labels"]
+folder, images, epochs, resume = Path(sys.argv[1]), np.load(sys.argv[2]), int(sys.argv[3]), "resume" in sys.argv
+x, labels = images["x"], images["labels"]
 augmentation = data.Augmentation(horizontal_flip=True, rotation_range=15)
 training = data.Loader(x[:36], labels[:36], 3, shuffle=True, seed=5, augmentation=augmentation, mixup=0.2)
 validation = data.Loader(x[36:], labels[36:])
@@ -49,7 +49,7 @@ def compiled():
 
 
 callbacks = [
-    mc.MovingAverage(0.9),
+    mc.ExponentialMovingAverage(0.9),
     mc.ModelCheckpoint(folder / "model.safetensors", save_best_only=True),
     mc.EarlyStopping(patience=99, restore_best_weights=True),
     mc.ReduceLROnPlateau(patience=2, factor=0.9),
@@ -57,7 +57,7 @@ callbacks = [
 ]
 if "checkpoint" in sys.argv:
     callbacks = [mc.Checkpoint(folder / "checkpoint.safetensors", seconds=0, resume=resume), *callbacks, Tell()]
-compiled().fit(training, verbose=0)  # so that all kernels are loaded when it is told to begin
+compiled().fit(training, verbose=0)  # loads all kernels before training begins
 sys.stdin.readline()
 model = compiled()
 print("begun", flush=True)
@@ -69,19 +69,19 @@ print("ended", flush=True)
 
 
 @pytest.fixture(scope="module")
-def pictures(drawn, tmp_path_factory):
-    """48 drawn animals of 12 pixels with their labels, mixed, in a file."""
-    files = data.find_pictures(drawn)
-    x, _, _ = data.load_pictures(files.paths, data.Preprocessing(12, 12))
+def images(drawn, tmp_path_factory):
+    """A file with 48 synthetic images of 12 pixels and their labels, in random order."""
+    files = data.find_images(drawn)
+    x, _, _ = data.load_images(files.paths, data.Preprocessing(12, 12))
     order = np.random.default_rng(0).permutation(len(x))
-    path = tmp_path_factory.mktemp("pictures") / "pictures.npz"
+    path = tmp_path_factory.mktemp("images") / "images.npz"
     np.savez(path, x=x[order], labels=np.asarray(files.labels)[order])
     return path
 
 
-def prepare(folder, pictures, *words, epochs=EPOCHS, **settings):
-    """A process that waits for a line to begin training."""
-    command = [sys.executable, "-c", JOB, str(folder), str(pictures), str(epochs), *words]
+def prepare(folder, images, *words, epochs=EPOCHS, **settings):
+    """Start a process that waits for a line before it trains."""
+    command = [sys.executable, "-c", JOB, str(folder), str(images), str(epochs), *words]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     return subprocess.Popen(command, text=True, **pipes, **settings)
 
@@ -93,10 +93,10 @@ def finish(process):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(pictures, tmp_path_factory):
-    """What a run leaves behind that was neither killed nor ever wrote a checkpoint."""
+def uninterrupted(images, tmp_path_factory):
+    """The folder of a run that was not killed and wrote no checkpoint."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    finish(prepare(folder, pictures))
+    finish(prepare(folder, images))
     return folder
 
 
@@ -107,9 +107,9 @@ def results(folder):
 
 
 def kill(process, folder, moment):
-    """Let it train for a few batches, then SIGKILL it in a batch or in a write; returns the last batch it told of.
+    """Let it train for a few batches, then kill it in a batch or in a write; returns the last batch that it printed.
 
-    For -1 batches, it is killed while it reads its checkpoint.
+    With -1 batches, it is killed while it reads its checkpoint.
     """
     batches, during_a_write, delay = moment
     print("begin", file=process.stdin, flush=True)
@@ -130,14 +130,14 @@ def kill(process, folder, moment):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_fifty_kills_change_nothing(pictures, uninterrupted, tmp_path):
-    """Every file is whole after each kill, at most the batch at work is lost, and the end is the same bit by bit."""
+def test_a_run_killed_fifty_times_ends_with_the_same_result(images, uninterrupted, tmp_path):
+    """After each kill every file is complete and at most one batch is lost; the final result is bit-identical."""
     moments, position, unfinished = random.Random(4), (0, 0), 0
     log = (uninterrupted / "history.csv").read_text().splitlines()
-    waiting = [prepare(tmp_path, pictures, "checkpoint", "resume") for _ in range(2)]
+    waiting = [prepare(tmp_path, images, "checkpoint", "resume") for _ in range(2)]
     for number in range(50):
         process = waiting.pop(0)
-        waiting.append(prepare(tmp_path, pictures, "checkpoint", "resume"))
+        waiting.append(prepare(tmp_path, images, "checkpoint", "resume"))
         moment = moments.randrange(-1, 8), number % 2, moments.uniform(0, 0.005)
         told = kill(process, tmp_path, moment)
         unfinished += bool(list(tmp_path.glob(f"*.{process.pid}.partial")))
@@ -145,7 +145,7 @@ def test_fifty_kills_change_nothing(pictures, uninterrupted, tmp_path):
         whole = [checkpoints.read(path) for path in tmp_path.glob("checkpoint*.safetensors")]
         positions = [(state["run"]["epoch"], state["run"]["batch"]) for state in whole]
         assert positions or told in (None, (0, 1)), (
-            "the first checkpoint is written when the second batch is told"
+            "the first checkpoint is written before the second batch is printed"
         )
         newest = max(positions, default=(0, 0))
         assert newest >= position, "training has gone back"
@@ -159,19 +159,19 @@ def test_fifty_kills_change_nothing(pictures, uninterrupted, tmp_path):
             assert rows == log[: len(rows)] and len(rows) - 1 >= position[0]
         else:
             assert position[0] == 0
-    assert unfinished >= 10, "hardly a kill came during a write"
+    assert unfinished >= 10, "too few kills hit a write"
 
     finish(waiting.pop(0))
     with waiting.pop() as superfluous:
         superfluous.kill()
     assert results(tmp_path) == results(uninterrupted)
-    assert not list(tmp_path.glob("*.partial")), "what killed processes left lies about"
-    assert len(list(tmp_path.glob("checkpoint*.safetensors"))) == 2, "the last two are kept"
+    assert not list(tmp_path.glob("*.partial")), "files of killed processes are left"
+    assert len(list(tmp_path.glob("checkpoint*.safetensors"))) == 2, "the last two checkpoints are kept"
 
 
 # --------------------------------------------------------------------------- within this process
-class BreakOff(mc.Callback):
-    """Ctrl-C at one batch."""
+class Interrupt(mc.Callback):
+    """Press Ctrl-C in one batch."""
 
     def __init__(self, place):
         self.place = place
@@ -182,7 +182,7 @@ class BreakOff(mc.Callback):
 
 
 class Sawtooth(mc.Callback):
-    """A rate that falls with every batch and begins each epoch anew."""
+    """A rate that falls with every batch and is reset at the beginning of each epoch."""
 
     def on_epoch_begin(self, epoch):
         self.model.optimizer.learning_rate = 0.1
@@ -197,13 +197,13 @@ def problem(N=20):
 
 
 def train(path=None, place=None, resume=True, epochs=4, callbacks=(), optimizer=None, seconds=0, **settings):
-    """Four epochs of five batches; broken off at `place`.  The model, which has its history."""
+    """Train for four epochs of five batches, interrupted at `place`; returns the model."""
     layers = [mc.Dense(6), mc.Dropout(0.3), mc.Dense(1), mc.Sigmoid()]
     model = mc.Sequential(layers).build((3,), seed=2)
     model.compile(optimizer or mc.Adam(0.02), metrics=["accuracy"])
-    callbacks = [BreakOff(place), *callbacks]
+    callbacks = [Interrupt(place), *callbacks]
     if path is not None:
-        callbacks.insert(0, mc.Checkpoint(path, seconds, resume))  # called last wherever it stands
+        callbacks.insert(0, mc.Checkpoint(path, seconds, resume))  # called last, at any place in the list
     x, y = problem()
     settings = {"batch_size": 4, "validation_data": problem(12)} | settings
     try:
@@ -227,7 +227,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("place", [(0, 1), (1, 0), (1, 3), (2, 4), (3, 4)])
 @pytest.mark.parametrize("seconds", [0, 60])
-def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, path):
+def test_an_interrupted_run_ends_with_the_same_result(place, seconds, path):
     train(path, place, seconds=seconds)
     assert path.exists() == (seconds == 0 or place[0] > 0)
     assert same(train(path, seconds=seconds), train())
@@ -258,29 +258,29 @@ def test_a_run_that_was_broken_off_ends_as_if_it_had_not_been(place, seconds, pa
         "early stopping",
     ],
 )
-def test_what_else_a_run_remembers(settings, path):
+def test_a_resumed_run_restores_optimizer_weights_of_samples_and_callbacks(settings, path):
     def fresh():
         return {name: value() if callable(value) else value for name, value in settings.items()}
 
     train(path, (1, 2), **fresh())
     assert same(train(path, **fresh()), train(**fresh()))
-    assert same(train(path, **fresh()), train(**fresh())), "a run that has ended stays as it is"
+    assert same(train(path, **fresh()), train(**fresh())), "a complete run does not change"
 
 
-def train_with_all_aids(path=None, place=None, **changes):
-    """Four epochs of three batches, in two sizes, with everything that remembers something."""
-    pictures = np.random.default_rng(3).integers(0, 256, (24, 12, 12, 3), dtype=np.uint8)
-    labels = (pictures[..., 0].mean((1, 2)) > pictures[..., 1].mean((1, 2))).astype(int)
+def train_with_all_callbacks(path=None, place=None, **changes):
+    """Train for four epochs of three batches, in two sizes, with all callbacks that have a state."""
+    images = np.random.default_rng(3).integers(0, 256, (24, 12, 12, 3), dtype=np.uint8)
+    labels = (images[..., 0].mean((1, 2)) > images[..., 1].mean((1, 2))).astype(int)
     settings = {"mixup": 0.3, "augmentation": data.Augmentation(horizontal_flip=True, crop_scale=(0.5, 1))}
-    training = data.Loader(pictures[:18], labels[:18], 6, shuffle=True, seed=4, **(settings | changes))
-    validation = data.Loader(pictures[18:], labels[18:])
+    training = data.Loader(images[:18], labels[:18], 6, shuffle=True, seed=4, **(settings | changes))
+    validation = data.Loader(images[18:], labels[18:])
     layers = [mc.Conv2D(4, 3, use_bias=False), mc.MaxPool2D(2), mc.BatchNormalization(), mc.ReLU()]
     layers += [mc.Residual([mc.Conv2D(4, 3, padding="same"), mc.BatchNormalization(), mc.Dropout(0.2)])]
     layers += [mc.GlobalAveragePool2D(), mc.Dense(1), mc.Sigmoid()]
     model = mc.Sequential(layers, kernels="im2col").build((12, 12, 3), seed=2)
     model.compile(mc.AdamW(mc.WarmUp(mc.CosineDecay(0.05, 9), 3), 0.1), metrics=["accuracy"])
-    sizes = mc.ProgressiveSize([(8, 2), (12, 2)], training, validation)
-    callbacks = [BreakOff(place), mc.MovingAverage(0.8), sizes]
+    sizes = mc.ProgressiveResizing([(8, 2), (12, 2)], training, validation)
+    callbacks = [Interrupt(place), mc.ExponentialMovingAverage(0.8), sizes]
     callbacks.append(mc.EarlyStopping(patience=9, restore_best_weights=True))
     if path is not None:
         callbacks.append(mc.Checkpoint(path, 0, resume=True))
@@ -292,32 +292,32 @@ def train_with_all_aids(path=None, place=None, **changes):
 
 
 @pytest.mark.parametrize("place", [(0, 2), (1, 0), (2, 0), (2, 1), (3, 2)])
-def test_a_run_with_every_training_aid_goes_on_bit_by_bit(place, path):
-    """Broken off in the first batch of an epoch, it goes on from the end of the one before, with the averages in it."""
-    train_with_all_aids(path, place)
+def test_a_run_with_every_callback_is_resumed_bit_identically(place, path):
+    """If it is interrupted in the first batch of an epoch, it resumes at the end of the epoch before."""
+    train_with_all_callbacks(path, place)
     state = checkpoints.read(path)
     assert (state["run"]["epoch"], state["run"]["batch"]) == place
-    assert same(train_with_all_aids(path), train_with_all_aids())
+    assert same(train_with_all_callbacks(path), train_with_all_callbacks())
 
 
-def test_other_batches_are_not_resumed(path):
-    train_with_all_aids(path, (1, 1))
+def test_a_run_with_other_batches_is_not_resumed(path):
+    train_with_all_callbacks(path, (1, 1))
     for change, words in (
         ({"mixup": 0.2}, "mixup 0.2 in place of 0.3"),
         ({"augmentation": None}, "augmentation None in place of Augmentation"),
     ):
         with pytest.raises(mc.ArgumentError, match=words):
-            train_with_all_aids(path, **change)
+            train_with_all_callbacks(path, **change)
     with pytest.raises(mc.ShapeError, match=r"received \(10, 10, 3\)"):
-        train_with_all_aids(path, size=(10, 10))
+        train_with_all_callbacks(path, size=(10, 10))
 
 
-def test_more_epochs_may_be_asked_for(path):
+def test_the_number_of_epochs_may_be_increased(path):
     train(path, epochs=2)
     assert same(train(path, epochs=4), train(epochs=4))
 
 
-def test_a_users_callback_is_remembered(path):
+def test_the_state_of_a_users_callback_is_restored(path):
     class Average(mc.Callback):
         """A moving average of the weights."""
 
@@ -338,7 +338,7 @@ def test_a_users_callback_is_remembered(path):
         np.testing.assert_array_equal(resumed.average[name], average)
 
 
-def test_what_cannot_be_saved_is_refused_by_its_place(path):
+def test_a_state_that_cannot_be_saved_is_refused_with_its_path(path):
     callback = mc.Callback()
     callback.state_attributes, callback.thing = ("thing",), {"deep": [object()]}
     with pytest.raises(
@@ -347,14 +347,14 @@ def test_what_cannot_be_saved_is_refused_by_its_place(path):
         train(path, callbacks=[callback])
 
 
-def test_without_resume_a_run_begins_anew_and_the_last_one_waits_for_its_first_checkpoint(path):
+def test_without_resume_the_old_checkpoint_stays_until_the_first_new_one(path):
     train(path)
     before = path.read_bytes()
     assert same(train(path, (0, 0), resume=False), train(place=(0, 0))) and path.read_bytes() == before
     assert same(train(path, resume=False), train())
 
 
-def test_the_first_epoch_of_a_run_begun_anew_takes_the_place_of_all_that_was_there(path):
+def test_without_resume_the_first_checkpoint_replaces_both_old_files(path):
     train(path)
     previous = path.with_stem(f"{path.stem}-previous")
     assert previous.exists()
@@ -377,16 +377,16 @@ def test_the_first_epoch_of_a_run_begun_anew_takes_the_place_of_all_that_was_the
         ({"optimizer": mc.Adam(0.03)}, "received learning_rate 0.03 in place of 0.02"),
         ({"optimizer": mc.Adam(mc.CosineDecay(0.02, 9))}, r"CosineDecay\(.*decay_steps=9.* in place of 0.02"),
         (
-            {"callbacks": [mc.MovingAverage(0.9)]},
-            r"callbacks MovingAverage\(decay=0.9\), BreakOff\(\) in place",
+            {"callbacks": [mc.ExponentialMovingAverage(0.9)]},
+            r"callbacks ExponentialMovingAverage\(decay=0.9\), Interrupt\(\) in place",
         ),
         (
             {"callbacks": [mc.EarlyStopping(patience=3)]},
-            r"callbacks BreakOff\(\), EarlyStopping\(.*patience=3.*\) in place",
+            r"callbacks Interrupt\(\), EarlyStopping\(.*patience=3.*\) in place",
         ),
     ],
 )
-def test_another_run_is_not_resumed(change, message, path):
+def test_a_run_with_other_settings_is_not_resumed(change, message, path):
     train(path, (1, 2))
     before = path.read_bytes()
     with pytest.raises(mc.ArgumentError, match=message):
@@ -404,10 +404,10 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(damage, path, capsys):
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(damage, path, capsys):
     train(path, (1, 3))
     DAMAGES[damage](path)
-    train(path, (1, 2))  # the batch that follows the older checkpoint: nothing is written yet
+    train(path, (1, 2))  # interrupted before it writes a new checkpoint
     text = capsys.readouterr().err
     assert (
         f"minicnn: {path}: " in text
@@ -419,7 +419,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(damage, path,
     assert same(train(path), train())
 
 
-def test_two_damaged_checkpoints_are_an_error_and_never_a_new_run(path):
+def test_two_damaged_checkpoints_are_an_error(path):
     train(path, (1, 3))
     for file in path.parent.iterdir():
         file.write_bytes(b"damaged")
@@ -428,7 +428,7 @@ def test_two_damaged_checkpoints_are_an_error_and_never_a_new_run(path):
     assert {file.read_bytes() for file in path.parent.iterdir()} == {b"damaged"}
 
 
-def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(path):
+def test_a_model_file_is_not_a_checkpoint_and_the_reverse(path):
     model = train(path)
     with pytest.raises(mc.ModelFileError):
         mc.load_model(path)
@@ -437,7 +437,7 @@ def test_a_model_is_no_checkpoint_and_a_checkpoint_no_model(path):
         checkpoints.read(path.with_name("model.safetensors"))
 
 
-def test_every_byte_is_guarded(path):
+def test_a_changed_byte_is_noticed(path):
     train(path, (1, 3))
     content, whole = path.read_bytes(), repr(checkpoints.read(path))
     choose = random.Random(1)
@@ -453,7 +453,7 @@ def test_every_byte_is_guarded(path):
 
 # -------------------------------------------------------------------------- checkpoints that are forged
 def leaves(tree, at=()):
-    """The path of every part of a checkpoint, but for the settings."""
+    """The paths of all parts of a tree."""
     yield at
     parts = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, part in parts:
@@ -466,15 +466,13 @@ FORGED = [
 ]  # fmt: skip
 
 
-def test_contents_of_other_types_behind_a_valid_checksum_are_refused_before_anything_is_changed(
-    path, tmp_path
-):
-    """Each part in turn is replaced: the run is refused with the file named, or it trains to its end."""
+def test_forged_contents_with_a_valid_checksum_are_refused(path, tmp_path):
+    """Each part in turn is replaced.  Either the run is refused with the file's name, or it trains to the end."""
 
     def callbacks():
         stopping = mc.EarlyStopping(patience=9, restore_best_weights=True)
         log = mc.CSVLogger(tmp_path / "log.csv")
-        return [mc.MovingAverage(0.9), stopping, mc.ReduceLROnPlateau(patience=2), log]
+        return [mc.ExponentialMovingAverage(0.9), stopping, mc.ReduceLROnPlateau(patience=2), log]
 
     train(path, (1, 2), callbacks=callbacks())
     whole, refused = checkpoints.read(path), 0
@@ -495,7 +493,7 @@ def test_contents_of_other_types_behind_a_valid_checksum_are_refused_before_anyt
         try:
             with np.errstate(all="ignore"):
                 resume(model, path, callbacks())
-        except mc.NonFiniteError:  # numbers that are possible, and absurd
+        except mc.NonFiniteError:  # the forged number is possible but too large
             continue
         except mc.ModelFileError as error:
             assert str(path) in str(error) and path.read_bytes() == content
@@ -508,7 +506,7 @@ def test_contents_of_other_types_behind_a_valid_checksum_are_refused_before_anyt
 
 @pytest.mark.parametrize("part", ["weights", "optimizer"])
 @pytest.mark.parametrize("change", [lambda a: a[:1], lambda a: a.astype("float64"), lambda a: a * np.nan])
-def test_arrays_that_do_not_fit_the_model_are_refused_when_the_run_is_resumed(part, change, path):
+def test_arrays_that_do_not_fit_the_model_are_refused(part, change, path):
     train(path, (1, 2))
     state = checkpoints.read(path)
     name = "dense_1/weight" if part == "weights" else "dense_1/weight/m"
@@ -530,18 +528,18 @@ def fresh_model():
 
 def resume(model, path, callbacks):
     x, y = problem()
-    callbacks = [BreakOff(None), *callbacks, mc.Checkpoint(path, 1e9, resume=True)]
+    callbacks = [Interrupt(None), *callbacks, mc.Checkpoint(path, 1e9, resume=True)]
     model.fit(x, y, batch_size=4, epochs=2, validation_data=problem(12), callbacks=callbacks, verbose=0)
 
 
-def test_a_model_file_is_refused_in_one_sentence(path):
+def test_the_error_for_a_model_file_is_one_sentence(path):
     fresh_model().save(path)
     with pytest.raises(mc.ModelFileError) as caught:
         resume(fresh_model(), path, [])
     assert str(caught.value).count("expected") == 1 and "something else" in str(caught.value)
 
 
-def test_a_run_with_nothing_left_to_do_says_so(path, capsys):
+def test_a_complete_run_prints_that_nothing_is_left(path, capsys):
     train(path)
     assert "nothing is trained" not in capsys.readouterr().err
     train(path)
@@ -549,12 +547,12 @@ def test_a_run_with_nothing_left_to_do_says_so(path, capsys):
 
 
 @pytest.mark.parametrize("epochs", [3, 6])
-def test_a_run_whose_rate_was_lowered_is_resumed_in_the_same_process(epochs, path):
-    """Broken off after the rate fell, before that was written; or ended, and continued for more epochs."""
+def test_a_run_with_a_reduced_rate_is_resumed_in_the_same_process(epochs, path):
+    """The run is interrupted after the rate fell; or it is complete and continues for more epochs."""
 
     def callbacks():
         falling = mc.ReduceLROnPlateau("loss", patience=1, min_delta=9)
-        return [falling, BreakOff((3, 1)), mc.Checkpoint(path, 0 if epochs == 6 else 1e9, resume=True)]
+        return [falling, Interrupt((3, 1)), mc.Checkpoint(path, 0 if epochs == 6 else 1e9, resume=True)]
 
     x, y = problem()
     model = fresh_model()
@@ -568,31 +566,31 @@ def test_a_run_whose_rate_was_lowered_is_resumed_in_the_same_process(epochs, pat
     )
 
 
-def test_backup_and_restore_resumes_and_removes_its_files_at_the_end(tmp_path):
+def test_backup_and_restore_resumes_and_deletes_its_files_at_the_end(tmp_path):
     x, y = problem()
     folder = tmp_path / "backup"
     model = fresh_model()
     with pytest.raises(KeyboardInterrupt):
-        model.fit(x, y, epochs=4, callbacks=[mc.BackupAndRestore(folder), BreakOff((2, 0))], verbose=0)
+        model.fit(x, y, epochs=4, callbacks=[mc.BackupAndRestore(folder), Interrupt((2, 0))], verbose=0)
     assert (folder / "checkpoint.safetensors").exists()
     other, alone = fresh_model(), fresh_model()
-    other.fit(x, y, epochs=4, callbacks=[mc.BackupAndRestore(folder), BreakOff(None)], verbose=0)
+    other.fit(x, y, epochs=4, callbacks=[mc.BackupAndRestore(folder), Interrupt(None)], verbose=0)
     alone.fit(x, y, epochs=4, verbose=0)
     assert same(other, alone) and not list(folder.iterdir())
 
 
 # ----------------------------------------------------------------------------------- a full disk
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of a file")
-def test_no_room_is_reported_the_old_checkpoint_survives_and_the_run_goes_on(pictures, tmp_path):
-    """The system refuses files above a limit, as it does on a full disk, in the middle of a write."""
+def test_a_full_disk_is_reported_and_the_run_can_be_resumed(images, tmp_path):
+    """A limit on the size of files ends a write in the middle, like a full disk."""
     import resource
 
     path = tmp_path / "checkpoint.safetensors"
-    finish(prepare(tmp_path, pictures, "checkpoint", epochs=2))
+    finish(prepare(tmp_path, images, "checkpoint", epochs=2))
     before, limit = path.read_bytes(), path.stat().st_size - 1000
     words = ("checkpoint", "resume")
     process = prepare(
-        tmp_path, pictures, *words, epochs=3,
+        tmp_path, images, *words, epochs=3,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     _, errors = process.communicate("begin\n", timeout=60)
@@ -603,7 +601,7 @@ def test_no_room_is_reported_the_old_checkpoint_survives_and_the_run_goes_on(pic
     )
     assert path.read_bytes() == before and not list(tmp_path.glob("*.partial"))
 
-    finish(prepare(tmp_path, pictures, *words, epochs=3))
+    finish(prepare(tmp_path, images, *words, epochs=3))
     (tmp_path / "without").mkdir()
-    finish(prepare(tmp_path / "without", pictures, epochs=3))
+    finish(prepare(tmp_path / "without", images, epochs=3))
     assert results(tmp_path) == results(tmp_path / "without")

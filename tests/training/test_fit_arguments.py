@@ -1,4 +1,4 @@
-"""What fit, evaluate and predict refuse: in words, before the first step, with nothing changed."""
+"""Tests of the arguments that fit, evaluate and predict refuse, before the first step and without changes."""
 
 import copy
 
@@ -49,7 +49,7 @@ class Trained(mc.Callback):
 
 
 def refused(model, *arguments, words, error=(mc.ArgumentError, mc.ShapeError), **settings):
-    """That fit says so, and that the model is then what it was."""
+    """Check that fit raises this error and does not change the model."""
     before, Trained.steps = snapshot(model), 0
     with pytest.raises(error, match=words):
         model.fit(*arguments, verbose=0, callbacks=[Trained()], **settings)
@@ -107,18 +107,18 @@ def test_a_dataset_that_cannot_be_trained_on_is_refused(x, y, words):
         Y - 1,
     ],
 )
-def test_targets_that_name_no_class_are_refused(y):
+def test_targets_that_are_not_classes_are_refused(y):
     refused(network(), X, y, words="targets")
 
 
-def test_a_class_too_many_in_the_last_batch_is_refused_before_the_first():
+def test_an_unknown_class_in_the_last_batch_is_refused_before_the_first():
     y = np.arange(12) % 3
     y[-1] = 3
     refused(network(3), X, y, batch_size=4, shuffle=False, words="0 to 2, received 3 in sample 11")
 
 
 @pytest.mark.parametrize("name", ["batch_size", "shuffle", "seed", "sample_weight", "y"])
-def test_what_a_loader_decides_itself_is_refused_next_to_it(name):
+def test_arguments_that_a_loader_decides_are_refused_next_to_it(name):
     value = {"batch_size": 8, "shuffle": True, "seed": 3, "sample_weight": np.ones(8), "y": Y[:8]}[name]
     refused(image_network(), images(), **{name: value}, words=f"no {name} next to a loader")
     refused(network(), [(X, Y)], **{name: value}, words=f"no {name} next to an iterable")
@@ -188,7 +188,7 @@ def test_an_unknown_verbose_is_refused(verbose):
         model.predict(X, verbose=verbose)
 
 
-def test_a_generator_that_cannot_last_is_refused():
+def test_a_generator_that_is_too_short_is_refused():
     words = "a generator, which ends after one. Give steps_per_epoch, or an object that can be iterated again"
     refused(network(), iter([(X, Y)] * 4), epochs=2, words=words)
     refused(network(), X, Y, epochs=2, validation_data=iter([(X, Y)] * 4), words="validation_steps")
@@ -221,8 +221,8 @@ def test_validation_data_that_cannot_be_evaluated_is_refused(validation, words):
     refused(network(), X, Y, validation_data=validation, words=words)
 
 
-def test_the_last_part_of_arrays_is_split_off_as_keras_does():
-    """By hand: of 12 samples, 0.3 leaves floor(12 * 0.7) = 8 to train on."""
+def test_validation_split_takes_the_last_samples_as_in_keras():
+    """By hand: of 12 samples, a split of 0.3 leaves floor(12 * 0.7) = 8 for training."""
     split, by_hand = network(metrics=["accuracy"]), network(metrics=["accuracy"])
     weight = np.arange(1.0, 13)
     one = split.fit(X, Y, 4, 2, validation_split=0.3, sample_weight=weight, verbose=0)
@@ -232,13 +232,13 @@ def test_the_last_part_of_arrays_is_split_off_as_keras_does():
     assert ArrayBatches(X, Y).split(4)[0].samples == 8
 
 
-def test_no_part_is_split_off_a_loader():
+def test_validation_split_is_refused_for_a_loader():
     refused(image_network(), images(), validation_split=0.5, words="validation_split: expected arrays")
     refused(network(), [(X, Y)], validation_split=0.5, words="validation_split: expected arrays")
 
 
 # --------------------------------------------------------------------- class names, preprocessing
-def test_a_loader_hands_its_class_names_and_preprocessing_to_the_model():
+def test_fit_sets_class_names_and_preprocessing_of_a_loader_on_the_model():
     model, preprocessing = image_network(), data.Preprocessing(4, 4, draft=2)
     model.fit(images(preprocessing=preprocessing), verbose=0)
     assert model.class_names == ["cat", "dog"]
@@ -256,13 +256,13 @@ def test_other_class_names_are_refused():
     refused(image_network(), images(), validation_data=images(("cat", "cow")), words=words)
 
 
-def test_names_that_the_outputs_cannot_have_are_refused():
+def test_class_names_that_do_not_fit_the_outputs_are_refused():
     model = mc.Sequential([mc.Flatten(), mc.Dense(3), mc.Softmax()], kernels="reference").build((4, 4, 3))
     model.compile("sgd", "sparse_categorical_crossentropy")
     refused(model, images(), words="class_names: expected 3")
 
 
-def test_other_preprocessing_is_refused_but_for_the_size():
+def test_other_preprocessing_is_refused_except_for_the_size():
     model = image_network()
     model.preprocessing = {"height": 64, "width": 64, "resample": "bilinear", "draft": 2}
     refused(
@@ -275,7 +275,7 @@ def test_other_preprocessing_is_refused_but_for_the_size():
 
 # ---------------------------------------------------------------------------------- class weights
 @pytest.mark.parametrize("weights", [{"dog": 2.0}, {0: 1.0, 2: 2.0}, {-1: 2.0}, {0.5: 2.0}, {None: 1.0}])
-def test_weights_of_unknown_classes_are_refused(weights):
+def test_class_weights_of_unknown_classes_are_refused(weights):
     model = network()
     model.class_names = ["cat", "dog"]
     refused(model, X, Y, class_weight=weights, words="from 0 to 1 .0 is cat, 1 is dog., received")
@@ -285,11 +285,11 @@ def test_weights_of_unknown_classes_are_refused(weights):
 @pytest.mark.parametrize(
     "weights", ["equal", {0: "a"}, {0: None}, {0: -1.0}, {0: np.nan}, [1.0], np.ones(3), 2.0]
 )
-def test_weights_that_are_no_weights_are_refused(weights):
+def test_invalid_class_weights_are_refused(weights):
     refused(network(), X, Y, class_weight=weights, words="class_weight")
 
 
-def test_balanced_weights_need_all_labels():
+def test_balanced_class_weights_need_all_labels():
     refused(network(), [(X, Y)], class_weight="balanced", words="class_weight: expected arrays or a loader")
 
 
@@ -306,7 +306,7 @@ def test_a_metric_that_cannot_be_computed_is_refused():
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3, 5])
-def test_metrics_are_tried_on_targets_of_every_class(outputs):
+def test_metrics_are_tried_on_targets_with_every_class(outputs):
     seen = {}
 
     def look(target, prediction):
@@ -334,7 +334,7 @@ def test_metrics_are_tried_on_targets_of_every_class(outputs):
         (3, "callbacks"),
     ],
 )
-def test_what_is_no_callback_is_refused(callbacks, words):
+def test_objects_that_are_not_callbacks_are_refused(callbacks, words):
     model = network()
     before = snapshot(model)
     with pytest.raises(mc.ArgumentError, match=words):
@@ -342,7 +342,7 @@ def test_what_is_no_callback_is_refused(callbacks, words):
     assert snapshot(model) == before
 
 
-def test_a_callback_that_cannot_work_in_the_run_is_refused(tmp_path):
+def test_a_callback_that_cannot_work_in_this_run_is_refused(tmp_path):
     class Misspelt(mc.Callback):
         def on_epoch_finish(self, epoch):
             """Would never be called."""
@@ -369,7 +369,7 @@ def test_a_callback_that_cannot_work_in_the_run_is_refused(tmp_path):
         model.fit(X, Y, callbacks=[mc.ReduceLROnPlateau("loss")], verbose=0)
 
 
-def test_callbacks_are_checked_before_class_names_are_adopted_and_before_a_model_is_built():
+def test_callbacks_are_checked_before_the_model_changes():
     model = mc.Sequential([mc.Flatten(), mc.Dense(1), mc.Sigmoid()], kernels="reference")
     model.compile("sgd")
     with pytest.raises(mc.ArgumentError, match="monitor"):
@@ -385,7 +385,7 @@ def test_callbacks_are_checked_before_class_names_are_adopted_and_before_a_model
     assert seen == [((4, 4, 3), ["loss", "learning_rate"])]
 
 
-def test_no_callback_and_one_are_taken():
+def test_callbacks_may_be_none_or_a_single_callback():
     model, begun = network(), []
 
     class One(mc.Callback):
@@ -398,7 +398,7 @@ def test_no_callback_and_one_are_taken():
 
 
 # ---------------------------------------------------------------------------------------- the model
-def test_a_model_that_is_not_built_is_built_for_its_samples():
+def test_fit_builds_a_model_for_its_samples():
     for x, y in ((X, Y), ([(X[:6], Y[:6]), (X[6:], Y[6:])], None)):
         model = network(built=False)
         model.fit(x, y, verbose=0)
@@ -409,7 +409,7 @@ def test_a_model_that_is_not_built_is_built_for_its_samples():
     assert model.input_shape == (4, 4, 3) and model.class_names == ["cat", "dog"]
 
 
-def test_a_built_model_and_one_that_fit_builds_train_to_the_same_bits():
+def test_a_built_model_and_one_that_fit_builds_give_identical_results():
     built, unbuilt = (
         network(built=False, metrics=["accuracy"]).build((3,)),
         network(built=False, metrics=["accuracy"]),
@@ -417,7 +417,7 @@ def test_a_built_model_and_one_that_fit_builds_train_to_the_same_bits():
     assert built.fit(X, Y, 5, 2, verbose=0).history == unbuilt.fit(X, Y, 5, 2, verbose=0).history
 
 
-def test_a_refused_call_leaves_a_model_that_is_not_built():
+def test_a_refused_call_does_not_build_the_model():
     for settings in ({"epochs": 0}, {"class_weight": {7: 1.0}}, {"validation_data": (X[:, :2], Y)}):
         model = network(built=False)
         with pytest.raises((mc.ArgumentError, mc.ShapeError)):
@@ -453,7 +453,7 @@ def test_calls_in_the_wrong_order_are_refused():
         ((X, Y), "x and y as two arguments|samples of shape"),
     ],
 )
-def test_what_cannot_be_predicted_or_evaluated_is_refused(x, words):
+def test_invalid_data_for_predict_and_evaluate_is_refused(x, words):
     with pytest.raises((mc.ArgumentError, mc.ShapeError), match=words):
         network().predict(x)
     with pytest.raises((mc.ArgumentError, mc.ShapeError)):
@@ -461,7 +461,7 @@ def test_what_cannot_be_predicted_or_evaluated_is_refused(x, words):
 
 
 @pytest.mark.parametrize("steps", [0, 1.5, "2", 4])
-def test_steps_that_cannot_be_taken_are_refused(steps):
+def test_invalid_numbers_of_steps_are_refused(steps):
     for call in (
         lambda: network().evaluate(X, Y, 4, steps=steps),
         lambda: network().predict(X, 4, steps=steps),

@@ -1,4 +1,4 @@
-"""History and totals: plain numbers, weighted by samples, nothing kept that nobody needs."""
+"""Tests of History and Totals: Python numbers, weighted by samples, and no predictions kept without need."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ def mean_error(target, prediction):
     return np.abs(target - prediction).mean()  # float32, which json does not know
 
 
-def test_an_epochs_loss_is_weighted_by_samples():
+def test_the_loss_of_an_epoch_is_weighted_by_samples():
     totals = Totals({})
     totals.add(1.0, [0, 0, 0], np.zeros((3, 1)))
     totals.add(5.0, [0], np.zeros((1, 1)))
@@ -29,7 +29,7 @@ def test_metrics_are_computed_on_all_samples_at_once():
     assert totals.logs()["largest"] == 6.0
 
 
-def test_predictions_are_kept_only_where_a_metric_needs_them():
+def test_predictions_are_kept_only_if_a_metric_needs_them():
     with_metric, without = Totals({"mean": lambda target, prediction: 0.0}), Totals({})
     for totals in (with_metric, without):
         totals.add(1.0, np.zeros(2), np.zeros((2, 1)))
@@ -37,7 +37,7 @@ def test_predictions_are_kept_only_where_a_metric_needs_them():
     assert without.predictions == without.targets == []
 
 
-def test_a_state_brings_totals_and_history_back():
+def test_a_state_restores_totals_and_history():
     totals = Totals({"mean": lambda target, prediction: float(prediction.mean())})
     totals.add(2.0, np.zeros(2), np.array([1.0, 3.0]))
     other = Totals(totals.metrics)
@@ -51,7 +51,7 @@ def test_a_state_brings_totals_and_history_back():
     assert again.params == {"epochs": 9}
 
 
-def test_history_and_evaluation_are_plain_numbers():
+def test_history_and_evaluation_are_python_numbers():
     x, y = np.eye(4, dtype="float32"), np.arange(4.0, dtype="float32")
     model = mc.Sequential([mc.Dense(1)], kernels="reference").build((4,))
     model.compile("sgd", "mean_squared_error", [mean_error])
@@ -67,14 +67,14 @@ def test_history_and_evaluation_are_plain_numbers():
     assert pickle.loads(pickle.dumps(history)).history == history.history
 
 
-def test_a_readable_repr():
+def test_the_repr_shows_the_last_numbers():
     history = History()
     assert repr(history) == "History(0 epochs)"
     history.add(0, {"loss": 0.123456}, 1.0)
     assert repr(history) == "History(1 epochs: loss=0.1235)"
 
 
-def test_the_history_can_be_drawn(tmp_path):
+def test_the_history_can_be_plotted(tmp_path):
     history = History()
     for epoch in range(3):
         history.add(epoch, {"loss": 1.0 / (1 + epoch), "val_loss": 1.0, "learning_rate": 0.1}, 1.0)

@@ -1,4 +1,4 @@
-"""Inputs: what is taken for samples, what is refused in words, and how bytes become what a model expects."""
+"""Tests of input arrays: accepted and refused values, and the scaling of uint8 images."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def image_model(preprocessing=SIZE):
         ([np.ma.masked_array([1.0]), np.ma.masked_array([1.0])], "a masked array"),
     ],
 )
-def test_what_is_no_array_is_refused_in_words(value, words):
+def test_values_that_are_not_arrays_are_refused(value, words):
     with pytest.raises(mc.ArgumentError, match="^x: expected an array") as caught:
         as_array(value, "x")
     assert words in str(caught.value)
@@ -55,19 +55,19 @@ def test_what_is_no_array_is_refused_in_words(value, words):
         np.zeros(2, [("a", "f4")]),
     ],
 )
-def test_arrays_that_hold_no_numbers_are_refused_in_words(value):
+def test_arrays_without_numbers_are_refused(value):
     with pytest.raises(mc.ArgumentError, match="^x: expected numbers, received"):
         as_samples(value)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "float16", "float32", "float64"])
-def test_numbers_of_any_type_are_taken_as_they_are(dtype):
+def test_numbers_of_any_type_are_accepted_unchanged(dtype):
     value = np.ones((2, 3), dtype)
     assert as_samples(value) is value
     assert as_samples([[True, False]]).tolist() == [[1, 0]]
 
 
-def test_bytes_are_scaled_as_a_loader_scales_them():
+def test_uint8_images_are_scaled_as_in_a_loader():
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
     np.testing.assert_array_equal(as_input(image_model(), images), to_float(images))
     np.testing.assert_array_equal(as_input(image_model(), to_float(images)), to_float(images))
@@ -85,7 +85,7 @@ def test_bytes_are_scaled_as_a_loader_scales_them():
         (np.full((1, 4, 4, 3), 200.0), "floats up to 200. Divide by 255"),
     ],
 )
-def test_images_whose_range_is_not_known_are_refused_by_a_model_of_image_files(images, words):
+def test_a_model_with_preprocessing_refuses_images_of_unknown_range(images, words):
     model, y = image_model(), np.array([1])
     if images.dtype == bool:
         images = as_samples(images)  # as predict, fit and evaluate do
@@ -100,7 +100,7 @@ def test_images_whose_range_is_not_known_are_refused_by_a_model_of_image_files(i
             call()
 
 
-def test_images_out_of_range_in_the_last_batch_are_refused_before_the_first():
+def test_values_out_of_range_in_the_last_batch_are_refused_before_the_first():
     images = np.zeros((6, 4, 4, 3), "float32")
     images[-1] = 255
     model = image_model()
@@ -110,14 +110,14 @@ def test_images_out_of_range_in_the_last_batch_are_refused_before_the_first():
         model.fit(images, np.arange(6) % 2, batch_size=2, shuffle=False, verbose=0)
 
 
-def test_a_model_without_preprocessing_gets_its_inputs_as_they_are():
+def test_a_model_without_preprocessing_gets_its_inputs_unchanged():
     model = image_model(None)
     images = np.full((2, 4, 4, 3), 200, np.uint8)
     assert as_input(model, images) is images
     np.testing.assert_array_equal(model.predict(images), model.predict(images.astype("float32")))
 
 
-def test_fit_evaluate_and_predict_scale_bytes():
+def test_fit_evaluate_and_predict_scale_uint8_images():
     rng = np.random.default_rng(0)
     images, y = rng.integers(0, 256, (6, 4, 4, 3), np.uint8), np.arange(6) % 2
     byte_model, float_model = image_model(), image_model()
@@ -127,6 +127,6 @@ def test_fit_evaluate_and_predict_scale_bytes():
     assert byte_model.evaluate(images, y) == byte_model.evaluate(to_float(images), y)
 
 
-def test_a_batch_of_not_a_number_is_left_to_training_which_names_it():
+def test_nan_is_left_to_training_which_names_the_batch():
     images = np.full((1, 4, 4, 3), np.nan)
     assert as_input(image_model(), images) is images

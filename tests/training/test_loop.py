@@ -1,4 +1,4 @@
-"""The loop: against one written by hand; what an epoch reports, weights, continuing, stopping, losses not finite."""
+"""Tests of the training loop: compared with one written by hand; logs, weights, resuming, stopping, infinite losses."""
 
 import threading
 
@@ -8,7 +8,7 @@ import pytest
 import minicnn as mc
 from minicnn import data, networks
 
-# A float64 run of two_block on 32 images of noise, one class darker, seed 5, Adam; both kernel sets gave it.
+# The losses of two_block in float64 with seed 5 and Adam, on 32 images of noise, with one class darker.
 KNOWN_LOSSES = [
     0.692223997,
     0.695301334,
@@ -36,8 +36,8 @@ def problem(N=20, seed=0):
     return x, (x.sum(1) > 0).astype(int)
 
 
-def test_the_epoch_loss_is_weighted_by_samples_also_with_a_short_last_batch():
-    """With a rate too small to move the weights, the epoch's loss is that of the whole set."""
+def test_the_loss_of_an_epoch_is_weighted_by_samples():
+    """The rate is too small to change the weights, so the loss of the epoch is that of the whole set."""
     model, (x, y) = small_model(), problem(7)
     model.compile(mc.SGD(1e-30), metrics=["accuracy"])
     history = model.fit(x, y, epochs=1, batch_size=3, verbose=0)
@@ -56,7 +56,7 @@ def test_evaluate_does_not_depend_on_the_batch_size():
         )
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+def test_the_same_seed_gives_identical_results_and_another_does_not():
     runs = []
     for seed in (0, 0, 1):
         model, (x, y) = small_model(dropout=0.3), problem()
@@ -74,7 +74,7 @@ def softmax_model(loss="sparse_categorical_crossentropy", outputs=3):
 
 
 def by_hand(model, x, y, epochs, batch_size, seed=0, sample_weight=None, offset=0):
-    """The loop as one would write it: a fresh order each epoch, batches, steps; returns every batch's loss."""
+    """A training loop with a new order each epoch; returns the loss of every batch."""
     losses = []
     for epoch in range(offset, offset + epochs):
         order = np.arange(len(x))
@@ -92,7 +92,7 @@ def assert_same_weights(one, other):
 
 
 class Watch(mc.Callback):
-    """Every batch's loss, and the hooks in the order in which they are called."""
+    """Record the loss of every batch, and the hooks in the order in which they are called."""
 
     def __init__(self):
         self.losses, self.calls = [], []
@@ -115,7 +115,7 @@ class Watch(mc.Callback):
 
 
 # --------------------------------------------------------------------------------- the loop itself
-def test_fit_is_the_loop_that_one_would_write_by_hand():
+def test_fit_is_the_same_as_a_loop_written_by_hand():
     x, y = problem(11)
     fitted, stepped, watch = small_model(dropout=0.3), small_model(dropout=0.3), Watch()
     history = fitted.fit(x, y, 4, 3, seed=5, callbacks=[watch], verbose=0)
@@ -139,7 +139,7 @@ def test_the_third_and_fourth_argument_are_batch_size_and_epochs():
     assert named.history.params == {"epochs": 2, "steps": 3, "verbose": 0}
 
 
-def test_without_shuffling_samples_come_as_they_are():
+def test_without_shuffling_samples_keep_their_order():
     x, y = problem(9)
     fitted, stepped = small_model(), small_model()
     fitted.fit(x, y, 4, shuffle=False, verbose=0)
@@ -149,11 +149,11 @@ def test_without_shuffling_samples_come_as_they_are():
 
 
 # --------------------------------------------------------------------------------------- callbacks
-def test_hooks_are_called_in_keras_order_with_keras_arguments():
+def test_hooks_have_the_order_and_arguments_of_keras():
     calls = []
 
     class Keras(mc.Callback):
-        """Written as for Keras: `logs` everywhere, without a default here and there."""
+        """Written for Keras: every hook takes `logs`, some without a default."""
 
         def on_train_begin(self, logs):
             calls.append(("train begin", self.params["epochs"], self.model.stop_training))
@@ -189,7 +189,7 @@ def test_hooks_are_called_in_keras_order_with_keras_arguments():
     ]  # fmt: skip
 
 
-def test_hooks_may_leave_out_logs_and_be_functions():
+def test_hooks_may_leave_out_logs_and_may_be_functions():
     calls = []
 
     class Short(mc.Callback):
@@ -235,7 +235,7 @@ def test_callbacks_are_called_by_priority_then_in_the_order_of_the_list():
     assert calls == ["first", "a", "b", "c"] * 2
 
 
-def test_without_validation_there_is_a_test_begin_but_no_end():
+def test_without_validation_on_test_begin_is_called_but_not_on_test_end():
     calls = []
     hooks = {name: lambda logs, name=name: calls.append(name) for name in ("on_test_begin", "on_test_end")}
     model, (x, y) = small_model(), problem(8)
@@ -243,7 +243,7 @@ def test_without_validation_there_is_a_test_begin_but_no_end():
     assert calls == ["on_test_begin"] * 2
 
 
-def test_a_run_is_told_by_its_settings():
+def test_runs_with_other_settings_have_other_run_settings():
     settings = []
 
     class Look(mc.Callback):
@@ -257,7 +257,7 @@ def test_a_run_is_told_by_its_settings():
 
 
 # ------------------------------------------------------------------------------- successive calls
-def test_successive_calls_are_one_long_call():
+def test_several_calls_of_fit_are_the_same_as_one_long_call():
     x, y = problem()
     once, thrice, watch, watches = small_model(dropout=0.2), small_model(dropout=0.2), Watch(), Watch()
     once.fit(x, y, 6, epochs=4, callbacks=[watch], verbose=0)
@@ -269,7 +269,7 @@ def test_successive_calls_are_one_long_call():
     assert once.epochs_trained == thrice.epochs_trained == 4
 
 
-def test_augmentation_continues_too():
+def test_augmentation_continues_in_a_second_call():
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
     augmentation = data.Augmentation(horizontal_flip=True, rotation_range=20)
     results = []
@@ -288,7 +288,7 @@ def test_augmentation_continues_too():
     assert results[0] == results[1] and len(set(results[0])) == 4
 
 
-def test_initial_epoch_numbers_the_epochs_and_says_which_orders_are_next():
+def test_initial_epoch_sets_the_numbers_and_the_orders_of_the_epochs():
     x, y = problem()
     whole, resumed, watch = small_model(), small_model(), Watch()
     whole.fit(x, y, 6, epochs=5, callbacks=[watch], verbose=0)
@@ -315,7 +315,7 @@ def test_the_line_of_an_epoch_has_its_number(capsys):
     ]
 
 
-def test_compile_begins_to_count_anew():
+def test_compile_resets_the_count_of_epochs():
     model, (x, y) = small_model(), problem()
     model.fit(x, y, epochs=2, verbose=0)
     assert model.epochs_trained == 2
@@ -324,7 +324,7 @@ def test_compile_begins_to_count_anew():
 
 
 # ---------------------------------------------------------------------------- steps and validation
-def test_epochs_of_so_many_steps_continue_where_the_last_one_ended():
+def test_epochs_of_steps_continue_where_the_last_one_ended():
     x, y = problem(10)
     stepped, whole, watch = small_model(), small_model(), Watch()
     history = stepped.fit(x, y, 4, 3, steps_per_epoch=2, callbacks=[watch], verbose=0)
@@ -352,7 +352,7 @@ def test_any_iterable_of_batches_can_be_trained_on():
         )
 
 
-def test_a_generator_that_ends_too_early_is_told_and_what_was_trained_is_kept():
+def test_a_generator_that_ends_too_early_is_an_error_and_keeps_the_training():
     x, y = problem(4)
     model, stepped = small_model(), small_model()
     with pytest.raises(mc.ArgumentError, match="ended before. Give fewer steps or epochs"):
@@ -363,7 +363,7 @@ def test_a_generator_that_ends_too_early_is_told_and_what_was_trained_is_kept():
     assert len(model.history.epoch) == 1
 
 
-def test_a_batch_of_an_iterable_that_does_not_fit_is_named():
+def test_the_error_for_a_batch_of_an_iterable_names_it():
     x, y = problem(4)
     model = small_model()
     with pytest.raises(mc.ShapeError, match="^epoch 1, batch 2 .of the iterable that was given.: "):
@@ -372,7 +372,7 @@ def test_a_batch_of_an_iterable_that_does_not_fit_is_named():
         model.fit(iter([(x, y), (x, y + 7)]), verbose=0)
 
 
-def test_an_iterable_that_is_empty_the_second_time_is_told():
+def test_an_iterable_that_is_empty_in_the_second_pass_is_an_error():
     class Once:
         def __init__(self):
             self.batches = [problem(4)]
@@ -388,7 +388,7 @@ def test_an_iterable_that_is_empty_the_second_time_is_told():
 @pytest.mark.parametrize(
     ("frequency", "validated"), [(1, [0, 1, 2, 3]), (2, [1, 3]), (3, [2]), ([1, 4], [0, 3]), (9, [])]
 )
-def test_validation_every_so_many_epochs(frequency, validated):
+def test_validation_freq_selects_the_validated_epochs(frequency, validated):
     model, (x, y) = small_model(), problem()
     seen = []
 
@@ -404,7 +404,7 @@ def test_validation_every_so_many_epochs(frequency, validated):
     assert len(history.get("val_loss", [])) == len(validated)
 
 
-def test_validation_and_evaluation_of_some_batches():
+def test_validation_and_evaluation_on_some_batches():
     model, (x, y) = small_model(), problem(10)
     model.compile(mc.SGD(1e-30), metrics=["accuracy"])
     some = model.evaluate(x[:8], y[:8])
@@ -430,7 +430,7 @@ def test_callbacks_know_the_names_of_all_logs():
     assert names[1] == (["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"],) * 2
 
 
-def test_a_model_that_fit_builds_has_the_names_of_its_metrics():
+def test_a_model_that_fit_builds_has_all_log_names():
     (x, y), watch = problem(), Watch()
     model = mc.Sequential([mc.Dense(1), mc.Sigmoid()])
     model.compile("sgd", metrics=["accuracy"])
@@ -439,7 +439,7 @@ def test_a_model_that_fit_builds_has_the_names_of_its_metrics():
     assert watch.run.model is watch.model is model
 
 
-def test_the_metric_that_the_user_gave_is_called_also_for_a_model_that_fit_builds():
+def test_the_metric_object_of_the_user_is_called_for_a_model_that_fit_builds():
     class Count:
         calls = 0
 
@@ -471,7 +471,7 @@ def test_class_weights_are_sample_weights():
 )
 @pytest.mark.parametrize("form", ["numbers", "column", "rows", "iterable"])
 def test_class_weights_of_three_classes_in_every_form(weights, form):
-    """The oracle: the same weights given per sample; "balanced" is N / (K * count), by hand."""
+    """The oracle has the same weights per sample; "balanced" is N / (K * count), computed by hand."""
     x, labels = problem(12)[0], np.array([0] * 7 + [1] * 3 + [2] * 2)
     table = (
         np.array([12 / (3 * n) for n in (7, 3, 2)]) if isinstance(weights, str) else np.array([2.0, 1.0, 0.5])
@@ -541,7 +541,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_batch(tmp_path):
     assert any((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
 
 
-def test_a_rate_far_too_high_is_told_apart_from_bad_data():
+def test_a_rate_that_is_too_high_gets_another_message_than_bad_data():
     x, y = problem()
     model = mc.Sequential([mc.Dense(1)]).build((3,))
     model.compile(mc.SGD(1e30), "mean_squared_error", [])
@@ -552,8 +552,8 @@ def test_a_rate_far_too_high_is_told_apart_from_bad_data():
         model.fit(x, y, epochs=9, verbose=0)
 
 
-def test_the_weights_are_those_before_a_batch_that_is_not_finite():
-    """Batch by batch by hand up to the one before; moving statistics too."""
+def test_after_a_batch_that_is_not_finite_the_weights_are_those_before_it():
+    """The oracle is trained by hand up to the batch before; moving statistics are compared, too."""
     x, y = problem(12)
     x[9] = np.inf
 
@@ -574,7 +574,7 @@ def test_the_weights_are_those_before_a_batch_that_is_not_finite():
     assert_same_weights(stopped, oracle)
 
 
-def test_a_gradient_that_is_not_finite_names_its_parameter():
+def test_the_error_for_a_gradient_that_is_not_finite_names_the_parameter():
     model = mc.Sequential([mc.Dense(1, use_bias=False), mc.Dense(1)], kernels="reference").build((1,))
     model.compile(mc.SGD(0.1), "mean_squared_error")
     model.set_weights([[[1e-30]], [[1e30]], [0.0]])
@@ -592,7 +592,7 @@ def test_a_gradient_that_is_not_finite_names_its_parameter():
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_weights_whose_product_is_infinite_are_refused_with_the_batch():
+def test_an_infinite_product_of_weights_is_refused_with_the_batch():
     x, y = problem(4)
     with np.errstate(over="ignore"), pytest.raises(mc.ArgumentError, match="^epoch 1, batch 1 .*weight"):
         small_model().fit(x, y, class_weight={0: 1e200, 1: 1e200}, sample_weight=np.full(4, 1e200), verbose=0)
@@ -602,8 +602,8 @@ def test_weights_whose_product_is_infinite_are_refused_with_the_batch():
 @pytest.mark.parametrize(
     ("hook", "batches"), [("on_epoch_begin", 5), ("on_batch_end", 6), ("on_epoch_end", 8)]
 )
-def test_training_ends_with_the_batch_in_which_it_is_stopped(hook, batches):
-    """As in Keras: the epoch's validation and on_epoch_end still follow.  An epoch has four batches."""
+def test_stop_training_ends_training_after_the_current_batch(hook, batches):
+    """As in Keras, the epoch's validation and on_epoch_end still follow.  An epoch has four batches."""
     watch, (x, y), model = Watch(), problem(16), small_model()
 
     class Stop(mc.Callback):
@@ -625,7 +625,7 @@ def test_training_ends_with_the_batch_in_which_it_is_stopped(hook, batches):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_callbacks_end_and_history_stays_when_training_is_interrupted(error):
+def test_interrupted_training_ends_all_callbacks_and_keeps_the_history(error):
     ended = []
 
     class Interrupt(mc.Callback):
@@ -648,7 +648,7 @@ def test_callbacks_end_and_history_stays_when_training_is_interrupted(error):
     model.fit(x, y, verbose=0)  # the model can be trained again
 
 
-def test_a_callback_that_never_began_does_not_end():
+def test_on_train_end_is_called_only_after_on_train_begin():
     ended = []
 
     class Fine(mc.Callback):
@@ -668,8 +668,8 @@ def test_a_callback_that_never_began_does_not_end():
     assert ended == ["fine"]
 
 
-def test_a_run_takes_up_its_state_where_it_was():
-    """What a checkpoint does: the state of a run, its model and its batches so far, put into another run."""
+def test_a_run_continues_from_a_state():
+    """As a checkpoint does: the states of a run and its model are set on another run."""
     x, y = problem(12)
     taken = {}
 
@@ -684,7 +684,7 @@ def test_a_run_takes_up_its_state_where_it_was():
             assert self.model.epochs_trained == 2 and self.run.batch == 1
 
     whole, resumed, watch = small_model(dropout=0.2), small_model(dropout=0.2), Watch()
-    whole.fit(x, y, 4, 1, verbose=0)  # so that the orders of the run do not begin with the first
+    whole.fit(x, y, 4, 1, verbose=0)  # so that the orders of the run do not start with the first one
     history = whole.fit(x, y, 4, 3, callbacks=[Take()], verbose=0)
     assert taken["run"]["offset"] == 1
     again = resumed.fit(x, y, 4, 3, callbacks=[Put(), watch], verbose=0)
@@ -695,7 +695,7 @@ def test_a_run_takes_up_its_state_where_it_was():
 
 
 # ---------------------------------------------------------------------------------------- threads
-def test_a_second_thread_is_refused_while_fit_is_under_way_and_may_predict():
+def test_during_fit_a_second_thread_may_predict_but_not_train():
     model, (x, y) = small_model(), problem()
     training, done, found = threading.Event(), threading.Event(), []
 
@@ -725,7 +725,7 @@ def test_a_second_thread_is_refused_while_fit_is_under_way_and_may_predict():
 
 # --------------------------------------------------------------------------------------- reporting
 @pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (2, 2), ("auto", 2)])
-def test_a_line_per_epoch_where_there_is_no_terminal(verbose, lines, capsys):
+def test_without_a_terminal_there_is_a_line_per_epoch(verbose, lines, capsys):
     model, (x, y) = small_model(), problem()
     model.fit(x, y, validation_data=(x, y), epochs=2, verbose=verbose)
     out, err = capsys.readouterr()
@@ -734,7 +734,7 @@ def test_a_line_per_epoch_where_there_is_no_terminal(verbose, lines, capsys):
         assert out.startswith("Epoch 1/2 - ") and "val_accuracy: " in out and " ± " in out
 
 
-def test_metrics_by_name_and_one_number_each():
+def test_metrics_by_name_are_one_number_each():
     model, (x, y) = small_model(), problem()
     model.compile(metrics=["precision", "recall", "f1_score", "log_loss"])
     logs, prediction = model.evaluate(x, y), model.predict(x)
@@ -768,14 +768,14 @@ def test_evaluate_and_predict_can_show_their_progress(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_predict_takes_arrays_loaders_and_iterables():
+def test_predict_accepts_arrays_and_iterables():
     model, (x, y) = small_model(), problem()
     wanted = model.predict(x)
     for dataset in (x.tolist(), [(x[:5], y[:5]), (x[5:], y[5:])], iter([x[:5], x[5:]])):
         np.testing.assert_allclose(model.predict(dataset), wanted, rtol=1e-6)
 
 
-def test_ctrl_c_at_the_end_of_an_epoch_waits_for_all_callbacks():
+def test_ctrl_c_at_the_end_of_an_epoch_is_delayed_until_all_callbacks_are_done():
     import signal
 
     class Press(mc.Callback):

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, a line per epoch elsewhere, and nothing that could end training."""
+"""Tests of progress: a bar on a terminal, lines elsewhere, and no stream that can end training."""
 
 import io
 import sys
@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
 
 
 class Bare:
-    """What a notebook or a log sometimes puts in a stream's place: it can write, and nothing else."""
+    """A stream that can only write, as notebooks and logs sometimes use."""
 
     def __init__(self):
         self.text = ""
@@ -43,7 +43,7 @@ class Refusing(io.StringIO):
         raise BrokenPipeError
 
 
-def test_verbose_means_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch):
+def test_verbose_auto_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch):
     assert [progress.check_verbose(verbose) for verbose in (0, 1, 2, np.int64(2), True)] == [0, 1, 2, 2, 1]
     for stream, verbose in ((Terminal(), 1), (io.StringIO(), 2), (None, 2), (Bare(), 2), (Closed(), 2)):
         monkeypatch.setattr(sys, "stderr", stream)
@@ -51,14 +51,14 @@ def test_verbose_means_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch):
 
 
 @pytest.mark.parametrize("verbose", [3, -1, "on", None, 1.0, [1], np.array([1, 2])])
-def test_another_verbose_is_refused(verbose):
+def test_an_invalid_verbose_is_refused(verbose):
     with pytest.raises(mc.ArgumentError, match='^verbose: expected "auto", 0'):
         progress.check_verbose(verbose)
 
 
 @pytest.mark.parametrize("verbose", ["auto", 1, 2])
 @pytest.mark.parametrize("stream", [lambda: None, Bare, Closed, Refusing])
-def test_a_stream_that_cannot_be_written_does_not_end_training(monkeypatch, stream, verbose):
+def test_a_stream_that_cannot_be_written_to_does_not_end_training(monkeypatch, stream, verbose):
     out, err = stream(), stream()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", out)
@@ -70,7 +70,7 @@ def test_a_stream_that_cannot_be_written_does_not_end_training(monkeypatch, stre
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp866", "iso8859-2", "utf-8"])
-def test_the_error_of_an_accuracy_is_shown_in_characters_that_the_stream_has(monkeypatch, encoding):
+def test_the_standard_error_is_printed_in_any_encoding(monkeypatch, encoding):
     stream = io.TextIOWrapper(io.BytesIO(), encoding)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stream)

@@ -1,16 +1,17 @@
-"""One kernel at a time, on as many threads as `set_threads` says.
+"""Run one kernel at a time, on the number of threads that `set_threads` chose.
 
-Each kernel uses all cores, and numba's simplest thread pool ends the process when two enter: several Python
-threads may still predict at once, they take turns at the cores.  numba keeps its number of threads for each Python
-thread, so it is set here, where they all pass, and put back.
+A lock surrounds every kernel: each one uses all cores, and numba's simplest thread pool ends the process if two Python
+threads enter it.  So several Python threads may predict at once, but their kernels take turns.  numba stores its number
+of threads per Python thread; it is set here before each kernel and restored afterwards.  Called by `fast/__init__.py`,
+which wraps every kernel in `serialized`.
 
-The turns only cover this library's kernels.  If another thread runs a parallel numba loop of the user's own at the same
-time, numba's pool "workqueue" ends the process ("Concurrent access has been detected"); its pools "omp" and "tbb" do
-not.  NUMBA_THREADING_LAYER chooses the pool; numba picks omp by itself where there is one.
+The lock covers only this library's kernels.  If another thread runs the user's own parallel numba loop at the same
+time, numba's pool "workqueue" ends the process ("Concurrent access has been detected"); the pools "omp" and "tbb" do
+not.  NUMBA_THREADING_LAYER chooses the pool; numba takes omp by default where it is available.
 
-A process may be forked at any time, also while another thread predicts: the fork waits until no kernel runs, so that
-the child finds free locks and a resting pool.  GNU's OpenMP cannot be used in a child of a process that has used it,
-and would end the child; so there every kernel raises StateError.
+A process may be forked at any time, even while another thread predicts: the fork waits until no kernel runs, so that
+the child finds free locks and an idle pool.  GNU's OpenMP cannot be used in a child of a process that has used it: it
+would end the child.  There, every kernel raises StateError instead.
 """
 
 import functools
@@ -25,25 +26,26 @@ from numba.core.errors import TypingError
 
 from ...errors import ArgumentError, StateError
 from ...runtime.threads import get_threads
-from .memory import RECYCLER
+from .memory import BUFFER_POOL
 
-CORES = threading.Lock()
-LOCKS = CORES, global_compiler_lock, RECYCLER.lock  # in the order in which a thread may come to hold them
+KERNEL_LOCK = threading.Lock()
+# in the order in which a thread may acquire them
+LOCKS = (KERNEL_LOCK, global_compiler_lock, BUFFER_POOL.lock)
 
-_lost = False  # whether this is a child process in which numba's pool of threads cannot be used
+_pool_unusable = False  # whether this is a forked child in which numba's thread pool cannot be used
 
 
-def one_at_a_time(function: Callable) -> Callable:
-    """`function`, entered by one Python thread at a time."""
+def serialized(function: Callable) -> Callable:
+    """`function`, which then runs in only one Python thread at a time."""
 
     @functools.wraps(function)
-    def alone(*arguments, **options):
-        with CORES:
-            if _lost:
+    def wrapper(*arguments, **options):
+        with KERNEL_LOCK:
+            if _pool_unusable:
                 raise StateError(
                     function.__name__,
                     "a process whose parent has not used OpenMP",
-                    "a fork of one that has",
+                    "a fork of a process that has",
                     'Use multiprocessing.get_context("spawn") or NUMBA_THREADING_LAYER=workqueue.',
                 )
             wanted, before = get_threads(), None
@@ -52,7 +54,9 @@ def one_at_a_time(function: Callable) -> Callable:
                 numba.set_num_threads(wanted)
             try:
                 return function(*arguments, **options)
-            except TypingError as error:  # where it was compiled for these: later calls have nothing to check
+            except (
+                TypingError
+            ) as error:  # raised by the first call with these types; later calls need no check
                 found = ", ".join(str(array.dtype) for array in arguments if isinstance(array, np.ndarray))
                 expected = "arrays of one type, float32 or float64"
                 raise ArgumentError(
@@ -62,7 +66,7 @@ def one_at_a_time(function: Callable) -> Callable:
                 if before is not None:
                     numba.set_num_threads(before)
 
-    return alone
+    return wrapper
 
 
 def _before_fork():
@@ -76,17 +80,17 @@ def _after_fork():
 
 
 def _after_fork_in_child():
-    global _lost
+    global _pool_unusable
     _after_fork()
-    _lost = _lost or _pool_is_lost()
+    _pool_unusable = _pool_unusable or _is_pool_unusable()
 
 
-def _pool_is_lost():
-    """Whether the parent has used a pool that does not survive a fork: OpenMP as GNU makes it."""
+def _is_pool_unusable():
+    """Whether the parent has used a pool that does not survive a fork: GNU's OpenMP."""
     try:
         if numba.threading_layer() != "omp":
             return False
-    except ValueError:  # no pool was made yet
+    except ValueError:  # no pool exists yet
         return False
     from numba.np.ufunc import omppool
 

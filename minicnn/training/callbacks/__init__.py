@@ -1,9 +1,13 @@
-"""What happens between batches and epochs: stop early, keep the best, lower the rate, write a log.
+"""Callbacks: code that runs between batches and epochs, such as early stopping, saving models, and logging.
 
-`base.py` says what a callback is; read it first.  Those that follow one number are in `monitoring.py`.  Names, defaults
-and rules are Keras's, except that EarlyStopping restores the best weights whenever it was asked to, not only when it
-was the one that stopped.  Called by training/loop.py.  The callback that saves a whole run is in
-training/checkpoints.py, the one that averages weights in training/averaging.py.
+    base.py         the class Callback, and two callbacks that call functions     <- read first
+    monitoring.py   EarlyStopping, ModelCheckpoint and ReduceLROnPlateau, which follow one number
+    csv_logger.py   CSVLogger
+    calling.py      how loop.py calls a hook
+
+Names, defaults and rules are those of Keras, with one exception: if EarlyStopping has restore_best_weights, it restores
+the best weights however training ended.  Elsewhere: saving a whole run (training/checkpoints.py), averaging weights
+(training/ema.py) and progressive resizing (training/progressive_resizing.py).  Called by training/loop.py.
 """
 
 from .base import Callback, LambdaCallback, LearningRateScheduler

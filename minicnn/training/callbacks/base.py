@@ -1,6 +1,7 @@
-"""Callback, the base of all, and the two that only call functions.
+"""The base class Callback, and two callbacks that call functions: LambdaCallback and LearningRateScheduler.
 
-Write your own by subclassing `Callback`; set `self.model.stop_training = True` to end training.
+To write your own, subclass `Callback`.  Set `self.model.stop_training = True` to end training.  Callbacks that follow a
+number are in monitoring.py.  Called by training/loop.py, through calling.py.
 """
 
 import difflib
@@ -12,35 +13,32 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArgumentError, check_int, check_number
+from ...runtime.printing import say
 
 HOOKS = (
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end",
     "on_train_batch_begin", "on_train_batch_end", "on_test_begin", "on_test_end",
 )  # fmt: skip
-ELSEWHERE = (
-    "on_predict_begin",
-    "on_predict_end",
-    "on_predict_batch_begin",
-    "on_predict_batch_end",
-)  # never in fit
+# Hooks of Keras that `fit` never calls.
+ELSEWHERE = ("on_predict_begin", "on_predict_end", "on_predict_batch_begin", "on_predict_batch_end")
 
 
 class Callback:
-    """The base: every method does nothing.  `self.model` and `self.run` are set when training begins.
+    """The base class of all callbacks.  Its methods do nothing.  Training sets `self.model` and `self.run`.
 
-    The hooks are Keras's.  `logs` are the epoch's numbers by name: "loss", "val_accuracy", ...
+    The hooks are those of Keras.  `logs` are the epoch's numbers by name: "loss", "val_accuracy", ...
 
     Attributes
     ----------
     run : Run
-        Where training stands (training/loop.py).
+        The call of `fit` and its position (training/loop.py).
     priority : int
-        Callbacks are called in the order of this number, then in the order of the list.  What changes the model for
-        an epoch comes early (image sizes -20, averaged weights -10), a checkpoint of the whole run last (100).
+        Callbacks are called in the order of this number, then in the order of the list.  Callbacks that change the
+        model for an epoch come first (image sizes -20, averaged weights -10); a checkpoint of the run comes last (100).
     state_attributes : tuple of str, or dict from str to function
-        The attributes, set by `on_train_begin`, that an interrupted run needs to resume:
-        numbers, strings, arrays, and lists and dictionaries (keys: strings) of these.  A function of (value, model)
-        says whether what a checkpoint holds can be such a value.
+        The names of the attributes that a checkpoint saves.  `on_train_begin` sets them.  They are numbers, strings,
+        arrays, and lists and dictionaries (with string keys) of these.  The function of (value, model) checks a value
+        that was read from a checkpoint.
 
     Examples
     --------
@@ -58,9 +56,9 @@ class Callback:
     state_attributes: tuple[str, ...] | dict[str, Callable[[Any, Any], bool]] = ()
 
     def check(self, run: Any) -> None:
-        """Raise ArgumentError if the callback cannot work in this run; called before anything is changed.
+        """Raise ArgumentError if the callback cannot work in this run; called before training changes anything.
 
-        A method whose name begins with "on_" and that is no hook would never be called, so it is refused.
+        A method whose name begins with "on_" but is not a hook is refused, because it would never be called.
         """
         for name in dir(self):
             if name.startswith("on_") and name not in HOOKS + ELSEWHERE and callable(getattr(self, name)):
@@ -72,7 +70,7 @@ class Callback:
 
     @property
     def state(self) -> dict:
-        """What a checkpoint holds of this callback; when training is resumed it is set after `on_train_begin`."""
+        """The part of a checkpoint that belongs to this callback.  A resumed run sets it after `on_train_begin`."""
         return {name: getattr(self, name) for name in self.state_attributes}
 
     @state.setter
@@ -81,7 +79,7 @@ class Callback:
             setattr(self, name, state[name])
 
     def check_state(self, state: Any) -> None:
-        """Raise ArgumentError if this cannot be the state of such a callback; nothing is changed."""
+        """Raise ArgumentError if this cannot be the state of such a callback."""
         names = set(self.state_attributes)
         if not isinstance(state, dict) or state.keys() != names:
             raise ArgumentError(type(self).__name__, f"a state with {sorted(names)}", repr(state)[:80])
@@ -92,22 +90,22 @@ class Callback:
                 raise ArgumentError(where, "a value that it can have", repr(state[name])[:80])
 
     def get_config(self) -> dict:
-        """The class and the settings that the course of training depends on: a run is only resumed with the same."""
+        """The class and the settings that affect training; a run can only be resumed with the same ones."""
         return {"class": type(self).__name__}
 
     def set_model(self, model: Any) -> None:
-        """Keras's way to set `model`."""
+        """Set `model`, as in Keras."""
         self.model = model
 
     def set_params(self, params: dict) -> None:
-        """Keras's way to set `params`."""
+        """Set `params`, as in Keras."""
         self.params = params
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Before the first epoch, or before training is resumed."""
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Before an epoch; the first is 0.  Called again, before `state` is set, when training is resumed in it."""
+        """Before an epoch; the first is 0.  A run that is resumed within an epoch calls it again, then sets `state`."""
 
     def on_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Before a training step."""
@@ -124,7 +122,7 @@ class Callback:
         """Keras's name for `on_batch_end`."""
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        """After an epoch's training, before its validation; also where there is none."""
+        """After an epoch's training and before its validation; also called if there is no validation."""
 
     def on_test_end(self, logs: dict | None = None) -> None:
         """After an epoch's validation."""
@@ -136,7 +134,7 @@ class Callback:
         """After the last epoch, also when Ctrl-C or an error ended training."""
 
     def __getstate__(self) -> dict:
-        """All but the model and the run, which a copy does not need."""
+        """Everything except the model and the run, which a copy does not need."""
         return {name: value for name, value in self.__dict__.items() if name not in ("model", "run")}
 
     def __repr__(self) -> str:
@@ -150,12 +148,12 @@ class LambdaCallback(Callback):
     Parameters
     ----------
     on_epoch_begin, on_epoch_end, on_train_begin, ... : functions, by the name of the hook
-        They take what the hook takes: (epoch, logs), (batch, logs) or (logs), or only the first of these.
+        They take the arguments of the hook: (epoch, logs), (batch, logs) or (logs), or only the first of these.
 
     Raises
     ------
     ArgumentError
-        For a name that is no hook, or a value that is no function.
+        For a name that is not a hook, or a value that is not a function.
 
     Examples
     --------
@@ -171,7 +169,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable | None = None,
         on_train_batch_begin: Callable | None = None,
         on_train_batch_end: Callable | None = None,
-        **hooks: Callable,
+        **hooks: Callable | None,
     ):
         hooks |= {
             "on_epoch_begin": on_epoch_begin, "on_epoch_end": on_epoch_end, "on_train_begin": on_train_begin,
@@ -193,7 +191,7 @@ class LambdaCallback(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """Set the learning rate of each epoch by a function.
+    """Set the learning rate of each epoch with a function.
 
     Parameters
     ----------
@@ -204,7 +202,7 @@ class LearningRateScheduler(Callback):
     Raises
     ------
     ArgumentError
-        If it is no function, returns no rate, or the optimizer has a schedule already.
+        If `schedule` is not a function or returns no rate, or if the optimizer already has a schedule.
 
     Examples
     --------
@@ -230,7 +228,7 @@ class LearningRateScheduler(Callback):
         rate = self.schedule(epoch, optimizer.learning_rate) if self._takes_rate else self.schedule(epoch)
         optimizer.learning_rate = check_number(rate, f"LearningRateScheduler, epoch {epoch}", above=0)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.4g}", flush=True)
+            say(f"Epoch {epoch + 1}: learning rate {optimizer.learning_rate:.4g}")
 
 
 def need_fixed_rate(where: str, run: Any) -> None:
@@ -240,7 +238,7 @@ def need_fixed_rate(where: str, run: Any) -> None:
 
 
 def call(callback: Callback, hook: str, *arguments: Any) -> None:
-    """Call a hook with as many of the arguments as it takes: `logs` may be left out of its definition.
+    """Call a hook with as many of the arguments as it takes; its definition may leave out `logs`.
 
     Examples
     --------
@@ -254,7 +252,7 @@ def call(callback: Callback, hook: str, *arguments: Any) -> None:
 
 @lru_cache(maxsize=1024)
 def _count(function, bound):
-    """How many arguments a hook takes by place; None for any number, or where that is not known."""
+    """The number of positional arguments that a hook takes; None if it takes any number or is not known."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -266,7 +264,7 @@ def _count(function, bound):
     return sum(kind in by_place for kind in kinds) - bound
 
 
-# ------------------------------------------------------------- what a state may hold, (value, model) -> bool
+# ------------------------------------------------------------- checks of a state's values, (value, model) -> bool
 def is_count(value: Any, model: Any = None) -> bool:
     """A whole number of at least 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
@@ -278,7 +276,7 @@ def is_count_or_none(value: Any, model: Any = None) -> bool:
 
 
 def is_number(value: Any, model: Any = None) -> bool:
-    """A number, also an infinite one, but not NaN."""
+    """A number; infinity is allowed, NaN is not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 

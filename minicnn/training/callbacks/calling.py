@@ -1,4 +1,7 @@
-"""How loop.py calls a callback's hooks: with the arguments they take, and not cut off by Ctrl-C."""
+"""Call the hooks of callbacks with the arguments that they take, and delay Ctrl-C until an epoch's hooks are done.
+
+Called by training/loop.py.  The hooks themselves are described in base.py.
+"""
 
 import inspect
 import signal
@@ -10,7 +13,7 @@ from typing import Any
 
 
 def call_hook(callback: Any, hook: str, *arguments: Any) -> None:
-    """Call a hook; the last argument, `logs`, is left out where the hook does not take it.
+    """Call a hook; the last argument, `logs`, is left out if the hook does not take it.
 
     Examples
     --------
@@ -26,21 +29,22 @@ def call_hook(callback: Any, hook: str, *arguments: Any) -> None:
 
 @lru_cache(maxsize=1024)
 def _takes(function: Callable, count: int) -> bool:
-    """Whether a function takes so many arguments; looked up once, because hooks are called for every batch."""
+    """Whether a function takes `count` arguments; cached, because hooks are called for every batch."""
     try:
         inspect.signature(function).bind(*range(count))
     except TypeError:
         return False
-    except ValueError:  # a function of another language, which does not say
+    except ValueError:  # a function in another language, whose arguments are not known
         return True
     return True
 
 
 @contextmanager
 def finishing() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the block, so that what callbacks save of an epoch belongs together.
+    """Delay Ctrl-C to the end of the block, so that all callbacks save the same epoch.
 
-    A second Ctrl-C does not wait.  Only in the main thread, and only where Ctrl-C raises KeyboardInterrupt, as usual.
+    A second Ctrl-C takes effect at once.  This works only in the main thread, and only if Ctrl-C raises
+    KeyboardInterrupt, as it does by default.
     """
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not usual or threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,7 @@
-"""CSVLogger: the numbers of every epoch in a file that a spreadsheet can open."""
+"""CSVLogger: write the numbers of every epoch to a CSV file, which a spreadsheet can open.
+
+Called by training/loop.py, like all callbacks (base.py).  The numbers in memory are in training/history.py.
+"""
 
 import csv
 import io
@@ -11,24 +14,24 @@ from .base import Callback
 
 
 class CSVLogger(Callback):
-    """Write one row per epoch; at every moment the file has all epochs that have ended, and no torn row.
+    """Write one row per epoch.  The file is replaced as a whole after each epoch, so it never has a partial row.
 
-    A run that is resumed continues after the rows of its checkpoint.  A number that appears in a later epoch gets a
-    column of its own; where an epoch lacks a number, the cell is empty.
+    A resumed run continues after the rows of its checkpoint.  A number that first appears in a later epoch adds a
+    column; the cell of an epoch that lacks a number is empty.
 
     Parameters
     ----------
     filename : str or Path
-        Overwritten when the first epoch ends, unless `append`.
+        The file, which is overwritten when the first epoch ends, unless `append`.
     separator : str
         One character.
     append : bool
-        Keep the rows that the file has.
+        Keep the existing rows of the file.
 
     Raises
     ------
     ArgumentError
-        For a path that is none, or a separator that is not one character.
+        For an invalid path, or a separator that is not one character; in `fit`, if no file can be written at the path.
     """
 
     state_attributes = {"rows": lambda value, model: _are_rows(value)}
@@ -42,8 +45,7 @@ class CSVLogger(Callback):
 
     def check(self, run: Any) -> None:
         super().check(run)
-        if self.path.is_dir():
-            raise ArgumentError("CSVLogger filename", "the path of a file", f"the folder {self.path}")
+        files.check_target(self.path)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.rows = []
@@ -51,18 +53,18 @@ class CSVLogger(Callback):
             with self.path.open(newline="", encoding="utf-8") as file:
                 self.rows = [dict(row) for row in csv.DictReader(file, delimiter=self.separator)]
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.rows.append({"epoch": epoch} | {name: _cell(value) for name, value in logs.items()})
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, columns, restval="", delimiter=self.separator)
         writer.writeheader()
         writer.writerows(self.rows)
-        files.replace(self.path, text.getvalue().encode(errors="replace"))
+        files.atomic_write(self.path, text.getvalue().encode(errors="replace"))
 
 
 def _cell(value):
-    """A number in full, a word as it is."""
+    """A number with all its digits; a string unchanged."""
     try:
         return repr(float(value))
     except (TypeError, ValueError):

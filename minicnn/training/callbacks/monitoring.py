@@ -1,4 +1,8 @@
-"""Callbacks that follow one number of the logs: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau."""
+"""Callbacks that follow one number of the logs: EarlyStopping, ModelCheckpoint and ReduceLROnPlateau.
+
+`Monitor` decides whether the number improves; the three classes act on it.  A whole run, which can be resumed, is saved
+in training/checkpoints.py.  Called by training/loop.py, like all callbacks (base.py).
+"""
 
 import math
 import string
@@ -6,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ArgumentError, check_bool, check_int, check_number, check_word
+from ...runtime.printing import say
 from ...saving import files
 from .base import (
     Callback,
@@ -16,7 +21,7 @@ from .base import (
     need_fixed_rate,
 )  # fmt: skip
 
-# The numbers of the library by whether more or less of them is better.
+# The library's own numbers: those to maximize, and those to minimize.
 RISING = {"accuracy", "acc", "auc", "precision", "recall", "f1_score", "top_5_accuracy"}
 FALLING = {"loss", "log_loss", "mean_squared_error", "mse", "mean_absolute_error", "mae", "learning_rate"}
 
@@ -27,18 +32,18 @@ class Monitor:
     Parameters
     ----------
     name : str
-        A name of the logs, for example ``"val_loss"``.
+        A name in the logs, for example ``"val_loss"``.
     min_delta : float
-        Changes up to this do not count.
+        The number must improve by more than this.
     mode : "auto", "min" or "max"
         "auto" knows the loss and the library's own metrics; a metric of your own needs "min" or "max".
     baseline : float, optional
-        What must be improved on first.
+        The value that the first improvement must exceed (or, for "min", be below).
 
     Raises
     ------
     ArgumentError
-        For a mode that is none of these, or "auto" for a number that is not known.
+        For another mode, or for "auto" if the number is not known.
 
     Notes
     -----
@@ -67,7 +72,7 @@ class Monitor:
         self.best = -self.sign * math.inf if baseline is None else check_number(baseline, "baseline")
 
     def improves(self, logs: dict) -> bool:
-        """Whether this epoch is the best so far; if so it is remembered."""
+        """Whether this epoch is the best so far; if so, update `best`."""
         if self.name not in logs:
             raise ArgumentError(
                 "monitor", "one of " + ", ".join(logs), repr(self.name),
@@ -79,12 +84,12 @@ class Monitor:
         return better
 
     def is_better(self, value: float, reference: float) -> bool:
-        """Whether a value improves on another by more than `min_delta`."""
+        """Whether a value is better than another by more than `min_delta`."""
         return bool(self.sign * value - self.min_delta > self.sign * reference)
 
 
 class MonitorCallback(Callback):
-    """The base of those that follow one number; it starts anew with each `fit`."""
+    """The base class of callbacks that follow one number.  Each `fit` starts again from the beginning."""
 
     state_attributes = {"best": is_number}
 
@@ -107,17 +112,17 @@ class MonitorCallback(Callback):
         self.monitor = Monitor(*self._settings)
 
     def has_number(self, logs: dict) -> bool:
-        """Whether the epoch has the number: with validation_freq not each has, and NaN says nothing."""
+        """Whether the epoch has the number and it is not NaN; with validation_freq, some epochs lack it."""
         return self.monitor.name in logs and not math.isnan(logs[self.monitor.name])
 
     def say(self, text: str) -> None:
         """Print a line, if `verbose`."""
         if self.verbose:
-            print(text, flush=True)
+            say(text)
 
     @property
     def best(self) -> float:
-        """The best that the monitored number has been."""
+        """The best value of the number so far."""
         return self.monitor.best
 
     @best.setter
@@ -138,16 +143,16 @@ class EarlyStopping(MonitorCallback):
     ----------
     monitor, min_delta, mode : as in `Monitor`
     patience : int
-        0 stops at the first epoch that is no improvement.
+        0 stops at the first epoch without an improvement.
     restore_best_weights : bool
-        Put the best epoch's weights back at the end, however training ended.
+        Restore the weights of the best epoch at the end, however training ended.
     start_from_epoch : int
-        Epochs before this one do not count.
+        Epochs before this one are ignored.
     verbose : 0 or 1
-        1 says when training was stopped and which weights were restored.
+        1 prints when training was stopped and which weights were restored.
     baseline : float, optional
-        Stop also if the number has not become better than this within `patience` epochs.  The best weights are those
-        of the best epoch, also if that was no better than the baseline.
+        Also stop if the number has not become better than this within `patience` epochs.  The best epoch is restored
+        even if it is not better than the baseline.
 
     Attributes
     ----------
@@ -155,8 +160,9 @@ class EarlyStopping(MonitorCallback):
 
     Notes
     -----
-    An epoch whose number is NaN does not use up patience and is never the best.  Keras takes a NaN of the first epoch
-    as the best, which no later epoch can improve on, stops after `patience` epochs and restores that epoch's weights.
+    An epoch whose number is NaN does not use up patience and is never the best.  In Keras, a NaN in the first epoch
+    becomes the best value, which no later epoch can improve: training stops after `patience` epochs and restores the
+    weights of that first epoch.
     """
 
     state_attributes = {
@@ -180,7 +186,10 @@ class EarlyStopping(MonitorCallback):
         self.patience = check_int(patience, "EarlyStopping patience", least=0)
         self.restore_best_weights = check_bool(restore_best_weights, "EarlyStopping restore_best_weights")
         self.start_from_epoch = check_int(start_from_epoch, "EarlyStopping start_from_epoch", least=0)
-        self.wait, self.best_epoch, self.stopped_epoch, self.best_weights = 0, None, None, None
+        self.wait = 0
+        self.best_epoch: Any = None
+        self.stopped_epoch: int | None = None
+        self.best_weights: list | None = None
 
     def get_config(self) -> dict:
         return super().get_config() | {
@@ -192,7 +201,7 @@ class EarlyStopping(MonitorCallback):
         super().on_train_begin()
         self.wait, self.best_epoch, self.stopped_epoch, self.best_weights = 0, None, None, None
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch < self.start_from_epoch or not self.has_number(logs):
             return
         self.wait += 1
@@ -217,22 +226,23 @@ class EarlyStopping(MonitorCallback):
 
 
 class ModelCheckpoint(MonitorCallback):
-    """Save the model after each epoch, or after each that is the best so far.
+    """Save the model after each epoch, or after each epoch that is the best so far.
 
     Parameters
     ----------
     filepath : str or Path
-        May hold fields such as ``{epoch:02d}`` (from 1) and ``{val_loss:.2f}``.
-    monitor, mode : as in `Monitor`; only used with `save_best_only`
+        It may have fields such as ``{epoch:02d}`` (counted from 1) and ``{val_loss:.2f}``.
+    monitor, mode : as in `Monitor`
+        Used only with `save_best_only`.
     save_best_only : bool
-        The best of all `fit` calls with this object: a worse epoch never replaces the file.
+        Save only the best epoch of all `fit` calls with this object; a worse epoch never replaces the file.
     verbose : 0 or 1
-        1 says when a file was saved.
+        1 prints when a file was saved.
     save_weights_only : bool
     save_freq : "epoch" or int
-        An int saves after every so many batches; the only number known then is the batch's loss.
+        n saves after every n batches; the only number known then is the batch's loss.
     initial_value_threshold : float, optional
-        Save only what is better than this.
+        Save only if the number is better than this.
 
     Attributes
     ----------
@@ -273,19 +283,17 @@ class ModelCheckpoint(MonitorCallback):
                 raise ArgumentError("ModelCheckpoint monitor", expected, repr(self.monitor.name))
         else:
             Callback.check(self, run)
-        path = Path(self._format(1, dict.fromkeys(names, 0.5)))
-        if path.is_dir():
-            raise ArgumentError("ModelCheckpoint filepath", "the path of a file", f"the folder {path}")
+        files.check_target(Path(self._format(1, dict.fromkeys(names, 0.5))))
         if not self.save_weights_only:
             for layer in run.model.layers:
-                _ = layer.config  # refuses a layer that could not be made again
+                _ = layer.config  # raises for a layer that could not be loaded again
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.saved_epoch, self.batches = None, 0  # but the best stays
+        self.saved_epoch, self.batches = None, 0  # `best` stays
 
     def on_batch_end(self, batch: int, logs: dict | None = None) -> None:
         super().on_batch_end(batch, logs)
-        if self.save_freq != "epoch":
+        if isinstance(self.save_freq, int):
             self.batches += 1
             if self.batches % self.save_freq == 0:
                 self._save(self.run.epoch, logs, batch=batch + 1)
@@ -309,7 +317,7 @@ class ModelCheckpoint(MonitorCallback):
         return super().get_config() | {"save_best_only": self.save_best_only}
 
     def _format(self, epoch, logs):
-        """The path with its fields filled in; an epoch without validation has nan in their place."""
+        """The path with its fields filled in; a number that the epoch lacks becomes nan."""
         values = {"epoch": epoch} | ({"batch": 1} if self.save_freq != "epoch" else {}) | logs
         try:
             fields = [
@@ -338,11 +346,11 @@ class ReduceLROnPlateau(MonitorCallback):
     patience : int
         Epochs without improvement before the rate falls.
     cooldown : int
-        Epochs after a fall in which nothing is counted.
+        The number of epochs after a reduction in which epochs without improvement are not counted.
     min_lr : float
-        The rate never falls below this.
+        The lowest rate.
     verbose : 0 or 1
-        1 says when the rate falls.
+        1 prints when the rate is reduced.
     """
 
     state_attributes = {"best": is_number, "wait": is_count, "resting": is_count}
@@ -378,7 +386,7 @@ class ReduceLROnPlateau(MonitorCallback):
         super().on_train_begin()
         self.wait = self.resting = 0
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self.resting > 0:
             self.resting -= 1
             self.wait = 0
@@ -392,7 +400,7 @@ class ReduceLROnPlateau(MonitorCallback):
             lower = max(optimizer.learning_rate * self.factor, self.min_lr)
             if (
                 self.wait >= self.patience and 0 < lower < optimizer.learning_rate
-            ):  # too small a number becomes 0
+            ):  # a tiny rate underflows to 0
                 optimizer.learning_rate = lower
                 self.resting, self.wait = self.cooldown, 0
                 self.say(f"Epoch {epoch + 1}: learning rate lowered to {optimizer.learning_rate:.4g}")

@@ -1,1 +1,1 @@
-"""Convolutions of any size on register tiles: forward.py, and dx and dweight in passes.py."""
+"""Convolutions of any size on register tiles: y in forward.py, dx and dweight in passes.py."""

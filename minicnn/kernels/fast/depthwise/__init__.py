@@ -1,1 +1,1 @@
-"""Convolutions a channel at a time, and the separable convolutions that begin with one."""
+"""Depthwise convolutions (each channel by itself), and separable convolutions, which begin with one."""

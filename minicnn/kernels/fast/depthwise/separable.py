@@ -1,10 +1,10 @@
-"""A depthwise convolution and the 1x1 convolution behind it as one, for prediction.
+"""A depthwise convolution fused with the 1x1 convolution that follows, for prediction only.
 
-Training keeps z, which lies between the two, for its backward pass, and takes them one by one.  Prediction needs none
-of it: a band of a few rows of z is computed as in `passes.py`, multiplied as in `convolution/forward.py`, and
-forgotten before it leaves the caches.  What follows, a ReLU or a pool, happens there too, and what may stand before, a
-normalisation and its ReLU, where a band of x is copied into its border.  Called by the steps of SeparableConv2D in
-`fusion.py`.
+Training needs z, the result between the two, for its backward pass, and runs them one after the other.  Prediction
+does not: a row block of z is computed as in `passes.py`, multiplied as in `convolution/forward.py`, and overwritten by
+the next while it is still in the cache.  The epilogue (a ReLU or a pool) is applied there too.  A preceding
+normalisation with its ReLU is applied while a row block of x is copied into its border.  Called by the fused
+SeparableConv2D layers of `fusion.py` through the contract.
 """
 
 import functools
@@ -15,117 +15,133 @@ from numba import get_num_threads, get_thread_id, prange
 
 from ....runtime.compiling import njit
 from ...geometry import Padding, Pair, output_sizes
-from ...im2col import a_filter_a_channel
-from ..convolution.band import bordered_band, direct
-from ..convolution.forward import LINEAR, POOL, RELU, finish, forward
-from ..convolution.prepared import Prepared, prepare
-from ..memory import LINE, PIECES, clear, empty, tile_width
+from ...im2col import expand_depth_multiplier
+from ..convolution.forward import LINEAR, POOL, RELU, apply_epilogue, forward
+from ..convolution.packed_weights import PackedWeights, pack_weights
+from ..convolution.row_block import bordered_row_block, direct
+from ..memory import CHUNKS, LINE, clear, empty, tile_width
 from ..normalization import batchnorm_relu_inference, relu_normalize, terms_of
 from ..tiles.window import KERNEL
-from .passes import band_of, depthwise_conv2d_forward, lanes_of, window_row
+from .passes import depthwise_conv2d_forward, lanes_of, locate_row_block, window_row
 
-RUN = 256  # outputs of a band, about: with 32 channels z and what is made of it are 32 KB each
+RUN = 256  # approximate outputs per row block: with 32 channels, z and its product take 32 KB each
 NONE = ((0, 0), (0, 0))
 
 
 def separable_conv2d_forward(
     x: np.ndarray,
     depthwise_weight: np.ndarray,
-    weight: np.ndarray | Prepared,
+    weight: np.ndarray | PackedWeights,
     bias: np.ndarray | None,
     strides: Pair,
     padding: Padding,
     normalization: tuple | None = None,
-    then: int = LINEAR,
+    epilogue: int = LINEAR,
 ) -> np.ndarray:
-    """y = conv(depthwise(x, depthwise_weight), weight) + bias, and what is `then`.
+    """y = epilogue(conv(depthwise(x, depthwise_weight), weight) + bias).
 
-    With a normalization (gamma, beta, mean, variance, epsilon) x goes through it and a ReLU first.
+    With a normalization (gamma, beta, mean, variance, epsilon), x is normalised and passes a ReLU first.
     """
-    batch, (x, depthwise) = x, a_filter_a_channel(x, depthwise_weight)
+    batch, (x, depthwise) = x, expand_depth_multiplier(x, depthwise_weight)
     lanes = lanes_of(depthwise)
     if not lanes:
         if normalization is not None:
             batch = batchnorm_relu_inference(batch, *normalization)
         z = depthwise_conv2d_forward(batch, depthwise_weight, None, strides, padding)
-        return forward(z, weight, bias, (1, 1), NONE, then)[0]
+        return forward(z, weight, bias, (1, 1), NONE, epilogue)[0]
     terms = np.empty((3, 0), x.dtype)
     if normalization is not None:
         terms = np.array(terms_of(*normalization)).repeat(depthwise_weight.shape[3], axis=1)
-    known = strides, padding, terms.size > 0, then, tile_width(x.dtype), get_num_threads()
-    shape, size, rows, begin, room = _plan(x.shape, weight.shape[3], *known)
-    y, winner = empty(shape, x.dtype), empty(shape if then == POOL else (1, 1, 1, 1), np.uint8)
+    settings = strides, padding, terms.size > 0, epilogue, tile_width(x.dtype), get_num_threads()
+    shape, size, rows, border_start, scratch = _plan(x.shape, weight.shape[3], *settings)
+    y, argmax = empty(shape, x.dtype), empty(shape if epilogue == POOL else (1, 1, 1, 1), np.uint8)
     if y.size:
-        weight = prepare(weight, bias)
-        _forward(x, terms, depthwise, weight.packed, weight.bias, y, winner, empty(room, x.dtype), begin, size,
-                 rows, strides, padding, lanes, then)  # fmt: skip
+        weight = pack_weights(weight, bias)
+        _forward(x, terms, depthwise, weight.packed, weight.bias, y, argmax, empty(scratch, x.dtype), border_start,
+                 size, rows, strides, padding, lanes, epilogue)  # fmt: skip
     return y
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(x_shape, OC, strides, padding, normalized, then, width, threads):
-    """The shape of y, the sizes of the convolution's output, the rows of a band, and room for what each thread holds:
-    z, what is made of it, and from `begin` on what is seen, if that is copied."""
+def _plan(x_shape, OC, strides, padding, normalized, epilogue, width, threads):
+    """How to compute a forward pass, from its shapes.
+
+    Returns
+    -------
+    shape : tuple of int
+        Shape of y.
+    size : (OH, OW)
+        Size of the convolution's output; a pool rounds it down to even numbers.
+    rows : int
+        Output rows per row block.
+    border_start : int
+        Where the copied input rows begin in a thread's scratch buffer, after z and its product.
+    scratch : (threads, values)
+        Shape of the scratch buffers.
+    """
     (N, _, W, C), (OH, OW) = x_shape, output_sizes(x_shape, (KERNEL, KERNEL), strides, padding)
     shape = N, OH, OW, OC
-    if then == POOL:
+    if epilogue == POOL:
         OH, OW = OH // 2 * 2, OW // 2 * 2
         shape = N, OH // 2, OW // 2, OC
-    # pairs of rows, for a pool, and few enough for all threads
+    # an even number of rows, for a pool, and few enough that all threads have work
     rows = max(2, min(RUN // max(1, OW), -(-N * OH // threads)) // 2 * 2)
-    begin = -(-rows * OW * (C + width) // LINE) * LINE
-    seen = ((rows - 1) * strides[0] + KERNEL) * (W + sum(padding[1])) * C
+    border_start = -(-rows * OW * (C + width) // LINE) * LINE
+    border_values = ((rows - 1) * strides[0] + KERNEL) * (W + sum(padding[1])) * C
     copied = normalized or any(map(any, padding))
-    return shape, (OH, OW), rows, begin, (threads, begin + copied * -(-seen // LINE) * LINE)
+    values = border_start + copied * -(-border_values // LINE) * LINE
+    return shape, (OH, OW), rows, border_start, (threads, values)
 
 
 def separable_conv2d_relu_forward(*arguments: Any) -> np.ndarray:
-    """The same, cut at 0."""
-    return separable_conv2d_forward(*arguments, then=RELU)
+    """`separable_conv2d_forward` followed by a ReLU."""
+    return separable_conv2d_forward(*arguments, epilogue=RELU)
 
 
 def separable_conv2d_maxpool2d_forward(*arguments: Any) -> np.ndarray:
-    """The largest of each four, 2x2."""
-    return separable_conv2d_forward(*arguments, then=POOL)
+    """`separable_conv2d_forward` followed by a 2x2 max pool."""
+    return separable_conv2d_forward(*arguments, epilogue=POOL)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _forward(
-    x, terms, depthwise, packed, bias, y, winner, room, begin, size, rows, strides, padding, lanes, then
-):
+def _forward(x, terms, depthwise, packed, bias, y, argmax, scratch, border_start, size, rows, strides, padding, lanes,
+             epilogue):  # fmt: skip
     N, H, W, C = x.shape
     (OH, OW), (SH, SW), ((top, bottom), (left, right)) = size, strides, padding
     WP = left + W + right
     blocks, _, width = packed.shape
-    bands = -(-OH // rows)
+    row_blocks = -(-OH // rows)
     flat_depthwise, zeros = depthwise.reshape(-1), np.zeros(C, x.dtype)
-    for piece in prange(PIECES):
-        mine = room[get_thread_id()]
-        z, out, seen = mine[: rows * OW * C], mine[rows * OW * C : begin], mine[begin:]
-        some_y, some_winner = np.empty(width, x.dtype), np.empty(width, np.uint8)
-        start, end = piece * N * bands // PIECES, (piece + 1) * N * bands // PIECES
+    for chunk in prange(CHUNKS):
+        buffer = scratch[get_thread_id()]
+        z, out = buffer[: rows * OW * C], buffer[rows * OW * C : border_start]
+        bordered = buffer[border_start:]
+        partial_y, partial_argmax = np.empty(width, x.dtype), np.empty(width, np.uint8)
+        start, end = chunk * N * row_blocks // CHUNKS, (chunk + 1) * N * row_blocks // CHUNKS
         if start < end:
-            seen[:] = 0
+            bordered[:] = 0
         for unit in range(start, end):
-            n, first, last = band_of(unit, OH, rows)
-            top_row, high = first * SH, (last - first - 1) * SH + KERNEL
+            n, first, last = locate_row_block(unit, OH, rows)
+            top_row, height = first * SH, (last - first - 1) * SH + KERNEL
             if terms.size > 0:
-                _normalized_band(seen, x, terms, n, top_row, high, ((top, bottom), (left, right)), lanes)
-                source, s0 = seen, 0
+                _normalized_row_block(bordered, x, terms, n, top_row, height, ((top, bottom), (left, right)),
+                                      lanes)  # fmt: skip
+                source, s0 = bordered, 0
             else:
-                source, s0 = bordered_band(seen, x, n, top_row, high, ((top, bottom), (left, right)))
+                source, s0 = bordered_row_block(bordered, x, n, top_row, height,
+                                                ((top, bottom), (left, right)))  # fmt: skip
             for r in range(last - first):
                 window_row(z, r * OW * C, zeros, source, s0 + r * SH * WP * C, WP * C, SW * C, flat_depthwise, C, OW,
                            lanes, False)  # fmt: skip
             for j in range(blocks):
                 direct(out, OW, z, 0, OW * C, C, packed, j, (1, 1), (1, 1), last - first, OW)
-                finish(out, OW, bias, y, winner, y[:0], some_y, some_winner, n, first, last - first, j * width,
-                       then)  # fmt: skip
+                apply_epilogue(out, OW, bias, y, argmax, y[:0], partial_y, partial_argmax, n, first, last - first,
+                               j * width, epilogue)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _normalized_band(buffer, x, terms, n, first, rows, padding, lanes):
-    """As `copy_band`: rows first, first+1, ... of picture n with their border, which is not normalised."""
+def _normalized_row_block(buffer, x, terms, n, first, rows, padding, lanes):
+    """As `copy_row_block`, but normalised: rows first, first+1, ... of image n; the border stays 0."""
     _, H, W, C = x.shape
     (top, _), (left, right) = padding
     flat, terms = x.reshape(-1), terms.reshape(-1)

@@ -1,1 +1,1 @@
-"""The inner loops of the fast kernels, written for the vectors and registers of the processor: read tile.py first."""
+"""The inner loops of the fast kernels, written for the processor's vectors and registers.  Read tile.py first."""

@@ -1,7 +1,7 @@
-"""What the processor's registers are like: how many values one vector holds, and how many vectors there are.
+"""The processor's vector registers: how many bytes one holds, and how many there are.
 
-Read from the features that numba compiles for, so NUMBA_CPU_NAME and NUMBA_CPU_FEATURES change it too.
-Used by `tile.py` to choose the shape of the register tile, and by all who cut their work into vectors.
+Both follow from the features that numba compiles for, so NUMBA_CPU_NAME and NUMBA_CPU_FEATURES change them too.
+Used by `tile.py` to choose the shape of the register tile, and by every kernel that works on vectors.
 """
 
 from numba.core import config
@@ -27,6 +27,6 @@ def registers(features: str) -> tuple[int, int]:
 FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
 VECTOR_BYTES, REGISTERS = registers(FEATURES)
 
-# A tile of 14 x 2 (or 6 x 2) accumulators, 2 vectors of the right operand and 1 broadcast value must fit.
+# 14 x 2 (or 6 x 2) accumulators, 2 vectors of the right operand and 1 broadcast value must fit in the registers.
 VECTORS = 2
-HEIGHTS = (14, 8, 4, 1) if REGISTERS == 32 else (6, 3, 1)  # the tallest, and those that finish a product
+HEIGHTS = (14, 8, 4, 1) if REGISTERS == 32 else (6, 3, 1)  # of the tallest tile, and of those for the rest

@@ -1,18 +1,18 @@
-"""The register tile: a small block of a matrix product that never leaves the processor's registers.
+"""The register tile: a small block of a matrix product whose sums stay in the processor's registers.
 
     C[m, v] = sum over o < O, k < K of A[m*a_m + o*a_o + k*a_k] * B[o*b_o + k*b_k + v]
 
-for m < rows and v < two vectors' width.  A core multiplies and adds two vectors each cycle, but reads only
-two vectors each cycle and keeps about thirty: a product reaches the core's limit only if each number that is
-read is used several times.  Here every step of the sum reads two vectors of B and `rows` single values of A;
-each value of A is broadcast to a whole vector and multiplied with both, 28 multiply-adds for 16 reads.
-Broadcasting A leaves its strides free, so A may be a picture itself and its rows the overlapping windows of a
-convolution: no columns are written.  The sum has two levels, a row of the kernel (o) and the KW*C
-values that lie side by side under it (k).
+for m < rows and v < the width of two vectors.  Per cycle a core can multiply-add two vectors but also read only two,
+and it has about thirty vector registers.  So a product reaches the core's limit only if each value that is read is
+used several times.  Here each step of the sum reads two vectors of B and `rows` single values of A.  Each value of A
+is broadcast to a whole vector and multiplied with both: 28 multiply-adds for 16 reads.
+Broadcasting A leaves its strides free, so A may be an image and its rows the overlapping windows of a convolution:
+no im2col columns are written.  The sum has two levels: a row of the kernel (o), and the KW*C values that are
+adjacent in that row (k).
 
-Numba's own loops keep these accumulators in memory; so the tile is written here as LLVM instructions, one
-`intrinsic` for each number of rows; the loops over o and k are `Vectors.sums`.  Called by `product.py`, which covers
-a long product with tiles.
+Numba's own loops would keep these sums in memory.  So the tile is written as LLVM instructions, one `intrinsic`
+for each number of rows; the loops over o and k are in `Vectors.sums`.  Called by `product.py`, which covers a long
+product with tiles; read that next.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from .vectors import Vectors
 
 
 def make_tile(rows: int, vectors: int = VECTORS) -> Callable:
-    """The tile as a function that numba compiles into its caller."""
+    """A tile of that many rows, as a function that numba compiles into its caller."""
 
     @intrinsic
     def tile(typing_context, C, c0, c_m, A, a0, a_m, a_o, a_k, B, b0, b_o, b_k, O, K):  # noqa: E741
@@ -66,7 +66,7 @@ tiles = [make_tile(rows) for rows in HEIGHTS]
 
 
 def make_add_row(vectors: int = VECTORS) -> Callable:
-    """C[v] += A[v] for the width of a tile; without the questions that numba's own loop asks first."""
+    """C[v] += A[v] for the width of a tile, without the run-time checks that numba's own loop makes first."""
 
     @intrinsic
     def add_row(typing_context, C, c0, A, a0):

@@ -1,9 +1,9 @@
 """Sums over a 3x3 window of one vector of channels: the inner loops of a depthwise convolution.
 
-A run of neighbouring outputs goes through with what they share in registers: forward the nine weights, backward
-the nine sums that become the weights' gradients; with stride 1 also what their windows share, so that three values
-are read for nine products.  Numba's own loop would read and write a sum for every product.
-Called by `depthwise/passes.py`.
+Each loop runs over neighbouring outputs and keeps in registers what they share: the nine weights in the forward pass,
+the nine sums that become the weights' gradients in the backward pass.  With stride 1 it also keeps the columns that
+neighbouring windows share, so that only three values are read for nine products.  Numba's own loop would read and
+write a sum for every product.  Called by `depthwise/passes.py` and `depthwise/separable.py`.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,18 @@ from .cpu import VECTOR_BYTES
 from .vectors import Vectors
 
 KERNEL = 3
-TAPS = KERNEL * KERNEL
-LANES = {"f": VECTOR_BYTES // 4, "d": VECTOR_BYTES // 8}  # channels in a vector, by the type's character
+TAPS = KERNEL * KERNEL  # weights of a kernel
+LANES = {
+    "f": VECTOR_BYTES // 4,
+    "d": VECTOR_BYTES // 8,
+}  # channels in a vector, by the dtype's character code
 
 
-def make_window_sum(slides: bool, past_caches: bool = False) -> Callable:
+def make_window_sum(slides: bool, streaming: bool = False) -> Callable:
     """y[i*C + v] = bias[v] + sum over kw, kh of x[kh*x_row + i*x_step + kw*C + v] * w[(kh*3 + kw)*C + v], i < count.
 
-    One that `slides` is for x_step = C: a column of the window is read once for the three outputs that see it.
-    `past_caches` is as in `Vectors.store`.
+    `slides` requires x_step = C: each column is read once for the three outputs whose windows contain it.
+    `streaming` is that of `Vectors.store`.
     """
 
     @intrinsic
@@ -44,24 +47,24 @@ def make_window_sum(slides: bool, past_caches: bool = False) -> Callable:
                     total = e.multiply_add(value, weight, total)
                 return total
 
-            def place(pointers, parts):
+            def step(pointers, partial_sums):
                 x, y = pointers
                 column = _column(e, x, 2, x_row, C)
                 if slides:
-                    two, one = parts
-                    e.store(add(two, column, 2), y, past_caches=past_caches)
-                    return [add(one, column, 1), add(start, column, 0)]
+                    two_columns, one_column = partial_sums
+                    e.store(add(two_columns, column, 2), y, streaming=streaming)
+                    return [add(one_column, column, 1), add(start, column, 0)]
                 total = start
                 for kw in range(KERNEL - 1):
                     total = add(total, _column(e, x, kw, x_row, C), kw)
-                e.store(add(total, column, 2), y, past_caches=past_caches)
+                e.store(add(total, column, 2), y, streaming=streaming)
                 return []
 
-            parts = []  # of the next output two columns are summed, of the one after it one
+            partial_sums = []  # two columns of the next output, one column of the output after it
             if slides:
                 first, second = (_column(e, x, kw, x_row, C) for kw in range(KERNEL - 1))
-                parts = [add(add(start, first, 0), second, 1), add(start, second, 0)]
-            e.run(count, (x, y), (x_step, C), parts, place)
+                partial_sums = [add(add(start, first, 0), second, 1), add(start, second, 0)]
+            e.run(count, (x, y), (x_step, C), partial_sums, step)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -70,9 +73,9 @@ def make_window_sum(slides: bool, past_caches: bool = False) -> Callable:
 
 
 def make_window_gradient(slides: bool) -> Callable:
-    """For each of the nine places t: part[t*lanes + v] += sum over i < count of x[place t of i] * dy[i*C + v].
+    """For each weight t < 9: part[t*lanes + v] += sum over i < count of x[input of weight t at i] * dy[i*C + v].
 
-    The tenth sum in `part` is that of dy alone, for the bias.  `slides`: as in `make_window_sum`.
+    The tenth sum in `part` is that of dy alone, for the bias.  `slides` is that of `make_window_sum`.
     """
 
     @intrinsic
@@ -89,23 +92,23 @@ def make_window_gradient(slides: bool) -> Callable:
                 e.pointer(sig.args[6], dy, d0),
             )
 
-            def seen(x):
+            def first_columns(x):
                 return [value for kw in range(KERNEL - 1) for value in _column(e, x, kw, x_row, C)]
 
-            def place(pointers, held):
+            def step(pointers, carried):
                 x, dy = pointers
-                gradient, window = e.load(dy), held[TAPS + 1 :] or seen(x)
+                gradient, window = e.load(dy), carried[TAPS + 1 :] or first_columns(x)
                 window = [*window, *_column(e, x, 2, x_row, C)]
                 new = [
-                    e.multiply_add(window[t % KERNEL * KERNEL + t // KERNEL], gradient, held[t])
+                    e.multiply_add(window[t % KERNEL * KERNEL + t // KERNEL], gradient, carried[t])
                     for t in range(TAPS)
                 ]
-                return [*new, builder.fadd(held[TAPS], gradient), *(window[KERNEL:] if slides else [])]
+                return [*new, builder.fadd(carried[TAPS], gradient), *(window[KERNEL:] if slides else [])]
 
             zeros = [ir.Constant(e.vector, [0.0] * e.lanes)] * (TAPS + 1)
-            sums = e.run(count, (x, dy), (x_step, C), [*zeros, *(seen(x) if slides else [])], place)
+            totals = e.run(count, (x, dy), (x_step, C), [*zeros, *(first_columns(x) if slides else [])], step)
             for t in range(TAPS + 1):
-                e.store(builder.fadd(e.load(part, t), sums[t]), part, t)
+                e.store(builder.fadd(e.load(part, t), totals[t]), part, t)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -122,4 +125,4 @@ def _column(e, x, kw, x_row, x_step):
 
 window_sum, window_gradient = make_window_sum(False), make_window_gradient(False)
 sliding_sum, sliding_gradient = make_window_sum(True), make_window_gradient(True)
-sliding_sum_past = make_window_sum(True, True)
+sliding_sum_streaming = make_window_sum(True, True)

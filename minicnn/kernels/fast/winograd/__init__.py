@@ -1,1 +1,1 @@
-"""Kernels 3 wide with less than half the multiplications: Winograd's sums."""
+"""Winograd's algorithm: kernels 3 wide with less than half the multiplications.  Read squares.py first."""

@@ -1,18 +1,18 @@
-"""dweight of a 3x3 convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3) backwards.
+"""dweight of a 3x3 convolution with a quarter of the multiplications: the gradient of Winograd's F(4x4, 3x3).
 
     dg = G^T [ sum over the patches of (B^T d B) * (A dY A^T) ] G
 
-is the derivative of the forward pass in `squares.py` with respect to its weights g: d is a 6x6 patch of the picture,
-dY the gradient at its 4x4 outputs, * multiplies number by number.  For each of the 36 places the sum is a
-matrix product, (C, patches) @ (patches, OC).
+is the derivative of the forward pass in `squares.py` with respect to its weights g: d is a 6x6 patch of the image,
+dY the gradient at its 4x4 outputs; * multiplies element by element.  For each of the 36 places the sum is a
+matrix product, (C, patches) @ (patches, OC).  Called by `convolution/passes.py`.
 
-The batch is one long list of rows of patches.  It is taken in groups whose transformed numbers stay in the caches
-that the cores share: all threads transform a group, then all multiply, each a few of the places.  So there are
-no partial sums of the weights, which in deep layers are larger than the pictures.  Patches at the edges are filled
-up with zeros.
+The batch is one long list of rows of patches, processed in groups whose transformed values fit in the shared cache.
+All threads first transform a group, then multiply; each thread multiplies some of the places.  So the chunks need no
+partial sums of dweight, which in deep layers would be larger than the images.  Patches at the edges are filled up with
+zeros.
 
-Rounding is that of the forward pass, 4e-6 of the largest in float32.  An infinity or NaN would spread over all nine
-weights; so `convolution/passes.py`, which calls this, looks at what came out and takes the direct route then.
+The rounding error is that of the forward pass, 4e-6 of the largest value in float32.  An infinity or NaN would spread
+over all nine weights, so `convolution/passes.py` checks the result and uses the direct algorithm if it is not finite.
 """
 
 import numpy as np
@@ -20,21 +20,21 @@ from numba import prange
 
 from ....runtime.compiling import njit
 from ...geometry import Padding
-from ..convolution.band import copy_band
-from ..memory import PIECES, add_rows, copy_rows, empty, tile_width, unpack_sum
+from ..convolution.row_block import copy_row_block
+from ..memory import CHUNKS, add_rows, copy_rows, empty, tile_width, unpack_sum
 from ..tiles.cpu import VECTOR_BYTES
 from ..tiles.product import product
-from .squares import AT, PLACES, SIDE, STEP, G, make_transform, picture_transform
+from .squares import AT, PLACES, SIDE, STEP, G, image_transform, make_transform
 
-GROUP = 4 << 20  # bytes of a group's transformed numbers, about
-DEPTH = 16  # channels, in and out, from which on the transforms pay
+GROUP = 4 << 20  # approximate bytes of a group's transformed values
+DEPTH = 16  # input and output channels from which on this is faster than the direct algorithm
 
 gradient_transform = make_transform(tuple(zip(*AT, strict=True)))
 sum_transform = make_transform(tuple(zip(*G, strict=True)))
 
 
-def possible(shape: tuple[int, ...], strides: tuple[int, int], OH: int, OW: int) -> bool:
-    """Whether the route exists for a kernel of that shape, and pays."""
+def is_applicable(shape: tuple[int, ...], strides: tuple[int, int], OH: int, OW: int) -> bool:
+    """Whether the algorithm exists for a kernel of that shape and is faster than the direct one."""
     KH, KW, C, OC = shape
     return (KH, KW) == (3, 3) and strides == (1, 1) and min(C, OC) >= DEPTH and min(OH, OW) >= 2
 
@@ -42,68 +42,68 @@ def possible(shape: tuple[int, ...], strides: tuple[int, int], OH: int, OW: int)
 def winograd_dweight(
     dy: np.ndarray, x: np.ndarray, shape: tuple[int, ...], padding: Padding
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dweight of that shape, and dbias; both arrays contiguous."""
+    """dweight, of that shape, and dbias.  dy and x must be contiguous."""
     C, OC = shape[2:]
     N, OH, OW, _ = dy.shape
     width, lanes = tile_width(x.dtype), tile_width(x.dtype) // 2
     blocks, length = -(-OC // width), -(-C // lanes) * lanes
     across, total = -(-OW // STEP), N * -(-OH // STEP)
-    patch = PLACES * (length + blocks * width) * x.itemsize
-    rows = min(total, max(1, GROUP // (patch * across)))
-    rows = -(-total // -(-total // rows))  # groups of one size
+    patch_bytes = PLACES * (length + blocks * width) * x.itemsize
+    rows = min(total, max(1, GROUP // (patch_bytes * across)))
+    rows = -(-total // -(-total // rows))  # groups of equal size
     V = empty((PLACES, rows * across, length), x.dtype)
     D = empty((PLACES, blocks, rows * across, width), x.dtype)
     dU = empty((PLACES, blocks, C, width), x.dtype)
-    dbias = np.zeros((PIECES, OC), x.dtype)
-    _sums(dy, x, V, D, dU, dbias, rows, padding)
+    dbias = np.zeros((CHUNKS, OC), x.dtype)
+    _accumulate(dy, x, V, D, dU, dbias, rows, padding)
     dweight = empty((1, blocks, 9 * C, width), x.dtype)
-    _back(dU, dweight)
+    _transform_back(dU, dweight)
     return unpack_sum(dweight, OC).reshape(shape), dbias.sum(0)
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _sums(dy, x, V, D, dU, dbias, rows, padding):
-    """dU[place, j, c, :] = sum over all patches of V * D, both transformed; dbias of each of PIECES: that of dy."""
+def _accumulate(dy, x, V, D, dU, dbias, rows, padding):
+    """dU[place, j, c, :] = sum over all patches of V * D, the transformed x and dy; dbias[chunk] = sum of dy."""
     N, H, W, C = x.shape
     _, OH, OW, OC = dy.shape
     (top, bottom), (left, right) = padding
-    _, blocks, tiles, width = D.shape
+    _, blocks, patches, width = D.shape
     length, lanes = V.shape[2], VECTOR_BYTES // x.itemsize
     down, across = -(-OH // STEP), -(-OW // STEP)
-    wide = STEP * across + 2  # of a picture with its border, in whole patches
+    wide = STEP * across + 2  # columns of an image with its border, rounded up to whole patches
     end = wide - left - W
     flat_V, flat_D, flat_dU = V.reshape(-1), D.reshape(-1), dU.reshape(-1)
     for first in range(0, N * down, rows):
-        here = min(rows, N * down - first)
-        for piece in prange(PIECES):
-            picture = np.zeros(SIDE * wide * C + lanes, x.dtype)
+        group_rows = min(rows, N * down - first)
+        for chunk in prange(CHUNKS):
+            image = np.zeros(SIDE * wide * C + lanes, x.dtype)
             gradient = np.zeros(STEP * STEP * across * OC + width, x.dtype)
             bias = np.zeros(OC, x.dtype)
-            for r in range(piece * here // PIECES, (piece + 1) * here // PIECES):
+            for r in range(chunk * group_rows // CHUNKS, (chunk + 1) * group_rows // CHUNKS):
                 n, i = (first + r) // down, (first + r) % down
-                copy_band(picture, x, n, STEP * i, SIDE, ((top, bottom), (left, end)))
-                copy_band(gradient, dy, n, STEP * i, STEP, ((0, 0), (0, STEP * across - OW)))
+                copy_row_block(image, x, n, STEP * i, SIDE, ((top, bottom), (left, end)))
+                copy_row_block(gradient, dy, n, STEP * i, STEP, ((0, 0), (0, STEP * across - OW)))
                 for place in range(STEP * STEP * across):
                     for o in range(OC):
                         bias[np.uintp(o)] += gradient[np.uintp(place * OC + o)]
                 for j in range(across):
-                    tile = r * across + j
+                    patch = r * across + j
                     for c in range(0, C, lanes):
-                        picture_transform(flat_V, tile * length + c, SIDE * tiles * length, tiles * length,
-                                          picture, STEP * j * C + c, wide * C, C)  # fmt: skip
+                        image_transform(flat_V, patch * length + c, SIDE * patches * length, patches * length,
+                                        image, STEP * j * C + c, wide * C, C)  # fmt: skip
                     for o in range(0, OC, lanes):
-                        at = (o // width * tiles + tile) * width + o % width
-                        size = blocks * tiles * width
+                        at = (o // width * patches + patch) * width + o % width
+                        size = blocks * patches * width
                         gradient_transform(flat_D, at, SIDE * size, size,
                                            gradient, STEP * j * OC + o, STEP * across * OC, OC)  # fmt: skip
             for o in range(OC):
-                dbias[piece, o] += bias[o]
-        for piece in prange(PIECES):
+                dbias[chunk, o] += bias[o]
+        for chunk in prange(CHUNKS):
             part = np.empty(C * width, x.dtype)
-            for unit in range(piece * PLACES * blocks // PIECES, (piece + 1) * PLACES * blocks // PIECES):
-                v0 = unit // blocks * tiles * length
+            for unit in range(chunk * PLACES * blocks // CHUNKS, (chunk + 1) * PLACES * blocks // CHUNKS):
+                v0 = unit // blocks * patches * length
                 product(part, 0, width, flat_V, v0, 1, 0, length,
-                        flat_D, unit * tiles * width, 0, width, 1, here * across, C)  # fmt: skip
+                        flat_D, unit * patches * width, 0, width, 1, group_rows * across, C)  # fmt: skip
                 if first == 0:
                     copy_rows(flat_dU, unit * C * width, 0, part, 0, 0, 1, C * width)
                 else:
@@ -111,14 +111,14 @@ def _sums(dy, x, V, D, dU, dbias, rows, padding):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _back(dU, dweight):
+def _transform_back(dU, dweight):
     """dweight[0, j, (9, c), :] = G^T dU G."""
     _, blocks, C, width = dU.shape
     flat_dU, flat = dU.reshape(-1), dweight.reshape(-1)
     size, lanes = C * width, VECTOR_BYTES // dU.itemsize
     vectors = size // lanes
-    for piece in prange(PIECES):
-        for unit in range(piece * blocks * vectors // PIECES, (piece + 1) * blocks * vectors // PIECES):
+    for chunk in prange(CHUNKS):
+        for unit in range(chunk * blocks * vectors // CHUNKS, (chunk + 1) * blocks * vectors // CHUNKS):
             j, v = unit // vectors, unit % vectors * lanes
             sum_transform(flat, j * 9 * size + v, 3 * size, size,
                           flat_dU, j * size + v, SIDE * blocks * size, blocks * size)  # fmt: skip

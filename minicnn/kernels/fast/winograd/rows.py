@@ -1,12 +1,12 @@
-"""A convolution 3 wide with 6 multiplications for four outputs in place of 12: Winograd's F(4, 3) along the rows.
+"""Convolution with kernels 3 wide, 6 multiplications for four outputs instead of 12: Winograd's F(4, 3) along rows.
 
     Y = A^T [ sum over kh, c of (G g) * (B^T d) ]
 
-d is 6 neighbours in a row of the picture, g a row of the weights, Y 4 outputs side by side.  It is for few
-channels, as the first convolution of a network has them: the products of `squares.py` over c alone would be
-too short there to be worth writing down.  Here the sums over kh and c of all 6 places stay in registers until A^T has
-made outputs of them; and they round no coarser than the definition's.
-The matrices are those of `squares.py`, and so is the source: section 4.1.  Called by `convolution/forward.py`.
+d is a patch of 6 neighbours in a row of the image, g a row of the weights, Y 4 adjacent outputs.  This is for few
+channels, such as in a network's first convolution, where the products over c of `squares.py` would be too short to
+pay for writing their sums to memory.  Here the sums over kh and c of all 6 places stay in registers until A^T
+turns them into outputs.  Rounding is as fine as the definition's.
+The matrices are those of `squares.py`, and so is the reference: section 4.1.  Called by `convolution/forward.py`.
 """
 
 import functools
@@ -20,13 +20,13 @@ from ..tiles.cpu import REGISTERS, VECTOR_BYTES, VECTORS
 from ..tiles.vectors import Vectors
 from .squares import AT, BT, ORDERS, SIDE, STEP, G
 
-ABREAST = 2 if REGISTERS == 32 else 1  # patches of a tile: 24 or 12 sums
+ABREAST = 2 if REGISTERS == 32 else 1  # adjacent patches per register tile: 24 or 12 sums
 
 
 def make_line_transform(
     matrix: tuple[tuple[float, ...], ...], orders: tuple[tuple[int, ...], ...] | None = None
 ) -> Callable:
-    """Y = L X for a small constant L, on one vector: place i of X is x0 + i*x_i."""
+    """Y = L X for a small constant L, on one vector.  Element i of X is at x0 + i*x_i."""
     orders = orders or (None,) * len(matrix)
 
     @intrinsic
@@ -38,9 +38,9 @@ def make_line_transform(
             Y, y0, y_i, X, x0, x_i = arguments
             e, b = Vectors(context, builder, sig.args[0].dtype), builder
             y, x = e.pointer(sig.args[0], Y, y0), e.pointer(sig.args[3], X, x0)
-            line = [e.load(e.move(x, b.mul(x_i, e.constant(i)))) for i in range(len(matrix[0]))]
+            values = [e.load(e.move(x, b.mul(x_i, e.constant(i)))) for i in range(len(matrix[0]))]
             for i, row in enumerate(matrix):
-                e.store(e.combine(row, line, orders[i]), e.move(y, b.mul(y_i, e.constant(i))))
+                e.store(e.combine(row, values, orders[i]), e.move(y, b.mul(y_i, e.constant(i))))
             return context.get_dummy_value()
 
         return signature, codegen
@@ -49,17 +49,17 @@ def make_line_transform(
 
 
 def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
-    """Outputs of `abreast` patches of a row; where one of them is not finite, `doubt` becomes NaN."""
+    """Compute the outputs of `abreast` adjacent patches; `nan_check` becomes NaN if one of them is not finite."""
 
     @intrinsic
-    def row_tile(typing_context, out, o0, doubt, V, v0, v_row, v_place, U, u0, KH, C):
+    def row_tile(typing_context, out, o0, nan_check, V, v0, v_row, v_place, U, u0, KH, C):
         n = types.intp
-        signature = types.void(out, n, doubt, V, n, n, n, U, n, n, n)
+        signature = types.void(out, n, nan_check, V, n, n, n, U, n, n, n)
 
         def codegen(context, builder, sig, arguments):
-            out, o0, doubt, V, v0, v_row, v_place, U, u0, KH, C = arguments
+            out, o0, nan_check, V, v0, v_row, v_place, U, u0, KH, C = arguments
             e, b = Vectors(context, builder, sig.args[0].dtype), builder
-            o, doubt = e.pointer(sig.args[0], out, o0), e.pointer(sig.args[2], doubt, e.constant(0))
+            o, nan_check = e.pointer(sig.args[0], out, o0), e.pointer(sig.args[2], nan_check, e.constant(0))
             d, w = e.pointer(sig.args[3], V, v0), e.pointer(sig.args[7], U, u0)
             places = [b.mul(v_place, e.constant(i)) for i in range(SIDE)]
             patches = [b.mul(C, e.constant(STEP * t)) for t in range(abreast)]
@@ -70,24 +70,24 @@ def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
                 new = []
                 for i in range(SIDE):
                     weights = [e.load(w, i * vectors + v) for v in range(vectors)]
-                    place = e.move(d, places[i])
+                    at_place = e.move(d, places[i])
                     for t in range(abreast):
-                        value = e.broadcast(e.move(place, patches[t]))
+                        value = e.broadcast(e.move(at_place, patches[t]))
                         new += [e.multiply_add(value, weights[v], sums[len(new) + v]) for v in range(vectors)]
                 return new
 
             steps = (v_row, e.constant(1)), (b.mul(C, step), step)
             sums = e.sums((KH, C), (d, w), steps, SIDE * abreast * vectors, add)
-            seen = e.load(doubt)
+            check = e.load(nan_check)
             for t in range(abreast):
                 for v in range(vectors):
-                    line = [sums[(i * abreast + t) * vectors + v] for i in range(SIDE)]
-                    outputs = [e.combine(row, line) for row in AT]
+                    values = [sums[(i * abreast + t) * vectors + v] for i in range(SIDE)]
+                    outputs = [e.combine(row, values) for row in AT]
                     for m, output in enumerate(outputs):
                         e.store(output, o, (STEP * t + m) * vectors + v)
                     total = functools.reduce(b.fadd, outputs)
-                    seen = b.fadd(seen, b.fsub(total, total))  # 0, or NaN
-            e.store(seen, doubt)
+                    check = b.fadd(check, b.fsub(total, total))  # 0, or NaN
+            e.store(check, nan_check)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -103,8 +103,8 @@ line_transform, weight_line_transform, row_tile = (
 
 
 @njit(cache=True, nogil=True)
-def row_weights(packed, U, KH, C):
-    """U[j, kh, c, SIDE, :] = G g from packed[j, (kh, 3, c), :], a block of output channels after the other."""
+def transform_row_weights(packed, U, KH, C):
+    """U[j, kh, c, SIDE, :] = G g from packed[j, (kh, 3, c), :], for each block j of output channels."""
     blocks, _, width = packed.shape
     lanes = VECTOR_BYTES // packed.itemsize
     flat_packed, flat_U = packed.reshape(-1), U.reshape(-1)
@@ -117,7 +117,7 @@ def row_weights(packed, U, KH, C):
 
 @njit(cache=True, nogil=True)
 def transform_rows(V, source, s0, row, C, rows, columns):
-    """V[r, SIDE, w*C + c] = B^T d for the patch that begins at column w of row r, wherever that is."""
+    """V[r, SIDE, w*C + c] = B^T d for the patch that begins at column w of row r, for every w."""
     lanes = VECTOR_BYTES // V.itemsize
     length = (columns - STEP + 1) * C
     for r in range(rows):
@@ -127,16 +127,19 @@ def transform_rows(V, source, s0, row, C, rows, columns):
 
 
 @njit(cache=True, nogil=True)
-def winograd_rows(out, pitch, V, U, u0, KH, SH, C, width, rows, columns, doubt):
-    """out[row*pitch + column, :width] = the convolution, from rows V and weights U; whether all of it is finite."""
-    doubt[:] = 0
+def winograd_rows(out, pitch, V, U, u0, KH, SH, C, width, rows, columns, nan_check):
+    """out[row*pitch + column, :width] = the convolution, from transformed inputs V and weights U.
+
+    Returns whether all of it is finite.
+    """
+    nan_check[:] = 0
     length, wide = (columns - STEP + 1) * C, ABREAST * STEP
     for r in range(rows):
         for first in range(0, columns, wide):
             ow = min(first, columns - wide)
-            row_tile(out, (r * pitch + ow) * width, doubt, V, r * SH * SIDE * length + ow * C, SIDE * length, length,
-                     U, u0, KH, C)  # fmt: skip
-    good = True
-    for lane in range(len(doubt)):
-        good &= doubt[lane] == 0
-    return good
+            row_tile(out, (r * pitch + ow) * width, nan_check, V, r * SH * SIDE * length + ow * C, SIDE * length,
+                     length, U, u0, KH, C)  # fmt: skip
+    is_finite = True
+    for lane in range(len(nan_check)):
+        is_finite &= nan_check[lane] == 0
+    return is_finite

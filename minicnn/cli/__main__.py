@@ -1,0 +1,8 @@
+"""`python -m minicnn.cli` is the command `minicnn`."""
+
+import sys
+
+from . import main
+
+if __name__ == "__main__":
+    sys.exit(main())

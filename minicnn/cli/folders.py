@@ -1,0 +1,106 @@
+"""What the commands share: finding image files, reading them into loaders, loading the model.
+
+Called by training.py and prediction.py.  Folders, labels and decoding are in minicnn/data/.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minicnn as mc
+
+from .. import data
+from ..errors import ArgumentError, DataError
+from ..models import pretrained
+from .options import SPLIT
+
+DRAFT = 2  # a JPEG decoder may shrink a photo to twice the size: quick, and hard to tell apart
+SYNTHETIC = (1500, 400)  # images of each class, for training and for validation
+
+
+def check_folders(options: Any) -> None:
+    """Refuse results among the photos: the next run would find them as a class, or as photos.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if options.data is None:
+        return
+    for option, path in (("--out", options.out), ("--cache-dir", options.cache_dir)):
+        photos = options.data.expanduser().resolve()
+        if path is not None and (inside := path.expanduser().resolve()).is_relative_to(photos):
+            raise ArgumentError(
+                option, f"a folder outside of {options.data}", str(inside), f"Give {option} another folder."
+            )
+
+
+def find_data(options: Any) -> tuple[data.ImageFiles, data.ImageFiles]:
+    """The training files and the validation files: found, drawn or set aside."""
+    folder, validation = options.data, options.val_data
+    if folder is None and validation is not None:
+        raise ArgumentError("--val-data", "--data with it", "no --data", "Give photos to train on.")
+    if folder is None:
+        folder, validation = options.out / "synthetic" / "train", options.out / "synthetic" / "validation"
+        options.say(
+            f"No --data: drawing {2 * sum(SYNTHETIC)} synthetic cats and dogs in {folder.parent}", flush=True
+        )
+        data.draw_folder(folder, SYNTHETIC[0], seed=1)
+        data.draw_folder(validation, SYNTHETIC[1], seed=2)
+    elif validation is None:
+        folder, validation = data.find_train_and_validation(folder)
+    elif folder.resolve() == validation.resolve():
+        raise ArgumentError("--val-data", "other images than --data", f"{validation}, too", "Leave it out.")
+    files = find(folder, options, options.limit, leave_out=validation)
+    if validation is None:
+        if options.val_limit is not None:
+            found = "no --val-data"
+            raise ArgumentError("--val-limit", "--val-data with it", found, "Lower --validation-split.")
+        share = options.validation_split
+        return data.split(files, SPLIT if share is None else share, options.seed)
+    if options.validation_split is not None:
+        found = f"validation images in {validation}"
+        raise ArgumentError("--validation-split", "only --data with it", found, "Leave one of the two out.")
+    return files, find(validation, options, options.val_limit, files.class_names)
+
+
+def find(
+    folder: Path,
+    options: Any,
+    limit: int | None = None,
+    class_names: list[str] | None = None,
+    leave_out: Path | None = None,
+) -> data.ImageFiles:
+    """A folder's files, with lines on what was found and on what was left out."""
+    files = data.find_images(folder, class_names, leave_out)
+    options.say(files, f"({folder})")
+    for note in files.notes:
+        options.say(note)
+    return files if limit is None else files.limit(limit)
+
+
+def load(
+    files: data.ImageFiles,
+    preprocessing: data.Preprocessing,
+    options: Any,
+    cached: bool = True,
+    **settings: Any,
+) -> data.Loader:
+    """Decode files into a loader, through the cache; files that cannot be read are named and left out."""
+    cache = data.ImageCache(options.cache_dir) if cached and not options.no_cache else False
+    loader = data.Loader.from_files(files, preprocessing, cache=cache, progress=not options.quiet, **settings)
+    for error in loader.bad:
+        options.say(f"skipped: {error}")
+    for label, name in enumerate(files.class_names):
+        if settings and label not in np.asarray(loader.y):
+            raise DataError(name, "an image that can be read", "none", "Add images of this class.")
+    return loader
+
+
+def load_model(options: Any) -> mc.Sequential:
+    """The model that --model names, or else the bundled one; --tta replaces what it remembers."""
+    model = mc.load_model(options.model or pretrained.path_of())
+    if options.tta is not None:
+        model.tta = options.tta
+    return model
