@@ -10,7 +10,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
-from peer_report import fastest_peer  # noqa: E402
+from peer_ratios import fastest_peer  # noqa: E402
 
 # Okabe and Ito's palette, for colour-blind readers too.  The name of a variant begins with that of its framework.
 COLOURS = {

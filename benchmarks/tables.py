@@ -31,6 +31,7 @@ import folding
 import gradients
 import main_job
 import measuring
+import peer_ratios
 import peer_report
 import scaling
 import startup
@@ -130,7 +131,7 @@ def tables(results: Path) -> dict[str, Callable[[], str]]:
         "speed": lambda: peer_report.short_table(first_speeds()),
         "speed-all": lambda: peer_report.summary_table(speeds()),
         "speed-networks": lambda: peer_report.network_table(speeds()),
-        "speed-slower": lambda: peer_report.summary_table(e for e in speeds() if peer_report.ratio(e) < 1),
+        "speed-slower": lambda: peer_report.summary_table(e for e in speeds() if peer_ratios.ratio(e) < 1),
         "memory": lambda: peer_report.memory_table(read("peers")["memory"]),
         "kernels": lambda: kernel_table(read("kernels")),
         "scaling": lambda: scaling.exponent_table(read("scaling")),

@@ -104,13 +104,13 @@ def test_a_peer_that_cannot_run_is_left_out_with_its_reason(programs, tmp_path):
 
 def test_ratios_are_formed_within_a_round_and_the_fastest_peer_is_named(programs):
     """In the second round the machine has half its speed, in the third a tenth."""
-    peer_report = programs("peer_report")
+    peer_report, peer_ratios = programs("peer_report"), programs("peer_ratios")
     entry = {
         "network": "two-block", "pixels": 64, "task": "training", "out of turn": 0.0,
         "speeds": {"minicnn fast": [400, 200, 40], "JAX": [100, 50, 10], "PyTorch": [200, 100, 16]},
     }  # fmt: skip
-    assert peer_report.fastest_peer(entry) == "PyTorch"
-    assert peer_report.ratio(entry) == 2
+    assert peer_ratios.fastest_peer(entry) == "PyTorch"
+    assert peer_ratios.ratio(entry) == 2
     rows = peer_report.summary_table([entry]).splitlines()
     assert rows[2] == "| training | two-block, 64 px | 200 | PyTorch | 100 | 2.00x | 2.00 to 2.50 |"
     assert "| JAX | 50 | 10 to 100 | 4.00x | 4.00 to 4.00 |" in peer_report.speed_table(entry)
