@@ -10,6 +10,7 @@ import os
 import sys
 
 from ..errors import ArgumentError, check_int
+from .quota import quota
 
 PER_CORE = 16  # threads; more do not help, and the process ends if the system refuses to start one
 
@@ -39,8 +40,7 @@ def set_threads(n: int) -> None:
     variables of NumPy's BLAS, such as OPENBLAS_NUM_THREADS, before Python starts.  Images are decoded by separate
     Python threads.  Outside the kernels, the number set by numba.set_num_threads stays as it was.
 
-    In a container with a CPU quota (cgroup), set MINICNN_THREADS to that quota: the library, like numba, counts the
-    cores that the process may run on, and not the share of their time that it gets.
+    In a container with a CPU quota (cgroup), the quota counts as its number of cores, rounded up.
 
     Several Python threads may call models at the same time.  But do not run a parallel numba function of your own in
     another thread while numba uses its pool "workqueue" (the default without OpenMP and TBB): numba would end the
@@ -80,7 +80,9 @@ def prepare_pool() -> None:
         _check(_threads, "set_threads")  # again, because numba may have been imported since
     elif text:
         _threads = _check(int(text) if text.isdecimal() else text, "MINICNN_THREADS")
-    if _threads is not None and _pool() is None and _threads > cores():
+    if _threads is None and _pool() is None and cores() < _allowed():
+        _threads = cores()
+    if _threads is not None and _pool() is None and _threads > _allowed():
         os.environ["NUMBA_NUM_THREADS"] = str(_threads)
 
 
@@ -106,5 +108,10 @@ def _pool():
 
 
 def cores() -> int:
+    """The number of cores that this process may use: those it may run on, or fewer if it has a quota."""
+    return min(_allowed(), quota() or sys.maxsize)
+
+
+def _allowed():
     """The number of cores that this process may run on, counted as numba counts them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
