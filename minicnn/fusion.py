@@ -310,7 +310,8 @@ class FusedSum(Fused):
 
     def __init__(self, *layers: Any):
         super().__init__(*layers)
-        self.steps, self.convolution, self.other = adding_branch(layers[0])
+        branch: Any = adding_branch(layers[0])  # not None: can_fuse has checked it
+        self.steps, self.convolution, self.other = branch
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         y, short = predict(self.steps, x), predict(self.other, x)
@@ -411,7 +412,7 @@ def run(steps: Sequence[Any], x: np.ndarray, training: bool) -> tuple[np.ndarray
 
 def run_back(
     steps: Sequence[Any], dy: np.ndarray, caches: list[Cache], need_dx: bool, need_dweight: bool = True
-) -> np.ndarray | None:
+) -> Any:
     """dx of the first step; each cache is removed from the list when it is used, which frees its memory.
 
     Without `need_dx`, the pass ends at the first step of the plan that has trainable parameters.

@@ -381,7 +381,7 @@ class FunctionLoss(Loss):
     (8.0, array([[12.]]))
     """
 
-    function: Callable | None = None
+    function: Any = None
 
     def __call__(
         self, target: ArrayLike, prediction: ArrayLike, sample_weight: ArrayLike | None = None
@@ -489,7 +489,7 @@ def describe_loss(loss: Loss) -> dict:
         raise ArgumentError(f"loss {name}", "arguments that JSON can represent", repr(config)) from None
     if name == "<lambda>":
         repair = "Define it with def."
-        raise ArgumentError("loss", "a function with a name", repr(loss.function), repair)
+        raise ArgumentError("loss", "a function with a name", repr(getattr(loss, "function", loss)), repair)
     return {"class": name, "config": config}
 
 

@@ -43,6 +43,9 @@ class Proportion(float):
     (0.8, True, '0.8000 ± 0.0141', '0.8000')
     """
 
+    hits: int
+    count: int
+
     def __new__(cls, hits: int, count: int):
         self = super().__new__(cls, hits / count if count else math.nan)
         self.hits, self.count = hits, count
@@ -177,7 +180,8 @@ def confusion_matrix(target: ArrayLike, prediction: ArrayLike, outputs: Outputs 
         raise ArgumentError(
             "confusion_matrix", "one class per sample", "independent labels", "Use precision and recall."
         )
-    counts = np.zeros((outputs.class_count, outputs.class_count), np.int64)
+    K: Any = outputs.class_count
+    counts = np.zeros((K, K), np.int64)
     np.add.at(counts, (true, guess), 1)
     return counts
 
@@ -318,7 +322,7 @@ def mean_absolute_error(target: ArrayLike, prediction: ArrayLike, outputs: Outpu
     return float(np.mean(np.abs(_differences(target, prediction, outputs))))
 
 
-def _interpreted(prediction, outputs):
+def _interpreted(prediction, outputs) -> tuple[np.ndarray, Outputs]:
     """The predictions as an array (N, K), and what they mean."""
     prediction = numeric(prediction, "predictions", "Give probabilities.")
     if prediction.ndim == 1:
@@ -330,14 +334,14 @@ def _interpreted(prediction, outputs):
     return prediction, outputs
 
 
-def _scores(prediction, outputs):
+def _scores(prediction, outputs) -> tuple[np.ndarray, Outputs]:
     """Probabilities (N, K), also from logits, and what the predictions mean."""
     prediction, outputs = _interpreted(prediction, outputs)
     outputs.need_classes("metrics")
     return outputs.probabilities(prediction), outputs
 
 
-def _classes(target, prediction, outputs):
+def _classes(target, prediction, outputs) -> tuple[np.ndarray, np.ndarray, Outputs]:
     """The predicted and the true classes, (N,) or (N, K), and what the predictions mean."""
     true = true_classes(target, prediction, outputs)
     prediction, outputs = _interpreted(prediction, outputs)
@@ -349,7 +353,7 @@ def _counts(target, prediction, outputs):
     guess, true, outputs = _classes(target, prediction, outputs)
     if outputs.kind == "labels":
         return (guess & true).sum(0), guess.sum(0), true.sum(0)
-    K = outputs.class_count
+    K: Any = outputs.class_count
     return tuple(np.bincount(some, minlength=K) for some in (true[guess == true], guess, true))
 
 
@@ -510,6 +514,8 @@ def find_metrics(metrics: Any, outputs: Outputs | None = None) -> dict[str, Metr
 
 def _find(metric, outputs):
     """The metric for one entry, bound to the meaning of the outputs."""
+    name: Any
+    function: Any
     if isinstance(metric, Metric):
         name, function, average = metric.name, metric.function, metric.average
     elif isinstance(metric, str):

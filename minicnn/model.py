@@ -270,14 +270,15 @@ class Sequential(Architecture):
         outputs = find_outputs(loss, *self._final_names(), output_shape[-1])
         return outputs, find_metrics(metrics, outputs)
 
-    def _final_names(self):
+    def _final_names(self) -> tuple[str | None, str | None]:
         """The class names of the final activation and the final layer; None in place of a user's own layer."""
         activation = self.output_activation
         last = next(
             (layer for layer in reversed(self._layers) if type(layer) not in PASSIVE), self._layers[-1]
         )
         own = type(last).__module__.startswith("minicnn.")
-        return activation and type(activation).__name__, type(last).__name__ if own else None
+        end = None if activation is None else type(activation).__name__
+        return end, type(last).__name__ if own else None
 
     def compute_gradients(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -340,7 +341,8 @@ class Sequential(Architecture):
                     "Compile each model with an optimizer of its own.",
                 )  # fmt: skip
             loss, prediction, updates = self._compute_gradients(x, y, sample_weight)
-            self.optimizer.step(self._named, self.kernels)
+            optimizer: Any = self.optimizer  # there is one: _compute_gradients has checked it
+            optimizer.step(self._named, self.kernels)
             for update in updates:
                 update()
             return loss, prediction
@@ -395,7 +397,8 @@ class Sequential(Architecture):
         if self.outputs is not None:
             return self.outputs
         loss = None if self.output_activation is None else self._default_loss()
-        return find_outputs(loss, *self._final_names(), self.output_shape[-1])
+        shape: Any = self.output_shape
+        return find_outputs(loss, *self._final_names(), shape[-1])
 
     @property
     def is_classifier(self) -> bool:
@@ -469,7 +472,8 @@ class Sequential(Architecture):
         plan, x = self._ready(), self._input(x)
         self._need_compile("training" if training else "evaluate")
         steps = plan.training if training else plan.prediction
-        last, loss = steps[-1], self.loss
+        last = steps[-1]
+        loss: Any = self.loss  # there is one: _need_compile has checked it
         on_logits = self.outputs is not None and _computes_on_logits(last, loss)
         head = steps[:-1] if on_logits else steps
         if training:
@@ -496,7 +500,7 @@ class Sequential(Architecture):
             x = np.asarray(x)
         if x.ndim == 0 or x.shape[1:] != self.input_shape or x.dtype.kind not in "fiub":
             raise ShapeError(
-                "input", "(N, " + ", ".join(map(str, self.input_shape)) + ")", f"{x.dtype} {x.shape}",
+                "input", "(N, " + ", ".join(map(str, self.input_shape or ())) + ")", f"{x.dtype} {x.shape}",
                 "A single sample needs a batch axis: x[None].",
             )  # fmt: skip
         return x.astype(self.dtype, copy=False)

@@ -189,7 +189,7 @@ class Outputs:
         true = (y > 0.5).astype(np.int64)
         return true.reshape(-1) if self.kind == "probability" else true
 
-    def _checked_in_any_form(self, y):
+    def _checked_in_any_form(self, y) -> np.ndarray:
         """Checked targets as rows or as class numbers: metrics take both, even if the loss takes only one form."""
         return Outputs(self.kind, self.count).check_targets(y)
 
@@ -244,7 +244,8 @@ class Outputs:
             raise ArgumentError(
                 "class_weight", "outputs with one class per sample", found, "Use sample_weight."
             )
-        K, meaning = self.class_count, ", ".join(f"{k} is {name}" for k, name in enumerate(class_names or ()))
+        K: Any = self.class_count  # a number, because the outputs have classes
+        meaning = ", ".join(f"{k} is {name}" for k, name in enumerate(class_names or ()))
         classes = f"class numbers from 0 to {K - 1}" + (f" ({meaning})" if meaning else "")
         if isinstance(class_weight, str) and class_weight == "balanced":
             return class_weight
@@ -253,7 +254,7 @@ class Outputs:
             if unknown:
                 found = ", ".join(map(repr, unknown))
                 raise ArgumentError("class_weight", classes, found, "Give for example {0: 1.0, 1: 2.0}.")
-            pairs = class_weight.items()
+            pairs: Any = class_weight.items()
         else:
             several = isinstance(class_weight, (list, tuple)) or (
                 isinstance(class_weight, np.ndarray) and class_weight.ndim == 1
@@ -289,7 +290,8 @@ class Outputs:
         if not isinstance(checked, dict):
             found = repr(class_weight)
             raise ArgumentError("class_weight", "one number per class", found, "Call balanced(all labels).")
-        table = np.ones(self.class_count)
+        K: Any = self.class_count
+        table = np.ones(K)
         table[list(checked)] = list(checked.values())
         return table[self.true_classes(y)]
 
@@ -307,7 +309,8 @@ class Outputs:
         {0: 0.6666666666666666, 1: 2.0}
         """
         self.check_class_weight("balanced")
-        counts = np.bincount(self.true_classes(labels), minlength=self.class_count)
+        K: Any = self.class_count
+        counts = np.bincount(self.true_classes(labels), minlength=K)
         return {k: float(counts.sum() / (len(counts) * n)) for k, n in enumerate(counts) if n}
 
 
@@ -354,7 +357,7 @@ End the network in Sigmoid(), or use from_logits=True.
     if meaning is None and (loss.from_logits or layer not in UNBOUNDED):
         meaning = loss.activation  # a user's loss may say which activation it belongs to
     if meaning == "Softmax" and count > 1:
-        rows = not isinstance(loss, SparseCategoricalCrossEntropy)
+        rows: bool | None = not isinstance(loss, SparseCategoricalCrossEntropy)
         if type(loss) in (Loss, CrossEntropy) or not type(loss).__module__.startswith("minicnn."):
             rows = None  # no loss yet, a loss that takes both forms, or a user's loss, which checks its targets itself
         return Outputs("distribution", count, loss.from_logits, rows)

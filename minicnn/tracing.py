@@ -122,7 +122,8 @@ def function_gradient(of: Callable | np.ndarray, output: np.ndarray) -> np.ndarr
         )  # fmt: skip
     at, dy = output.astype(np.float64), np.empty(output.shape)
     for index in np.ndindex(at.shape):  # central differences are affordable because the output is small
-        value, step = at[index], STEP * max(1.0, abs(at[index]))
+        value: Any = at[index]
+        step = STEP * max(1.0, abs(value))
         at[index] = value + step
         above = float(of(at.copy()))
         at[index] = value - step

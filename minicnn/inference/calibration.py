@@ -27,7 +27,7 @@ BATCH = 32  # images per forward pass
 GOLDEN = (5**0.5 - 1) / 2  # golden section: each iteration of the search keeps this fraction of the interval
 
 
-def calibrate(model: Any, views: Sequence[ArrayLike], y: ArrayLike) -> float:
+def calibrate(model: Any, views: np.ndarray | Sequence[ArrayLike], y: ArrayLike) -> float:
     """Fit the temperature with the smallest log-loss, and divide the last weights of the model by it.
 
     T = argmin of the sum over n, k of -t[n, k] log p[n, k],   p the mean over the views of sigmoid or softmax(z / T)
@@ -83,15 +83,15 @@ def calibrate(model: Any, views: Sequence[ArrayLike], y: ArrayLike) -> float:
     y = class_numbers(y, max(2, model.output_shape[-1]), "calibrate y")
     if isinstance(views, np.ndarray):
         views = [views, mirrored(views)] if model.tta else [views]
-    views = [np.asarray(view) for view in views]
-    if not views or not len(y) or any(view.shape[:1] != y.shape for view in views):
-        shapes = ", ".join(str(view.shape) for view in views) or "none"
+    arrays = [np.asarray(view) for view in views]
+    if not arrays or not len(y) or any(array.shape[:1] != y.shape for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays) or "none"
         raise ShapeError(
             "calibrate",
             "views of the same images, and one class per image",
             f"{len(y)} classes, views {shapes}",
         )
-    logits = [_logits(model, view) for view in views]
+    logits = [_logits(model, array) for array in arrays]
     if not np.isfinite(logits).all():
         raise NonFiniteError(
             "calibrate", "finite outputs", "NaN or infinity", "Check the images for NaN and infinity."
@@ -137,7 +137,7 @@ def last_weighted(model: Any) -> Layer:
         If that layer is not Dense or Conv2D, or the network does not end in one Sigmoid or a Softmax.
     """
     layers = [layer for layer in model.layers if type(layer) not in (Sigmoid, Softmax)]
-    last = layers[-1] if layers else None
+    last: Any = layers[-1] if layers else None
     known = type(model.output_activation) in (Sigmoid, Softmax) and type(last) in (Dense, Conv2D)
     if not known or (type(model.output_activation) is Sigmoid and model.output_shape != (1,)):
         raise ArgumentError(

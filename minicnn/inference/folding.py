@@ -111,7 +111,7 @@ def _scale_and_shift(layer):
     return scale, beta - scale * mean
 
 
-def _index_of_host(made, scale):
+def _index_of_host(made, scale) -> int | None:
     """The index of the layer into which a normalisation with this scale can be merged; None if there is none."""
     for index in reversed(range(len(made))):
         layer = made[index][0]

@@ -73,7 +73,7 @@ class Predictor:
         self._meaning = model.meaning()
         self.tta = model.tta if tta is None else check_bool(tta, "Predictor tta")
         self.class_names, self.preprocessing = model.class_names, model.preprocessing
-        for layer in _single_layers(self._model.plan):
+        for layer in _single_layers(self._model._ready()):
             if type(layer) in (Conv2D, SeparableConv2D) and hasattr(layer.kernels, "pack_weights"):
                 layer.pack()
 

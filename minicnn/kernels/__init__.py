@@ -102,11 +102,12 @@ def kernel_set(name: str) -> ModuleType:
         return im2col
     from ..runtime import compiling
 
-    if compiling.numba.config.DISABLE_JIT:
+    disabled = compiling.numba.config.DISABLE_JIT  # type: ignore[attr-defined]  # numba's stubs
+    if disabled:
         raise ArgumentError(
             'kernels="fast"',
             "permission to compile",
-            f"NUMBA_DISABLE_JIT={compiling.numba.config.DISABLE_JIT}",
+            f"NUMBA_DISABLE_JIT={disabled}",
             'Unset that variable, or use kernels="im2col" or "reference".',
         )
     from . import fast

@@ -11,6 +11,7 @@ Called by `im2col.py` and `fast/__init__.py`, each with its own convolutions.  T
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def dilated(convolve: Callable, differentiate: Callable) -> tuple[Callable, Call
         x = _pad(x, padding)
         KH, KW = effective_kernel(weight.shape[:2], dilation)
         size = x.shape[1] - KH + 1, x.shape[2] - KW + 1
-        y = None
+        y: Any = None
         for outputs, inputs in _sub_images(size, dilation):
             part = convolve(x[inputs], weight, bias, (1, 1), NONE)
             if y is None:
@@ -56,7 +57,7 @@ def dilated(convolve: Callable, differentiate: Callable) -> tuple[Callable, Call
         (top, _), (left, _) = padding
         _, H, W, _ = x.shape
         x = _pad(x, padding)
-        dx = np.zeros_like(x) if need_dx else None
+        dx: Any = np.zeros_like(x) if need_dx else None
         dweight = dbias = None
         for outputs, inputs in _sub_images(dy.shape[1:3], dilation):
             parts = differentiate(dy[outputs], x[inputs], weight, (1, 1), NONE, need_dx, need_dweight)

@@ -6,6 +6,7 @@ Read `reference.py` next.
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 from ..errors import ArgumentError, ShapeError, check_int
 
@@ -13,7 +14,7 @@ Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
 
-def pair(value: int | Sequence[int], where: str, least: int = 1) -> Pair:
+def pair(value: Any, where: str, least: int = 1) -> Pair:
     """An int or a pair of ints as (height, width).
 
     Parameters
@@ -130,7 +131,7 @@ def place_windows(
     input_shape: tuple[int, ...],
     kernel: Pair,
     strides: Pair,
-    padding: str | Padding,
+    padding: Any,
     where: str,
     dilation: Pair = (1, 1),
 ) -> tuple[Padding, Pair]:

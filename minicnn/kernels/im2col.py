@@ -11,6 +11,8 @@ purpose: NumPy's product already uses all cores, and a second thread pool that w
 products made each step up to ten times slower.  The definitions are in `reference.py`; read `fast/__init__.py` next.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..runtime.compiling import as_contiguous, njit
@@ -80,7 +82,7 @@ def conv2d_backward(
     _, OH, OW, _ = dy.shape
     matrix = weight.reshape(KH * KW * C, OC)
     dmatrix = np.zeros_like(matrix)
-    dx = np.zeros_like(x) if need_dx else None
+    dx: Any = np.zeros_like(x) if need_dx else None
     for block, columns in _blocks(x, OH, OW, KH, KW):
         dy_rows = dy[block].reshape(-1, OC)
         if need_dweight:
@@ -177,7 +179,7 @@ def depthwise_conv2d_backward(
     dx_padded, dweight = np.zeros_like(x_padded), np.zeros_like(per_channel_weight)
     _depthwise_backward(dy, x_padded, per_channel_weight, dx_padded, dweight, strides)
     (top, _), (left, _) = padding
-    dx = dx_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
+    dx: Any = dx_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
     dx = reduce_depth_multiplier(dx, weight) if need_dx else None
     return (dx, dweight.reshape(weight.shape), dy.sum((0, 1, 2))) if need_dweight else (dx, None, None)
 

@@ -6,6 +6,7 @@ pass through it; the others are written here in NumPy.  `find_activation` turns 
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -291,7 +292,7 @@ class Softmax(Layer):
             return y * (dy - (dy * y).sum(-1, keepdims=True))
 
 
-BY_NAME = {
+BY_NAME: dict[str, Callable[[], Layer]] = {
     "relu": ReLU,
     "relu6": lambda: ReLU(max_value=6),
     "leaky_relu": LeakyReLU,

@@ -47,7 +47,8 @@ class LayerType(type):
     def __call__(cls, *arguments: Any, name: str | None = None, trainable: bool = True, **settings: Any):
         own = cls.__module__.startswith("minicnn.")
         if own:
-            known = inspect.signature(cls.__init__).parameters
+            made: Any = cls  # mypy takes `cls` for an instance
+            known = inspect.signature(made.__init__).parameters
             for key, value in list(settings.items()):
                 if key in known:
                     continue
@@ -356,7 +357,7 @@ class Layer(metaclass=LayerType):
             x.ndim > 0 and axes in (None, x.ndim) and channels in (None, x.shape[-1]) and 0 not in x.shape[1:]
         )
         if not fits:
-            sizes = {2: "(N, features)", 4: "(N, height, width, channels)"}.get(axes, "(N, ...)")
+            sizes = {2: "(N, features)", 4: "(N, height, width, channels)"}.get(axes or 0, "(N, ...)")
             last = "" if channels is None else f" whose last axis is {channels}"
             raise ShapeError(f"{self!r}", f"a batch {sizes}{last}", f"shape {x.shape}")
         return x
@@ -416,9 +417,7 @@ def run_forward(layer: Any, x: np.ndarray, training: bool) -> tuple[np.ndarray, 
     return result
 
 
-def run_backward(
-    layer: Any, dy: np.ndarray, cache: Cache, need_dx: bool, need_dweight: bool
-) -> np.ndarray | None:
+def run_backward(layer: Any, dy: np.ndarray, cache: Cache, need_dx: bool, need_dweight: bool) -> Any:
     """`layer.backward`; a user's layer may lack the arguments need_dx and need_dweight, which only save work."""
     if type(layer).__module__.startswith("minicnn.") or "need_dx" in _arguments(type(layer).backward):
         return layer.backward(dy, cache, need_dx, need_dweight)

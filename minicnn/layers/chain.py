@@ -66,7 +66,7 @@ def place_names(layers: Sequence[Layer], prefix: str = "") -> list[str]:
     names = []
     for layer in layers:
         if layer._named:
-            names.append(prefix + layer._name)
+            names.append(prefix + layer.name)
             continue
         base = snake_case(type(layer).__name__)
         counts[base] = counts.get(base, 0) + 1
@@ -165,7 +165,7 @@ def trace_chain(
     layers: Sequence[Layer], x: np.ndarray, prefix: str = ""
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The last output in prediction, and the output of every layer by its path."""
-    named = {}
+    named: dict[str, np.ndarray] = {}
     for name, layer in zip(place_names(layers, prefix), layers, strict=True):
         x, outputs = layer.trace(x)
         named |= {join(name, inner): output for inner, output in outputs.items()}
@@ -176,7 +176,7 @@ def trace_chain_backward(
     layers: Sequence[Layer], dy: np.ndarray, caches: Sequence, prefix: str = ""
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """dx of the first layer, and the gradient at the output of every layer by its path."""
-    named = {}
+    named: dict[str, np.ndarray] = {}
     for name, layer, cache in reversed(list(zip(place_names(layers, prefix), layers, caches, strict=True))):
         dy, gradients = layer.trace_backward(dy, cache)
         named |= {join(name, inner): gradient for inner, gradient in gradients.items()}

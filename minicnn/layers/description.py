@@ -28,7 +28,7 @@ def describe(layer: Layer) -> dict:
     >>> describe(Residual([LeakyReLU(0.1)]))["config"]["layers"]
     [{'class': 'LeakyReLU', 'config': {'negative_slope': 0.1}}]
     """
-    entry = {
+    entry: dict[str, Any] = {
         "class": type(layer).__name__,
         "config": {key: _to_json(value) for key, value in layer.config.items()},
     }

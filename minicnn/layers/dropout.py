@@ -70,16 +70,14 @@ class Dropout(Layer):
             )
         self.noise_shape = noise_shape
         self.seed = None if seed is None else check_int(seed, "Dropout seed", least=0)
-        self._rng = None
-
-    @property
-    def rng(self) -> Generator | None:
-        return self._rng
 
     def build(self, input_shape: Shape, rng: Generator | None, dtype: Any = "float32") -> Shape:
-        if self._rng is None:
-            own = self.seed is not None or rng is None
-            self._rng = np.random.default_rng(self.seed or 0) if own else rng.spawn(1)[0]
+        if self.rng is None:
+            self.__dict__["rng"] = (
+                np.random.default_rng(self.seed or 0)
+                if rng is None or self.seed is not None
+                else rng.spawn(1)[0]
+            )
         return self.compute_output_shape(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -98,10 +96,11 @@ class Dropout(Layer):
         x = self.as_input(x)
         if not training:
             return x, make_cache(self, x, None, None)
-        if self._rng is None:
+        if self.rng is None:
             self.build(x.shape[1:], None)
-        rng = np.random.Generator(type(self._rng.bit_generator)())
-        rng.bit_generator.state = self._rng.bit_generator.state
+        own: Any = self.rng
+        rng = np.random.Generator(type(own.bit_generator)())
+        rng.bit_generator.state = own.bit_generator.state
         scale = np.asarray(1 / (1 - self.rate), x.dtype)
         shape = [
             size if n is None else n for size, n in zip(x.shape, self.noise_shape or x.shape, strict=True)
@@ -120,4 +119,5 @@ class Dropout(Layer):
 
     def updates(self, cache: Cache) -> list[Callable[[], None]]:
         _, state = cache[3]
-        return [] if state is None else [partial(setattr, self._rng.bit_generator, "state", state)]
+        own: Any = self.rng
+        return [] if state is None else [partial(setattr, own.bit_generator, "state", state)]

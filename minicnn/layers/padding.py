@@ -4,6 +4,7 @@ Most networks do not need it: Conv2D and the pools have an argument `padding` of
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class ZeroPadding2D(Layer):
         super().__init__()
         if isinstance(padding, str):
             raise ArgumentError("ZeroPadding2D padding", "an int, a pair or two pairs", repr(padding))
-        self.padding = check_padding(padding, "ZeroPadding2D padding")
+        self.padding: Any = check_padding(padding, "ZeroPadding2D padding")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) != 3:

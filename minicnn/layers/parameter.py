@@ -76,7 +76,7 @@ class Parameter:
         self.assigned = False
 
     @property
-    def value(self) -> np.ndarray | None:
+    def value(self) -> Any:
         return self._value
 
     @value.setter

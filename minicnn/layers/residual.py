@@ -122,7 +122,8 @@ class Residual(Layer):
         ]
 
     def trace(self, x: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        outputs, named = [], {}
+        outputs = []
+        named: dict[str, np.ndarray] = {}
         for prefix, layers in self.branches:
             y, of_branch = trace_chain(layers, x, prefix)
             outputs.append(y)
@@ -132,7 +133,8 @@ class Residual(Layer):
 
     def trace_backward(self, dy: np.ndarray, cache: Cache) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         dy, caches = open_cache(self, dy, cache)
-        gradients, named = [], {}
+        gradients = []
+        named: dict[str, np.ndarray] = {}
         for (prefix, layers), of_branch in zip(self.branches, caches, strict=True):
             dx, at = trace_chain_backward(layers, dy, of_branch, prefix)
             gradients.append(dx)

@@ -12,6 +12,7 @@ from ..regularizers import find_regularizer
 from .activations import find_activation
 from .base import Generator, Layer
 from .cache import Cache, make_cache, open_cache
+from .parameter import Parameter
 
 
 class WeightedSum(Layer):
@@ -22,7 +23,8 @@ class WeightedSum(Layer):
     """
 
     axes: int  # number of axes of a batch x
-    bias = None
+    weight: Parameter  # made by `build`
+    bias: Parameter | None = None
 
     def __init__(self, activation: Any, use_bias: bool, kernel_regularizer: Any):
         super().__init__()
@@ -71,7 +73,7 @@ class WeightedSum(Layer):
         """y = activation(z) and the cache of the activation; z and None if there is no activation."""
         return (z, None) if self.activation is None else self.activation.forward(z, training)
 
-    def activate_backward(self, dy: np.ndarray, cache: Cache | None) -> np.ndarray:
+    def activate_backward(self, dy: np.ndarray, cache: Any) -> Any:
         """dz from dy."""
         return dy if self.activation is None else self.activation.backward(dy, cache)
 
@@ -85,6 +87,5 @@ class WeightedSum(Layer):
     def trace_backward(self, dy: np.ndarray, cache: Cache) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         dx, gradients = super().trace_backward(dy, cache)
         if self.activation is not None:
-            of_activation = cache[3][-1]
-            gradients = {"linear": self.activation.backward(dy, of_activation)} | gradients
+            gradients = {"linear": self.activate_backward(dy, cache[3][-1])} | gradients
         return dx, gradients

@@ -89,7 +89,8 @@ class Optimizer:
 
     moments: tuple[str, ...] = ()  # names of the arrays that each parameter has as state; they start at 0
     squares: tuple[str, ...] = ()  # names of the moments that are never below 0
-    checks: Mapping[str, Callable] = {"global_clipnorm": positive_or_none}  # check of each setting
+    checks: dict[str, Callable] = {"global_clipnorm": positive_or_none}  # check of each setting
+    schedule: Callable[[int], float] | None
 
     def __new__(cls, *arguments: Any, **settings: Any):
         """Refuse unknown settings with a message; pickle calls this without settings."""
@@ -304,15 +305,16 @@ class Optimizer:
     def _clipped(self, moving, largest):
         """The parameters to update, with clipped gradients, and the largest gradient after clipping."""
         gradients = [grad for _, _, grad, _ in moving]
+        most: Any = self.global_clipnorm  # a number here
         wide = largest > min(LIMITS.values())  # squares may overflow
         with np.errstate(under="ignore"):
             if wide:
                 total = sum(float(np.square(np.divide(g, largest, dtype="float64")).sum()) for g in gradients)
-                scale = self.global_clipnorm / largest / math.sqrt(total)
+                scale = most / largest / math.sqrt(total)
             else:
                 total = sum(float(np.square(g).sum(dtype="float64")) for g in gradients)
                 norm = math.sqrt(total)
-                scale = 1 if norm <= self.global_clipnorm else self.global_clipnorm / norm
+                scale = 1 if norm <= most else most / norm
             if scale >= 1:
                 return moving, largest
             kind = "float64" if wide else None

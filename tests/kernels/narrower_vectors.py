@@ -1,10 +1,8 @@
 """A program that checks the fast kernels against `reference`, for the vector width that its environment selects.
 
-`conftest.py` starts it with other processor features.  It takes nearly a minute, mostly to compile, and runs at low
-priority.  It prints the number of bytes in a vector.
+`conftest.py` starts it with other processor features.  The first time it takes nearly a minute, to compile.
+It prints the number of bytes in a vector.
 """
-
-import os
 
 import numpy as np
 
@@ -67,8 +65,6 @@ def check_separable(dtype, strides, rng):
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(19)
     for dtype in ("float32", "float64"):
         for kernel, C in (((3, 2), 5), ((3, 3), 17)):  # the second uses Winograd's algorithm
             check(dtype, kernel, C, np.random.default_rng(0))

@@ -9,7 +9,6 @@ nothing.  Called by `tiles/vectors.py`.
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
 from ...runtime.compiling import BOUNDSCHECK
 
@@ -24,7 +23,7 @@ class Bounds:
         # (pointer, first, end) by the pointer's id; holding the pointer keeps the id unique
         self._range_of: dict[int, tuple[ir.Value, ir.Value, ir.Value]] = {}
 
-    def enter(self, pointer: ir.Value, count: ir.Value, array_type: types.Array) -> None:
+    def enter(self, pointer: ir.Value, count: ir.Value, array_type: Any) -> None:
         """Record that `pointer` is the start of an array of `count` elements."""
         if BOUNDSCHECK:
             first = self.builder.ptrtoint(pointer, INDEX)

@@ -57,10 +57,10 @@ def serialized(function: Callable) -> Callable:
             except (
                 TypingError
             ) as error:  # raised by the first call with these types; later calls need no check
-                found = ", ".join(str(array.dtype) for array in arguments if isinstance(array, np.ndarray))
+                given = ", ".join(str(array.dtype) for array in arguments if isinstance(array, np.ndarray))
                 expected = "arrays of one type, float32 or float64"
                 raise ArgumentError(
-                    function.__name__, expected, found, "Cast them to the model's dtype."
+                    function.__name__, expected, given, "Cast them to the model's dtype."
                 ) from error
             finally:
                 if before is not None:
@@ -92,7 +92,7 @@ def _is_pool_unusable():
             return False
     except ValueError:  # no pool exists yet
         return False
-    from numba.np.ufunc import omppool
+    from numba.np.ufunc import omppool  # type: ignore[attr-defined]  # numba's stubs
 
     return omppool.openmp_vendor == "GNU"
 

@@ -36,6 +36,7 @@ def separable_conv2d_forward(
     strides: Pair,
     padding: Padding,
     normalization: tuple | None = None,
+    *,
     epilogue: int = LINEAR,
 ) -> np.ndarray:
     """y = epilogue(conv(depthwise(x, depthwise_weight), weight) + bias).

@@ -24,7 +24,8 @@ def registers(features: str) -> tuple[int, int]:
     return 16, 32 if "+neon" in enabled else 16
 
 
-FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+CHOSEN = config.CPU_FEATURES  # type: ignore[attr-defined]  # numba's stubs
+FEATURES = get_host_cpu_features() if CHOSEN is None else CHOSEN
 VECTOR_BYTES, REGISTERS = registers(FEATURES)
 
 # 14 x 2 (or 6 x 2) accumulators, 2 vectors of the right operand and 1 broadcast value must fit in the registers.

@@ -25,7 +25,7 @@ ELEMENT = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 class Vectors:
     """Instructions on vectors of one element type.  Loads and stores need no alignment."""
 
-    def __init__(self, context: Any, builder: ir.IRBuilder, dtype: types.Type):
+    def __init__(self, context: Any, builder: ir.IRBuilder, dtype: Any):
         self.context, self.builder, self.element = context, builder, ELEMENT[dtype]
         self.itemsize = dtype.bitwidth // 8
         self.lanes = VECTOR_BYTES // self.itemsize

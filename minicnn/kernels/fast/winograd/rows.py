@@ -11,6 +11,7 @@ The matrices are those of `squares.py`, and so is the reference: section 4.1.  C
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from numba import types
 from numba.extending import intrinsic
@@ -23,9 +24,7 @@ from .squares import AT, BT, ORDERS, SIDE, STEP, G
 ABREAST = 2 if REGISTERS == 32 else 1  # adjacent patches per register tile: 24 or 12 sums
 
 
-def make_line_transform(
-    matrix: tuple[tuple[float, ...], ...], orders: tuple[tuple[int, ...], ...] | None = None
-) -> Callable:
+def make_line_transform(matrix: tuple[tuple[float, ...], ...], orders: Any = None) -> Callable:
     """Y = L X for a small constant L, on one vector.  Element i of X is at x0 + i*x_i."""
     orders = orders or (None,) * len(matrix)
 
@@ -67,7 +66,7 @@ def make_row_tile(abreast: int, vectors: int = VECTORS) -> Callable:
 
             def add(pointers, sums):
                 d, w = pointers
-                new = []
+                new: list = []
                 for i in range(SIDE):
                     weights = [e.load(w, i * vectors + v) for v in range(vectors)]
                     at_place = e.move(d, places[i])

@@ -30,6 +30,7 @@ Networks".
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from numba import prange, types
 from numba.extending import intrinsic
@@ -71,9 +72,7 @@ ORDERS = (
 AT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 0.5, -2, 0), (0, 1, 1, 0.25, 4, 0), (0, 1, -1, 0.125, -8, 1))
 
 
-def make_transform(
-    matrix: tuple[tuple[float, ...], ...], orders: tuple[tuple[int, ...], ...] | None = None
-) -> Callable:
+def make_transform(matrix: tuple[tuple[float, ...], ...], orders: Any = None) -> Callable:
     """Y = L X L^T for a small constant L, on one vector of channels.  Element (i, j) of X is at x0 + i*x_i + j*x_j."""
     small, large = len(matrix), len(matrix[0])
     orders = orders or (None,) * small
