@@ -137,6 +137,17 @@ def table(task: str, found: dict) -> str:
     return measuring.table(heading, rows)
 
 
+def short_table(report: dict) -> str:
+    """The shares of all tasks in one table, medians only."""
+    heading = ["task", "framework", "share next to a busy process", "share of each of two at once"]
+    rows = [
+        [task, name, *(f"{statistics.median(shares(speeds, s)):.2f}" for s in SITUATIONS[1:])]
+        for task, found in report["tasks"].items()
+        for name, speeds in found.items()
+    ]
+    return measuring.table(heading, rows)
+
+
 def text(report: dict) -> str:
     """The page."""
     notes = "".join(f"\n- {note}" for note in report["notes"])

@@ -26,6 +26,7 @@ from typing import Any
 import ablations
 import augmentation
 import augmented_training
+import busy
 import data
 import folding
 import gradients
@@ -40,7 +41,18 @@ from measuring import RESULTS, number, table
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(r"(<!-- (table|value): (.*?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 OPENED, CLOSED = re.compile(r"<!-- (?:table|value): "), "<!-- end -->"
-SCRIPTS = ablations, augmentation, augmented_training, data, folding, gradients, peer_report, scaling, startup
+SCRIPTS = (
+    ablations,
+    augmentation,
+    augmented_training,
+    busy,
+    data,
+    folding,
+    gradients,
+    peer_report,
+    scaling,
+    startup,
+)
 FIRST_PAGE = "two-block", "four-block", "catdog-small", "catdog-hour-and-a-half"
 FIRST_SPEEDS = (
     ("training", "two-block"),
@@ -137,6 +149,7 @@ def tables(results: Path) -> dict[str, Callable[[], str]]:
         "scaling": lambda: scaling.exponent_table(read("scaling")),
         "batches": lambda: scaling.batch_table(read("scaling")),
         "startup": lambda: startup.start_table(read("startup")),
+        "busy": lambda: busy.short_table(read("busy")),
         "folding": lambda: folding.speed_table(read("folding")),
         "data": lambda: data.speed_table(read("data")),
         "augmentation": lambda: augmentation.comparison_table(read("augmentation")),

@@ -396,6 +396,7 @@ class Sequential(Architecture):
         """What the outputs mean: as `compile` found it, or as far as the last layer says it."""
         if self.outputs is not None:
             return self.outputs
+        self._need_build("meaning")
         loss = None if self.output_activation is None else self._default_loss()
         shape: Any = self.output_shape
         return find_outputs(loss, *self._final_names(), shape[-1])

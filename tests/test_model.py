@@ -624,3 +624,13 @@ def test_regularizers_add_to_the_loss_and_to_its_gradient(rng):
     assert model.evaluate(x, y)["loss"] == pytest.approx(plain.evaluate(x, y)["loss"] + penalty)
     for check in mc.gradient_check.check_model(model, x, y):
         assert check.passes(), str(check)
+
+
+def test_what_needs_a_built_model_says_so():
+    with pytest.raises(mc.StateError, match="meaning: expected a built model"):
+        mc.Sequential([mc.Dense(1, "sigmoid")]).meaning()
+    layer = mc.Dense(2)
+    layer.build((3,), None)
+    with pytest.raises(mc.StateError, match="a layer with weights"):
+        layer.get_weights()
+    assert mc.Flatten().get_weights() == []

@@ -278,7 +278,9 @@ class Layer(metaclass=LayerType):
             self.rng.bit_generator.state = state["rng"]
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the values of the parameters, in their order."""
+        """Copies of the values of the parameters, in their order; StateError if the layer has none yet."""
+        if self._parameters:
+            self.need_weights()
         return [parameter.value.copy() for parameter in self.parameters]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:

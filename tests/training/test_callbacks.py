@@ -404,3 +404,10 @@ def test_verbose_prints_what_happened(capsys, tmp_path):
     play(mc.ModelCheckpoint("p", verbose=1), [1])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and "Epoch 2: stopped" in lines[0] and "epoch 1" in lines[1] and "0.1" in lines[2]
+
+
+@pytest.mark.parametrize("make", [mc.EarlyStopping, mc.ReduceLROnPlateau])
+def test_an_epoch_without_logs_changes_nothing(make):
+    callback = make("loss")
+    callback.on_epoch_end(0)
+    assert callback.wait == 0

@@ -54,7 +54,7 @@ class CSVLogger(Callback):
                 self.rows = [dict(row) for row in csv.DictReader(file, delimiter=self.separator)]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.rows.append({"epoch": epoch} | {name: _cell(value) for name, value in logs.items()})
+        self.rows.append({"epoch": epoch} | {name: _cell(value) for name, value in (logs or {}).items()})
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, columns, restval="", delimiter=self.separator)

@@ -111,9 +111,9 @@ class MonitorCallback(Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.monitor = Monitor(*self._settings)
 
-    def has_number(self, logs: dict) -> bool:
+    def has_number(self, logs: dict | None) -> bool:
         """Whether the epoch has the number and it is not NaN; with validation_freq, some epochs lack it."""
-        return self.monitor.name in logs and not math.isnan(logs[self.monitor.name])
+        return logs is not None and self.monitor.name in logs and not math.isnan(logs[self.monitor.name])
 
     def say(self, text: str) -> None:
         """Print a line, if `verbose`."""
