@@ -15,6 +15,7 @@ from .. import reference
 
 BITS = {"f": np.uint32, "d": np.uint64}  # integers of the same size
 RUN = 1 << 14  # weights that one thread updates at a time
+SMALL = 1024  # weights that are updated on this thread alone: waking the others would take longer
 
 
 def sgd_step(
@@ -24,7 +25,7 @@ def sgd_step(
     if not (weight.flags.c_contiguous and velocity.flags.c_contiguous):
         reference.sgd_step(weight, grad, velocity, rate, momentum, nesterov)
         return
-    number, kernel = weight.dtype.type, _sgd if weight.size > RUN else _sgd_run
+    number, kernel = weight.dtype.type, _sgd if weight.size > SMALL else _sgd_small
     kernel(*_flat(weight, grad, velocity), number(rate), number(momentum), nesterov)
 
 
@@ -44,7 +45,7 @@ def adam_step(
         reference.adam_step(weight, grad, m, v, rate, beta_1, beta_2, epsilon, decay)
         return
     settings = map(weight.dtype.type, (rate, 1 - beta_1, 1 - beta_2, epsilon, decay))
-    kernel = _adam if weight.size > RUN else _adam_run  # waking the other threads would take longer
+    kernel = _adam if weight.size > SMALL else _adam_small
     kernel(*_flat(weight, grad, m, v), *settings)
 
 
@@ -86,38 +87,48 @@ def _largest_of_runs(bits):
     return result
 
 
+@njit(cache=False, inline="always")
+def _sgd_weight(weight, grad, velocity, place, rate, momentum, nesterov):
+    i = np.uintp(place)  # unsigned: numba checks signed indices for negative values
+    v = momentum * velocity[i] - rate * grad[i]
+    velocity[i] = v
+    weight[i] += momentum * v - rate * grad[i] if nesterov else v
+
+
 @njit(cache=True, nogil=True)
-def _sgd_run(weight, grad, velocity, rate, momentum, nesterov):
+def _sgd_small(weight, grad, velocity, rate, momentum, nesterov):
     for place in range(len(weight)):
-        i = np.uintp(place)  # unsigned: numba checks signed indices for negative values
-        v = momentum * velocity[i] - rate * grad[i]
-        velocity[i] = v
-        weight[i] += momentum * v - rate * grad[i] if nesterov else v
+        _sgd_weight(weight, grad, velocity, place, rate, momentum, nesterov)
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _sgd(weight, grad, velocity, rate, momentum, nesterov):
     for run in prange(-(-len(weight) // RUN)):
-        a, b = run * RUN, (run + 1) * RUN
-        _sgd_run(weight[a:b], grad[a:b], velocity[a:b], rate, momentum, nesterov)
+        for place in range(run * RUN, min(len(weight), (run + 1) * RUN)):
+            _sgd_weight(weight, grad, velocity, place, rate, momentum, nesterov)
+
+
+@njit(cache=False, inline="always")
+def _adam_weight(weight, grad, m, v, place, rate, beta_1, beta_2, epsilon, decay):
+    """beta_1 and beta_2 are passed as 1 - beta_1 and 1 - beta_2."""
+    i = np.uintp(place)
+    g = grad[i]
+    m_i = m[i] + beta_1 * (g - m[i])
+    v_i = v[i] + beta_2 * (g * g - v[i])
+    w = weight[i]
+    w -= decay * w
+    m[i], v[i] = m_i, v_i
+    weight[i] = w - rate * m_i / (math.sqrt(v_i) + epsilon)
 
 
 @njit(cache=True, nogil=True)
-def _adam_run(weight, grad, m, v, rate, beta_1, beta_2, epsilon, decay):
-    """beta_1 and beta_2 are passed as 1 - beta_1 and 1 - beta_2."""
+def _adam_small(weight, grad, m, v, rate, beta_1, beta_2, epsilon, decay):
     for place in range(len(weight)):
-        i = np.uintp(place)
-        g = grad[i]
-        m_i = m[i] + beta_1 * (g - m[i])
-        v_i = v[i] + beta_2 * (g * g - v[i])
-        w = weight[i]
-        w -= decay * w
-        m[i], v[i] = m_i, v_i
-        weight[i] = w - rate * m_i / (math.sqrt(v_i) + epsilon)
+        _adam_weight(weight, grad, m, v, place, rate, beta_1, beta_2, epsilon, decay)
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _adam(weight, grad, m, v, rate, beta_1, beta_2, epsilon, decay):
     for run in prange(-(-len(weight) // RUN)):
-        a, b = run * RUN, (run + 1) * RUN
-        _adam_run(weight[a:b], grad[a:b], m[a:b], v[a:b], rate, beta_1, beta_2, epsilon, decay)
+        for place in range(run * RUN, min(len(weight), (run + 1) * RUN)):
+            _adam_weight(weight, grad, m, v, place, rate, beta_1, beta_2, epsilon, decay)
