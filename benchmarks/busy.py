@@ -175,7 +175,7 @@ def draw(report: dict, path: Path) -> None:
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
     titles = {"neighbour": "Next to a busy process", "twice": "Each of two runs at once"}
     names = list(dict.fromkeys(name for found in report["tasks"].values() for name in found))
-    height = 0.8 / len(names)
+    height, handles = 0.8 / len(names), {}
     for axis, (situation, title) in zip(axes, titles.items(), strict=True):
         for row, found in enumerate(report["tasks"].values()):
             for place, name in enumerate(names):
@@ -186,15 +186,18 @@ def draw(report: dict, path: Path) -> None:
                 error = [[middle - min(values)], [max(values) - middle]]
                 colour = next(c for start, c in COLOURS.items() if name.startswith(start))
                 fill = {"color": "white", "edgecolor": colour} if name == peers.BEFORE else {"color": colour}
-                axis.barh(y, middle, height * 0.9, xerr=error, label=name if not row else None, **fill)
+                bar = axis.barh(y, middle, height * 0.9, xerr=error, **fill)
+                handles[name] = bar
         axis.set_title(title, fontsize=13)
         axis.set_xlabel("share of the speed alone", fontsize=12)
         axis.set_yticks(range(len(report["tasks"])), list(report["tasks"]), fontsize=11)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_xlim(0, 1)
     axes[0].invert_yaxis()
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(names), fontsize=10, frameon=False)
+    figure.legend(
+        [handles[name] for name in names], names, loc="outside upper center", ncols=len(names), fontsize=10,
+        frameon=False,
+    )  # fmt: skip
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -91,8 +91,8 @@ def with_steps(batches: Batches, steps: int | None) -> Batches:
         return IterableBatches(batches.data, steps)
     if batches.steps is None:
         raise ArgumentError(
-            "steps_per_epoch", "a dataset that knows how many batches it has", f"{type(batches).__name__} without steps",
-            "Let its property steps return that number.",
+            "steps_per_epoch", "a dataset that knows how many batches it has",
+            f"{type(batches).__name__} without steps", "Let its property steps return that number.",
         )  # fmt: skip
     return SteppedBatches(batches, steps)
 
