@@ -1,5 +1,6 @@
-"""Fixture: a process that tests the kernels compiled for narrower vectors; the program is `narrower_vectors.py`."""
+"""Fixture: processes that test the kernels compiled for narrower vectors; the program is `narrower_vectors.py`."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,17 +12,21 @@ import pytest
 FEATURES = {"128 bits": "", "AVX2": "+sse2,+avx,+avx2,+fma"}  # of x86 processors
 
 
-@pytest.fixture
-def narrower(request) -> Iterator[subprocess.Popen]:
-    """The process for the processor that the parameter names; what it compiles stays in pytest's cache."""
-    cache = request.config.cache.mkdir("narrower-vectors-" + request.param.replace(" ", "-"))
-    settings = {
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": FEATURES[request.param],
-        "NUMBA_CACHE_DIR": str(cache),
-    }
+@pytest.fixture(scope="session")
+def narrower(request) -> Iterator[dict[str, subprocess.Popen]]:
+    """One process per processor, all started at once; what they compile stays in pytest's cache."""
     command = [sys.executable, str(Path(__file__).with_name("narrower_vectors.py"))]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes, env=os.environ | settings) as process:
-        yield process
-        process.kill()
+    with contextlib.ExitStack() as stack:
+        processes = {}
+        for name, features in FEATURES.items():
+            cache = request.config.cache.mkdir("narrower-vectors-" + name.replace(" ", "-"))
+            settings = {
+                "NUMBA_CPU_NAME": "generic",
+                "NUMBA_CPU_FEATURES": features,
+                "NUMBA_CACHE_DIR": str(cache),
+            }
+            process = stack.enter_context(subprocess.Popen(command, **pipes, env=os.environ | settings))
+            stack.callback(process.kill)
+            processes[name] = process
+        yield processes
