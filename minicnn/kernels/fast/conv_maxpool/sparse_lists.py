@@ -38,7 +38,8 @@ class Entries(Vectors):
         """Load a vector of max indices, as int32."""
         narrow = ir.VectorType(ir.IntType(8), self.lanes)
         self.bounds.check(pointer, self.lanes)
-        return self.builder.zext(self.builder.load(pointer, align=1, typ=narrow), self.offset_vector)
+        where = self.builder.bitcast(pointer, narrow.as_pointer())  # before LLVM 16, pointers have types
+        return self.builder.zext(self.builder.load(where, align=1, typ=narrow), self.offset_vector)
 
     def number(self, value: int) -> ir.Constant:
         """A constant in every lane of a vector of offsets."""
