@@ -63,15 +63,13 @@ def main(
     words = [str(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     _escape_what_cannot_be_shown()
     parser, name = command_options.parser(program, __doc__ or ""), Path(program.split()[-1]).stem
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        parser.error(_advice(words[0], program))
     if default and (not words or words[0] not in (*COMMANDS, "-h", "--help", "--version")):
-        if words and not words[0].startswith("-"):
-            parser.error(_advice(words[0], program))
         words.insert(0, default)
     if not words:
         parser.print_help()
         return 0
-    if words[0] not in COMMANDS and not words[0].startswith("-"):
-        parser.error(_advice(words[0], program))
     options = parser.parse_args(words)
     options.arguments, options.program, options.name = words, program, name
     options.quiet = options.quiet or getattr(options, "json", False)  # JSON alone is on standard output
@@ -83,9 +81,8 @@ def main(
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # such as `minicnn predict ... | head -1`
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # nothing fails when Python flushes at its end
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())  # so that nothing fails when Python flushes at its end
         if options.command == "train":
             hint = "repeat the command with --resume to continue from the last checkpoint"
             print(f"{name}: the reader of the output went away; {hint}", file=sys.stderr)

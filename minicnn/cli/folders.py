@@ -6,16 +6,14 @@ Called by training.py and prediction.py.  Folders, labels and decoding are in mi
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import minicnn as mc
 
 from .. import data
-from ..errors import ArgumentError, DataError
+from ..data.directory import describe, is_within, refuse_classes_without_images
+from ..errors import ArgumentError
 from ..models import pretrained
 from .options import SPLIT
 
-DRAFT = 2  # a JPEG decoder may shrink a photo to twice the size: quick, and hard to tell apart
 SYNTHETIC = (1500, 400)  # images of each class, for training and for validation
 
 
@@ -29,11 +27,9 @@ def check_folders(options: Any) -> None:
     if options.data is None:
         return
     for option, path in (("--out", options.out), ("--cache-dir", options.cache_dir)):
-        photos = options.data.expanduser().resolve()
-        if path is not None and (inside := path.expanduser().resolve()).is_relative_to(photos):
-            raise ArgumentError(
-                option, f"a folder outside of {options.data}", str(inside), f"Give {option} another folder."
-            )
+        if path is not None and is_within(path, options.data):
+            expected = f"a folder outside of {options.data}"
+            raise ArgumentError(option, expected, str(path), f"Give {option} another folder.")
 
 
 def find_data(options: Any) -> tuple[data.ImageFiles, data.ImageFiles]:
@@ -50,8 +46,8 @@ def find_data(options: Any) -> tuple[data.ImageFiles, data.ImageFiles]:
         data.draw_folder(validation, SYNTHETIC[1], seed=2)
     elif validation is None:
         folder, validation = data.find_train_and_validation(folder)
-    elif folder.resolve() == validation.resolve():
-        raise ArgumentError("--val-data", "other images than --data", f"{validation}, too", "Leave it out.")
+    elif is_within(folder, validation):
+        raise ArgumentError("--val-data", "other images than --data", str(validation), "Leave it out.")
     files = find(folder, options, options.limit, leave_out=validation)
     if validation is None:
         if options.val_limit is not None:
@@ -74,9 +70,8 @@ def find(
 ) -> data.ImageFiles:
     """A folder's files, with lines on what was found and on what was left out."""
     files = data.find_images(folder, class_names, leave_out)
-    options.say(files, f"({folder})")
-    for note in files.notes:
-        options.say(note)
+    if not options.quiet:
+        describe(files, folder)
     return files if limit is None else files.limit(limit)
 
 
@@ -92,9 +87,8 @@ def load(
     loader = data.Loader.from_files(files, preprocessing, cache=cache, progress=not options.quiet, **settings)
     for error in loader.bad:
         options.say(f"skipped: {error}")
-    for label, name in enumerate(files.class_names):
-        if settings and label not in np.asarray(loader.y):
-            raise DataError(name, "an image that can be read", "none", "Add images of this class.")
+    if settings:  # of training
+        refuse_classes_without_images(loader)
     return loader
 
 

@@ -15,6 +15,7 @@ from .. import data
 from ..errors import ArgumentError
 from ..models import recipes
 from ..optimizers import schedules
+from ..saving.files import to_path
 
 KERNELS = ("fast", "im2col", "reference")
 SPLIT, PATIENCE = 0.2, 10
@@ -45,7 +46,7 @@ def parser(program: str, about: str = "") -> argparse.ArgumentParser:
 
     def add_cache() -> None:
         add("--no-cache", action="store_true", help="decode photos each time, and keep them in memory only")
-        add("--cache-dir", type=Path, metavar="DIR",
+        add("--cache-dir", type=path, metavar="DIR",
             help="folder for decoded photos (default: MINICNN_CACHE_DIR, or the user's cache)")
 
     def add_tta() -> None:
@@ -54,13 +55,13 @@ def parser(program: str, about: str = "") -> argparse.ArgumentParser:
                  "(default: as the recipe or the model has it)")
 
     def add_model() -> None:
-        add("--model", type=Path, metavar="FILE", help="a model file, such as runs/catdog/model.safetensors "
+        add("--model", type=path, metavar="FILE", help="a model file, such as runs/catdog/model.safetensors "
             "(default: the bundled model)")
 
     add = command("train", "Train a network", epilog=recipe_table())
-    add("--data", type=Path, metavar="DIR",
+    add("--data", type=path, metavar="DIR",
         help="photos: one folder per class, or files named cat.0.jpg, dog.0.jpg (default: synthetic images)")
-    add("--val-data", type=Path, metavar="DIR", help="photos for validation (default: a part of --data)")
+    add("--val-data", type=path, metavar="DIR", help="photos for validation (default: a part of --data)")
     add("--validation-split", type=float, metavar="SHARE",
         help=f"share of --data that is set aside for validation (default: {SPLIT})")
     add("--network", choices=recipes.NETWORKS,
@@ -96,7 +97,7 @@ def parser(program: str, about: str = "") -> argparse.ArgumentParser:
     add("--checkpoint-every", type=float, default=60, metavar="SECONDS", help="how often to save the run for --resume")
     add("--limit", type=count, metavar="N", help="use the first N images of each class")
     add("--val-limit", type=count, metavar="N", help="use the first N images of each class of --val-data")
-    add("--out", "--output-dir", type=Path, default=Path("runs/catdog"), metavar="DIR", help="folder for the results")
+    add("--out", "--output-dir", type=path, default=Path("runs/catdog"), metavar="DIR", help="folder for the results")
     add_cache()
 
     add = command("predict", "Predict the class of photos")
@@ -106,7 +107,7 @@ def parser(program: str, about: str = "") -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print JSON")
 
     add = command("evaluate", "Measure how well a model classifies a folder of photos")
-    add("--data", type=Path, metavar="DIR", required=True, help="photos: one folder per class")
+    add("--data", type=path, metavar="DIR", required=True, help="photos: one folder per class")
     add_model()
     add("--limit", type=count, metavar="N", help="use the first N images of each class")
     add_tta()
@@ -116,13 +117,13 @@ def parser(program: str, about: str = "") -> argparse.ArgumentParser:
     add = command("download", "Fetch photos to train on")
     add("archive", nargs="?", choices=data.ARCHIVES, default="cats_and_dogs_filtered",
         help="3,000 photos in 69 MB, or Microsoft's 25,000 in 825 MB")
-    add("--out", "--output-dir", type=Path, default=Path("photos"), metavar="DIR", help="folder for the photos")
+    add("--out", "--output-dir", type=path, default=Path("photos"), metavar="DIR", help="folder for the photos")
     add("--address", metavar="URL", help="download from this mirror (default: the publisher's address)")
     add("--sha256", metavar="HEX", help="checksum to insist on (default: the published one, if there is one)")
 
     add = command("cache", "Show the size of the cache of decoded photos")
     add("--clear", action="store_true", help="remove all of it")
-    add("--cache-dir", type=Path, metavar="DIR", help="its folder (default: MINICNN_CACHE_DIR, or the user's cache)")
+    add("--cache-dir", type=path, metavar="DIR", help="its folder (default: MINICNN_CACHE_DIR, or the user's cache)")
     return top
 # fmt: on
 
@@ -152,6 +153,14 @@ def _refuse_together(options, *names):
     if all(getattr(options, name) for name in names):
         one, other = ("--" + name.replace("_", "-") for name in names)
         raise ArgumentError(one, f"no {other} with it", "both", "Leave one of the two out.")
+
+
+def path(text: str) -> Path:
+    """A path, with `~` as the home folder."""
+    try:
+        return to_path(text)
+    except ArgumentError:
+        raise argparse.ArgumentTypeError(f"expected a path, received {text!r}") from None
 
 
 def count(text: str) -> int:

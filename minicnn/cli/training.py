@@ -16,6 +16,7 @@ from typing import Any
 import minicnn as mc
 
 from .. import data
+from ..data.directory import DRAFT
 from ..errors import ArgumentError
 from ..inference.tta import predict_with_tta
 from ..models.recipes import AUGMENTATIONS, settings
@@ -121,7 +122,7 @@ def build(run: Run) -> None:
     run.model = run.recipe.build_network(len(names), run.options.kernels)
     run.model.build((size, size, 3), run.options.seed)
     run.model.class_names, run.model.tta = names, run.recipe.tta
-    run.model.preprocessing = asdict(data.Preprocessing(size, size, draft=folders.DRAFT))
+    run.model.preprocessing = asdict(data.Preprocessing(size, size, draft=DRAFT))
     if not run.options.quiet:
         run.model.summary()
 

@@ -134,7 +134,7 @@ def from_directory(
     if subset != "validation":
         changes: dict[str, Any] = {"shuffle": shuffle, "augmentation": augmentation, "mixup": mixup}
         loader = Loader.from_files(training_files, preprocessing, **reading, **common, **changes)
-        _refuse_classes_without_images(loader)
+        refuse_classes_without_images(loader)
         loaders.append(loader)
     if validation_files is not None and subset != "training":
         loaders.append(Loader.from_files(validation_files, preprocessing, **reading, **common, shuffle=False))
@@ -167,7 +167,7 @@ def _find(
             )
     else:
         validation = check_folder(validation)
-        if _is_within(divided, validation):
+        if is_within(divided, validation):
             raise ArgumentError(
                 "validation",
                 "other images than those to train on",
@@ -176,11 +176,11 @@ def _find(
             )
     files = find_images(divided, class_names, leave_out=validation)
     if verbose:
-        _describe(files, divided)
+        describe(files, divided)
     if validation is not None:
         validation_files = find_images(validation, files.class_names)
         if verbose:
-            _describe(validation_files, validation)
+            describe(validation_files, validation)
         return files, validation_files
     if validation_split is None:
         return files, None
@@ -190,13 +190,13 @@ def _find(
     return training, validation
 
 
-def _is_within(folder, other):
+def is_within(folder: Path, other: Path) -> bool:
     """Whether a folder is another one, or lies in it."""
-    folder, other = folder.resolve(), other.resolve()
-    return folder == other or other in folder.parents
+    return folder.resolve().is_relative_to(other.resolve())
 
 
-def _describe(files, folder):
+def describe(files: ImageFiles, folder: Path) -> None:
+    """Print what was found in a folder, and what was left out."""
     say(f"{files} ({folder})")
     for line in files.notes:
         say(line)
@@ -209,7 +209,8 @@ def _list_bad(bad):
         say(f"Left out: {len(bad) - LISTED} more; the loader's `bad` lists them all")
 
 
-def _refuse_classes_without_images(loader):
+def refuse_classes_without_images(loader: Any) -> None:
+    """Raise DataError if no image of a class could be read."""
     counts = np.bincount(loader.y, minlength=len(loader.class_names))
     empty = [name for name, count in zip(loader.class_names, counts, strict=True) if not count]
     if empty:

@@ -59,3 +59,12 @@ def test_help_names_every_command_and_option_once(command):
         done = command(name, "--help")
         assert done.status == 0 and "--threads" in done.out and "--quiet" in done.out
     assert "--tta" in command("train", "--help").out
+
+
+def test_a_tilde_is_the_home_folder(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert command("cache", "--cache-dir", "~/kept").out.startswith(f"{tmp_path / 'kept'}: ")
+    done = command("train", "--data", "~", "--out", "~/runs")
+    assert done.status == 2 and f"--out: expected a folder outside of {tmp_path}" in done.err
+    assert "argument --out" in command("train", "--out", "").err
