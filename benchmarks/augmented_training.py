@@ -16,11 +16,11 @@ import numpy as np
 from measuring import RESULTS, machine, spread, table, write
 
 from minicnn import data
+from minicnn.data.directory import DRAFT
 from minicnn.models import networks
 from minicnn.models.recipes import AUGMENTATIONS
 
 SIZE, BATCH = 150, 32
-DRAFT = 2  # as `minicnn train` decodes
 NONE, EVERYTHING = "none", "everything"
 
 

@@ -22,9 +22,7 @@ from .loader import Loader
 from .sizes import check_size
 from .splits import split
 
-DRAFT = (
-    2  # JPEG decoders may shrink photos to twice `image_size`, which is fast and hardly changes the result
-)
+DRAFT = 2  # a JPEG decoder may shrink a photo to twice `image_size`: fast, and hardly another result
 SUBSETS = (None, "both", "training", "validation")
 LABEL_MODES = ("int", "binary", "categorical")
 LISTED = 8  # the most files left out that are printed, each with its reason
